@@ -1,0 +1,65 @@
+# `make` alone prints what is there to do. Everything works in .venv, which is made on first use.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# The Python that makes .venv (3.11, 3.12 or 3.13).
+PYTHON ?= python3
+# The parts of the project to install; pyproject.toml says what each one brings.
+EXTRAS ?= notebooks,minihack,test
+# On Linux without a GPU, `make setup EXTRAS=all TORCH_BACKEND=cpu` takes the small CPU build of torch.
+TORCH_BACKEND ?=
+
+BIN := .venv/bin
+READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
+, := ,
+
+.PHONY: help setup run test lab play bench lint format constraints clean
+
+help:  ## print this list
+	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY)  ## make .venv with everything the other commands need
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"sensei_lite needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is {v[0]}.{v[1]}. Name another: make setup PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python could not make a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/uv || { echo "Installing uv into .venv ..."; $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
+	@echo "Installing sensei_lite[$(EXTRAS)] into .venv (once; a minute or two) ..."
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) -c constraints.txt -e '.[$(EXTRAS)]'
+	@rm -f .venv/ready-* && touch $@
+
+run: setup  ## the main job: for now, a short demonstration of the worlds (seconds)
+	@$(BIN)/sensei-lite demo
+
+test: setup  ## check style and types, then run every test (minutes)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -n 2
+
+lab: setup  ## open JupyterLab on the first notebook
+	@$(BIN)/jupyter lab notebooks/01_worlds.ipynb
+
+play: setup  ## play KeyRoom yourself, with the keyboard, in this terminal
+	@$(BIN)/python -m sensei_lite.worlds.play
+
+bench: setup  ## measure speed on this machine, beside the peers (minutes)
+	@$(BIN)/sensei-lite bench
+
+lint: setup  ## style and types only
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup  ## put the code in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+constraints: setup  ## choose the tested versions anew and write constraints.txt
+	@$(BIN)/python tests/make_constraints.py
+
+clean:  ## remove .venv and everything that commands made
+	@rm -rf .venv runs .mypy_cache .ruff_cache

@@ -1,0 +1,26 @@
+"""sensei_lite: SENSEI, an agent that explores what a vision-language model finds interesting, in JAX and Equinox.
+
+An educational reference implementation of "SENSEI: Semantic Exploration Guided by Foundation Models to Learn Versatile
+World Models" (Sancaktar, Gumbsch et al., ICML 2025, arXiv 2503.01584). Importing the package registers its worlds with
+Gymnasium.
+"""
+
+import gymnasium
+
+__version__ = "0.1.0"
+
+
+def _register_gymnasium_ids() -> None:
+    """Make the worlds known to ``gymnasium.make`` and ``gymnasium.make_vec``. Nothing heavy is imported until then."""
+    for name, world in (("KeyRoom", "keyroom"), ("KeyChest", "keychest")):
+        gymnasium.register(
+            f"SenseiLite/{name}-v0",
+            entry_point="sensei_lite.worlds.gymnasium_api:WorldEnv",
+            vector_entry_point="sensei_lite.worlds.gymnasium_api:WorldVectorEnv",
+            kwargs={"world": world},
+        )
+    for name in ("MiniHackKeyRoom", "MiniHackKeyChest"):
+        gymnasium.register(f"SenseiLite/{name}-v0", entry_point=f"sensei_lite.worlds.minihack:{name}")
+
+
+_register_gymnasium_ids()

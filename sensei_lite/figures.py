@@ -1,0 +1,54 @@
+"""Pictures for people: made from worlds and results, never needed by the agent."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from sensei_lite.worlds.grid import GridState, GridWorld
+
+EVENT_WORDS = {
+    "key_seen": "sees the key",
+    "key_picked_up": "takes the key",
+    "door_reached": "stands at the door",
+    "door_reached_with_key": "... with the key",
+    "door_opened": "opens the door",
+    "exit_reached": "reaches the exit",
+    "chest_seen": "sees the chest",
+    "chest_opened": "opens the chest",
+}
+
+
+def episode(world: GridWorld, state: GridState, actions: Sequence[int]) -> tuple[list[GridState], list[list[str]]]:
+    """The states that a list of actions leads through (the start included), and the events on the way to each."""
+    step = jax.jit(lambda state, action: world.step(state, action, key=jax.random.key(0)))
+    states, events = [state], [list[str]()]
+    for action in actions:
+        result = step(states[-1], np.int32(action))
+        states.append(result.state)
+        events.append([name for name, happened in result.events.items() if happened])
+    return states, events
+
+
+def filmstrip(world: GridWorld, state: GridState, actions: Sequence[int], title: str, scale: int = 4) -> Figure:
+    """The start of an episode and each moment at which something happened, side by side."""
+    states, events = episode(world, state, actions)
+    moments = [0] + [t for t, names in enumerate(events) if set(names) - {"key_seen"}]
+    figure = Figure(figsize=(2.3 * len(moments), 3.1), layout="constrained")
+    for axes, t in zip(figure.subplots(1, len(moments), squeeze=False)[0], moments, strict=True):
+        axes.imshow(np.asarray(world.render(states[t], scale)))
+        axes.set_axis_off()
+        names = [EVENT_WORDS[name] for name in events[t] if name != "key_seen"]
+        axes.set_title("\n".join([f"step {t}", *names]) if t else "start", fontsize=10, verticalalignment="bottom")
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG without the date and versions that would make every file differ."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context({"savefig.dpi": 110}):
+        figure.savefig(path, metadata={"Software": None})

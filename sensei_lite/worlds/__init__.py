@@ -1,0 +1,38 @@
+"""Where images come from: worlds to explore, as pure functions in JAX or behind Gymnasium's interface."""
+
+from sensei_lite.worlds.base import (
+    Box,
+    Discrete,
+    Events,
+    Step,
+    Transition,
+    World,
+    advance,
+    advance_batch,
+    begin_batch,
+    begin_episode,
+    render_batch,
+)
+from sensei_lite.worlds.catalogue import make_world, world_names
+from sensei_lite.worlds.host import HostWorld
+from sensei_lite.worlds.keychest import KeyChest
+from sensei_lite.worlds.keyroom import KeyRoom
+
+__all__ = [
+    "Box",
+    "Discrete",
+    "Events",
+    "HostWorld",
+    "KeyChest",
+    "KeyRoom",
+    "Step",
+    "Transition",
+    "World",
+    "advance",
+    "advance_batch",
+    "begin_batch",
+    "begin_episode",
+    "make_world",
+    "render_batch",
+    "world_names",
+]

@@ -1,0 +1,208 @@
+"""What every world offers: start an episode, take a step, draw a picture.
+
+A world is a partially observed decision process written as three pure functions,
+
+    s_0 = reset(key),     (s_{t+1}, r_{t+1}, end, events) = step(s_t, a_t, key),     x_t = render(s_t),
+
+so that a thousand copies run side by side under ``jax.vmap`` and whole episodes compile with ``jax.lax.scan``. The agent
+sees the picture x_t and nothing else. *Events* say what happened (the key was picked up, the door opened): they measure
+exploration, and no agent ever receives them.
+
+An episode can end in two ways that a learner must not confuse. *Terminated*: the world is over, nothing comes after, so
+the value of the last state is zero. *Truncated*: somebody stopped the clock, and the value of the last state is whatever
+it would have been.
+
+Built in notebook 01_worlds.
+"""
+
+import abc
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from sensei_lite.shapes import Flag, Image, Images, Scalar, Seed
+
+Events = dict[str, Flag]
+"""Named facts about one step: true where the thing happened at this step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Discrete:
+    """An action space of named choices. An action is an integer, its place in ``names``."""
+
+    names: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """How many choices there are."""
+        return len(self.names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """An action space of ``size`` real numbers, each from -1 to 1."""
+
+    names: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """How many numbers an action has."""
+        return len(self.names)
+
+
+class Step(NamedTuple):
+    """What a world answers to an action."""
+
+    state: PyTree
+    reward: Scalar
+    terminated: Flag
+    truncated: Flag
+    events: Events
+
+
+class World(abc.ABC):
+    """A world of pure functions. Subclasses are frozen dataclasses whose fields are the world's settings.
+
+    Being frozen makes a world hashable, so it can be a static argument of a compiled function.
+    """
+
+    event_names: ClassVar[tuple[str, ...]]
+    """The events that this world reports, in the order in which a successful episode meets them."""
+
+    @property
+    @abc.abstractmethod
+    def actions(self) -> Discrete | Box:
+        """The action space."""
+
+    @property
+    @abc.abstractmethod
+    def image_shape(self) -> tuple[int, int, int]:
+        """Rows, columns and colours of the agent's picture."""
+
+    @abc.abstractmethod
+    def reset(self, *, key: Seed) -> Any:
+        """Start an episode."""
+
+    @abc.abstractmethod
+    def step(self, state: Any, action: Array, *, key: Seed) -> Step:
+        """Take one action. The state may be any that `reset` or `step` returned, the last of an episode excepted."""
+
+    @abc.abstractmethod
+    def render(self, state: Any, scale: int = 1) -> Image:
+        """Draw the state. ``scale=1`` is what the agent sees; larger scales draw more pixels for people and VLMs."""
+
+
+class Transition(NamedTuple):
+    """One row of experience: what came back from the world, and the action that caused it.
+
+    Time is aligned on arrival: ``action`` is a_{t-1}, and everything else belongs to the moment t at which it led to.
+    The first row of an episode has no cause: its action and reward are zero and ``is_first`` is set.
+    """
+
+    image: Array | None
+    """x_t, uint8 [height width channel]."""
+    action: Array
+    """a_{t-1}: an int32 choice, or float32 [action]."""
+    reward: Array
+    """r_t, float32: the task's reward for arriving here."""
+    is_first: Array
+    """This row starts an episode."""
+    is_last: Array
+    """No more rows of this episode follow (terminated or truncated)."""
+    is_terminal: Array
+    """The world ended here: the value of this state is zero."""
+    events: dict[str, Array]
+    """What happened on the way from t-1 to t."""
+
+
+def no_action(world: World) -> Array:
+    """The action of an episode's first row: choice 0, or zeros (its cause is masked by ``is_first``)."""
+    if isinstance(world.actions, Discrete):
+        return jnp.zeros((), jnp.int32)
+    return jnp.zeros((world.actions.size,), jnp.float32)
+
+
+def begin_episode(world: World, *, key: Seed) -> tuple[PyTree, Transition]:
+    """Start an episode in one world; returns the state and the episode's first row."""
+    state = world.reset(key=key)
+    return state, _first_row(world)._replace(image=world.render(state))
+
+
+def advance(world: World, state: PyTree, action: Array, *, key: Seed) -> tuple[PyTree, Transition]:
+    """Take one step in one world; returns the new state and the row that it gives."""
+    state, row = _advance_unseen(world, state, action, key=key)
+    return state, row._replace(image=world.render(state))
+
+
+def begin_batch(world: World, *, keys: Key[Array, " batch"]) -> tuple[PyTree, Transition]:
+    """Start an episode in each of a batch of worlds, one for each key."""
+    return jax.vmap(lambda key: begin_episode(world, key=key))(keys)
+
+
+def advance_batch(
+    world: World,
+    state: PyTree,
+    is_last: Bool[Array, " batch"],
+    action: Int[Array, " batch"] | Float[Array, "batch action"],
+    *,
+    keys: Key[Array, " batch"],
+) -> tuple[PyTree, Transition]:
+    """Take one step in each of a batch of worlds, or start anew where the last row ended an episode.
+
+    A finished episode's last picture is thus seen (it is where the reward is), and the row after it is the first of the
+    next episode; the action chosen for that row is ignored. Gymnasium calls this ``AutoresetMode.NEXT_STEP``.
+    """
+    state, row = jax.vmap(lambda s, a, k: _advance_unseen(world, s, a, key=k))(state, action, keys)
+
+    def restart_finished(state: PyTree, row: Transition) -> tuple[PyTree, Transition]:
+        # Each world either steps or restarts, so its key is used once although both branches are given it.
+        fresh_state = jax.vmap(lambda k: world.reset(key=k))(keys)
+        fresh = jax.tree.map(lambda old, new: jnp.broadcast_to(new, old.shape), row, _first_row(world))
+        return jax.tree.map(lambda new, old: _where(is_last, new, old), (fresh_state, fresh), (state, row))
+
+    # Laying out an episode costs more than a step, and few steps need it: one branch for the whole batch.
+    state, row = jax.lax.cond(is_last.any(), restart_finished, lambda state, row: (state, row), state, row)
+    return state, row._replace(image=render_batch(world, state))
+
+
+def render_batch(world: World, state: PyTree, scale: int = 1) -> Images:
+    """Draw a batch of states."""
+    return jax.vmap(lambda s: world.render(s, scale))(state)
+
+
+_UNSEEN = None
+"""Stands for a row's picture until the state is final, so that every state is drawn once only."""
+
+
+def _first_row(world: World) -> Transition:
+    no, yes = jnp.zeros((), bool), jnp.ones((), bool)
+    return Transition(
+        image=_UNSEEN,
+        action=no_action(world),
+        reward=jnp.zeros((), jnp.float32),
+        is_first=yes,
+        is_last=no,
+        is_terminal=no,
+        events={name: no for name in world.event_names},
+    )
+
+
+def _advance_unseen(world: World, state: PyTree, action: Array, *, key: Seed) -> tuple[PyTree, Transition]:
+    state, reward, terminated, truncated, events = world.step(state, action, key=key)
+    row = Transition(
+        image=_UNSEEN,
+        action=action.astype(no_action(world).dtype),
+        reward=reward,
+        is_first=jnp.zeros((), bool),
+        is_last=terminated | truncated,
+        is_terminal=terminated,
+        events=events,
+    )
+    return state, row
+
+
+def _where(flag: Bool[Array, " batch"], new: Array, old: Array) -> Array:
+    return jnp.where(flag.reshape(flag.shape + (1,) * (new.ndim - 1)), new, old)

@@ -1,0 +1,61 @@
+"""The worlds by name, so that a command line, a run folder and a notebook mean the same one."""
+
+import dataclasses
+from typing import Any
+
+from sensei_lite.worlds.base import World
+from sensei_lite.worlds.host import HostWorld
+from sensei_lite.worlds.keychest import KeyChest
+from sensei_lite.worlds.keyroom import KeyRoom
+
+JAX_WORLDS: dict[str, World] = {
+    "keyroom": KeyRoom(),
+    "keyroom-s15": KeyRoom(size=15, closet=2, view=5, moves=8, max_steps=600, tile_pixels=10, image_size=64),
+    "keychest": KeyChest(),
+    "keychest-s4r3": KeyChest(
+        rows=3, room=2, corridor=2, view=5, moves=8, max_steps=800, tile_pixels=10, image_size=64
+    ),
+}
+"""Worlds of pure functions: small ones that a laptop can learn, and the paper's sizes and view."""
+
+HOST_WORLDS: dict[str, str] = {
+    "minihack-keyroom-s15": "SenseiLite/MiniHackKeyRoom-v0",
+    "minihack-keychest": "SenseiLite/MiniHackKeyChest-v0",
+}
+"""Worlds behind a Gymnasium id, stepped by a host loop."""
+
+ANY_GYMNASIUM = "gymnasium:"
+"""Prefix that makes any Gymnasium id a host world, as in ``gymnasium:MiniGrid-DoorKey-8x8-v0``."""
+
+
+def world_names() -> list[str]:
+    """All names that `make_world` knows."""
+    return [*JAX_WORLDS, *HOST_WORLDS]
+
+
+def make_world(name: str, *, num_envs: int = 1, **settings: Any) -> World | HostWorld:
+    """Make a world by name.
+
+    Args:
+        name: one of `world_names`, or ``gymnasium:`` and any Gymnasium id.
+        num_envs: copies that a host world runs side by side; a JAX world is batched with ``vmap`` and ignores it.
+        settings: fields of the world to change, such as ``size=9``; for a host world, arguments of `HostWorld`.
+
+    Raises:
+        ValueError: the name is not known (the message lists those that are), or a setting makes no world.
+        TypeError: the world has no such setting.
+        ImportError: the world needs an extra that is not installed (the message names the command).
+    """
+    if name in JAX_WORLDS:
+        world = JAX_WORLDS[name]
+        known = [field.name for field in dataclasses.fields(world)]  # type: ignore[arg-type]
+        if wrong := sorted(set(settings) - set(known)):
+            raise TypeError(f"{name} has no setting {', '.join(wrong)}; it has {', '.join(known)}")
+        return dataclasses.replace(world, **settings)  # type: ignore[type-var]
+    if name in HOST_WORLDS:
+        return HostWorld(HOST_WORLDS[name], num_envs=num_envs, **settings)
+    if name.startswith(ANY_GYMNASIUM):
+        return HostWorld(name.removeprefix(ANY_GYMNASIUM), num_envs=num_envs, **settings)
+    raise ValueError(
+        f"there is no world called {name!r}; there are {', '.join(world_names())}, and {ANY_GYMNASIUM}<id>"
+    )
