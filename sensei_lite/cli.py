@@ -5,6 +5,8 @@ from typing import Annotated
 
 import tyro
 
+from sensei_lite.compilation import keep_compiled_programs
+
 
 def demo(folder: Path = Path("runs/demo"), rows: int = 5000, seed: int = 0) -> None:
     """Show what exists so far: worlds, a random agent, and what a solution looks like.
@@ -37,7 +39,8 @@ def main() -> None:
         Annotated[None, tyro.conf.subcommand(name="demo", constructor=demo)]
         | Annotated[None, tyro.conf.subcommand(name="bench", constructor=bench)]
     )
+    keep_compiled_programs()
     try:
-        tyro.cli(commands, prog="sensei-lite", description="SENSEI, in JAX and Equinox.")  # type: ignore[call-overload]
+        tyro.cli(commands, prog="sensei-lite", description="SENSEI, in JAX and Equinox.")
     except (ValueError, TypeError, ImportError, OSError) as error:
         raise SystemExit(f"sensei-lite: {error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from tqdm import tqdm
 
 from sensei_lite.figures import episode, filmstrip, save_figure
@@ -58,6 +59,6 @@ def _show_solution(name: str, world: GridWorld, folder: Path, seed: int) -> None
     states, _ = episode(world, state, plan)
     draw = jax.jit(lambda state: world.render(state, 4))
     film, strip = folder / f"{name.lower()}.gif", folder / f"{name.lower()}.png"
-    save_gif([draw(state) for state in states], film)
+    save_gif([np.asarray(draw(state)) for state in states], film)
     save_figure(filmstrip(world, state, plan, f"{name}: a shortest solution takes {len(plan)} steps"), strip)
     print(f"A shortest solution takes {len(plan)} steps: {film}, {strip}\n")

@@ -17,7 +17,12 @@ Shapes in annotations are written with these names, so that the same word means 
 The tests check every annotated function at run time (jaxtyping with beartype); in normal use annotations cost nothing.
 """
 
+from typing import Any
+
 from jaxtyping import Array, Bool, Float, Int, Key, UInt8
+
+AnyArray = Any
+"""A JAX or a NumPy array: rows of experience come from compiled worlds and from host worlds."""
 
 Image = UInt8[Array, "height width channel"]
 """A picture as the agent sees it: rows, columns, RGB, values 0 to 255."""

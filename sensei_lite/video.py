@@ -17,7 +17,7 @@ def save_gif(
     if not frames:
         raise ValueError("there are no frames to write")
     path.parent.mkdir(parents=True, exist_ok=True)
-    pictures = [Picture.fromarray(np.asarray(frame)).quantize(64, dither=Picture.Dither.NONE) for frame in frames]
+    pictures = [Picture.fromarray(frame).quantize(64, dither=Picture.Dither.NONE) for frame in frames]
     each = round(1000 / frames_per_second)
     durations = [each] * (len(pictures) - 1) + [round(1000 * hold_seconds)]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0)

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import jax
@@ -11,7 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from sensei_lite.bench.measure import Speed, machine, measure, write_table
-from sensei_lite.worlds import KeyRoom, World, make_world
+from sensei_lite.worlds import KeyRoom, World
+from sensei_lite.worlds.catalogue import JAX_WORLDS
 from sensei_lite.worlds.random_play import begin_random_play, random_play
 
 BATCHES = (1, 64, 1024)
@@ -20,12 +22,7 @@ Row = dict[str, object]
 
 def bench_worlds(path: Path, repeats: int = 7) -> list[Row]:
     """Measure every world and write the table to ``path``. Returns the rows."""
-    ours: list[tuple[str, World]] = [("KeyRoom", KeyRoom()), ("KeyRoom, 5x5 crop", KeyRoom(view=5))]
-    for label, name in (("KeyRoom-S15", "keyroom-s15"), ("KeyChest", "keychest")):
-        world = make_world(name)
-        assert isinstance(world, World)
-        ours.append((label, world))
-    peers = list(_peers())
+    ours, peers = _ours(), list(_peers())
     rows: list[Row] = []
     with tqdm(total=len(ours) * len(BATCHES) + len(peers), desc="bench worlds", unit="row") as bar:
         for label, world in ours:
@@ -39,6 +36,15 @@ def bench_worlds(path: Path, repeats: int = 7) -> list[Row]:
         row["machine"] = machine()
     write_table(rows, path)
     return rows
+
+
+def _ours() -> list[tuple[str, World]]:
+    return [
+        ("KeyRoom", JAX_WORLDS["keyroom"]),
+        ("KeyRoom, 5x5 crop", KeyRoom(view=5)),
+        ("KeyRoom-S15, 5x5 crop", JAX_WORLDS["keyroom-s15"]),
+        ("KeyChest", JAX_WORLDS["keychest"]),
+    ]
 
 
 def _jax_world(label: str, world: World, batch: int, repeats: int) -> Row:
@@ -63,7 +69,7 @@ def _peers() -> Iterator[tuple[str, gymnasium.Env]]:
         yield "MiniHack KeyRoom-S15 as wrapped here", gymnasium.make("SenseiLite/MiniHackKeyRoom-v0")
         import minihack  # noqa: F401  (registers the ids)
 
-        bare = {"observation_keys": ("pixel_crop",), "obs_crop_h": 5, "obs_crop_w": 5}
+        bare: dict[str, Any] = {"observation_keys": ("pixel_crop",), "obs_crop_h": 5, "obs_crop_w": 5}
         yield "MiniHack KeyRoom-S15 (pixel crop)", gymnasium.make("MiniHack-KeyRoom-S15-v0", **bare)
     if importlib.util.find_spec("minigrid"):
         from minigrid.wrappers import RGBImgPartialObsWrapper
@@ -84,7 +90,9 @@ def _gymnasium_env(label: str, env: gymnasium.Env, repeats: int, steps: int = 10
     space = env.observation_space
     shape: tuple[int, ...] = space.shape or ()
     if isinstance(space, gymnasium.spaces.Dict):
-        shape = next(part.shape for part in space.values() if part.dtype == np.uint8 and len(part.shape or ()) == 3)
+        shape = next(
+            part.shape or () for part in space.values() if part.dtype == np.uint8 and len(part.shape or ()) == 3
+        )
     speed = measure(call, repeats)
     env.close()
     return _row(label, shape, 1, steps, speed, compiled=False)

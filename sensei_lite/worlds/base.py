@@ -4,13 +4,13 @@ A world is a partially observed decision process written as three pure functions
 
     s_0 = reset(key),     (s_{t+1}, r_{t+1}, end, events) = step(s_t, a_t, key),     x_t = render(s_t),
 
-so that a thousand copies run side by side under ``jax.vmap`` and whole episodes compile with ``jax.lax.scan``. The agent
-sees the picture x_t and nothing else. *Events* say what happened (the key was picked up, the door opened): they measure
-exploration, and no agent ever receives them.
+so that a thousand copies run side by side under ``jax.vmap`` and whole episodes compile with ``jax.lax.scan``. The
+agent sees the picture x_t and nothing else. *Events* say what happened (the key was picked up, the door opened): they
+measure exploration, and no agent ever receives them.
 
 An episode can end in two ways that a learner must not confuse. *Terminated*: the world is over, nothing comes after, so
-the value of the last state is zero. *Truncated*: somebody stopped the clock, and the value of the last state is whatever
-it would have been.
+the value of the last state is zero. *Truncated*: somebody stopped the clock, and the value of the last state is
+whatever it would have been.
 
 Built in notebook 01_worlds.
 """
@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from sensei_lite.shapes import Flag, Image, Images, Scalar, Seed
+from sensei_lite.shapes import AnyArray, Flag, Image, Images, Scalar, Seed
 
 Events = dict[str, Flag]
 """Named facts about one step: true where the thing happened at this step."""
@@ -102,19 +102,19 @@ class Transition(NamedTuple):
     The first row of an episode has no cause: its action and reward are zero and ``is_first`` is set.
     """
 
-    image: Array | None
+    image: AnyArray
     """x_t, uint8 [height width channel]."""
-    action: Array
+    action: AnyArray
     """a_{t-1}: an int32 choice, or float32 [action]."""
-    reward: Array
+    reward: AnyArray
     """r_t, float32: the task's reward for arriving here."""
-    is_first: Array
+    is_first: AnyArray
     """This row starts an episode."""
-    is_last: Array
+    is_last: AnyArray
     """No more rows of this episode follow (terminated or truncated)."""
-    is_terminal: Array
+    is_terminal: AnyArray
     """The world ended here: the value of this state is zero."""
-    events: dict[str, Array]
+    events: dict[str, AnyArray]
     """What happened on the way from t-1 to t."""
 
 

@@ -10,7 +10,7 @@ from sensei_lite.worlds.keyroom import KeyRoom
 
 JAX_WORLDS: dict[str, World] = {
     "keyroom": KeyRoom(),
-    "keyroom-s15": KeyRoom(size=15, closet=2, view=5, moves=8, max_steps=600, tile_pixels=10, image_size=64),
+    "keyroom-s15": KeyRoom(size=15, closet=5, view=5, moves=8, max_steps=600, tile_pixels=10, image_size=64),
     "keychest": KeyChest(),
     "keychest-s4r3": KeyChest(
         rows=3, room=2, corridor=2, view=5, moves=8, max_steps=800, tile_pixels=10, image_size=64

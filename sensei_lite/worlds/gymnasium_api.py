@@ -1,7 +1,7 @@
 """A JAX world behind Gymnasium's interface, one environment or a vector of them.
 
-``gymnasium.make("SenseiLite/KeyRoom-v0", size=9)`` and ``gymnasium.make_vec("SenseiLite/KeyRoom-v0", num_envs=64)`` give
-these classes. A vector seeded with n holds the same episodes as single environments seeded with n, n+1, n+2, ...
+``gymnasium.make("SenseiLite/KeyRoom-v0", size=9)`` and ``gymnasium.make_vec("SenseiLite/KeyRoom-v0", num_envs=64)``
+give these classes. A vector seeded with n holds the same episodes as single environments seeded with n, n+1, n+2, ...
 """
 
 import dataclasses
@@ -91,7 +91,7 @@ class WorldVectorEnv(VectorEnv):
     ``info["events"]`` holds a bool array for each event.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
         "render_modes": ["rgb_array"],
         "render_fps": 8,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
@@ -137,7 +137,7 @@ class WorldVectorEnv(VectorEnv):
         image, reward, terminated, truncated = self._observe(row)
         return image, reward, terminated, truncated, self._info(row)
 
-    def render(self) -> tuple[np.ndarray, ...] | None:
+    def render(self) -> tuple[np.ndarray, ...] | None:  # type: ignore[override]
         """One picture for each world, drawn finer than the observation."""
         if self.render_mode is None:
             return None
@@ -162,7 +162,10 @@ class WorldEnv(gymnasium.Env):
     ``info["events"]`` holds a bool for each event.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "human"], "render_fps": 8}
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "render_modes": ["rgb_array", "human"],
+        "render_fps": 8,
+    }
 
     def __init__(self, world: World | str, render_mode: str | None = None, **settings: Any) -> None:
         world = _jax_world(world, settings)

@@ -10,7 +10,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from PIL import Image as Picture
 
 from sensei_lite.worlds.base import Box, Discrete, Transition
@@ -49,12 +49,12 @@ class ImageOnly(gymnasium.ObservationWrapper):
         self._key = None if from_render else self._find_key(image_key)
         if from_render:
             env.reset(seed=0)
-            shape = np.shape(env.render())
+            shape: tuple[int, ...] = np.asarray(env.render()).shape
             if len(shape) != 3 or shape[2] != 3:
                 raise ValueError(f"{_name(env)}: render() gives shape {shape}, not a picture [height width 3]")
         else:
-            space = env.observation_space
-            shape = (space[self._key] if self._key else space).shape  # type: ignore[index,union-attr]
+            space: Any = env.observation_space
+            shape = (space[self._key] if self._key else space).shape
         height, width = image_size or shape[:2]
         self.observation_space = gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)
 
@@ -129,8 +129,12 @@ class HostWorld:
             env_settings["render_mode"] = "rgb_array"
         look = {"from_render": from_render, "image_key": image_key, "image_size": image_size}
         make_one = functools.partial(_make_one, gymnasium_id, env_settings, tuple(wrappers), look)
-        make_vector = AsyncVectorEnv if processes else SyncVectorEnv
-        self._envs = make_vector([make_one] * num_envs, autoreset_mode=AutoresetMode.NEXT_STEP)
+        makers, autoreset = [make_one] * num_envs, AutoresetMode.NEXT_STEP
+        self._envs: VectorEnv
+        if processes:  # spawned, not forked: JAX runs threads, and a fork in the midst of them can lock up for ever
+            self._envs = AsyncVectorEnv(makers, autoreset_mode=autoreset, context="spawn")
+        else:
+            self._envs = SyncVectorEnv(makers, autoreset_mode=autoreset)
         self.name, self.num_envs = gymnasium_id, num_envs
         self.actions = _action_space(
             gymnasium_id, self._envs.single_action_space, self._envs.get_attr("action_names")[0]

@@ -1,8 +1,8 @@
 """KeyChest: find the key in one room, open the chest in another.
 
-Rooms lie on both sides of a corridor, each with a doorway at a random height. One holds a key, another a locked chest; a
-room is dark until the agent stands in it or in its doorway. *Apply* next to the chest with the key in hand opens it and
-ends the episode with reward 1.
+Rooms lie on both sides of a corridor, each with a doorway at a random height. One holds a key, another a locked chest;
+a room is dark until the agent stands in it or in its doorway. *Apply* next to the chest with the key in hand opens it
+and ends the episode with reward 1.
 
 The layout idea is that of MiniGrid's KeyCorridor, which the paper rebuilt as a MiniHack level (KeyCorridor-S4, three
 rows of rooms, 800 steps). The default is a small house that is seen whole.
@@ -11,13 +11,13 @@ rows of rooms, 800 steps). The default is a small house that is seen whole.
 import dataclasses
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from sensei_lite.shapes import Cell, Flag, Seed
 from sensei_lite.worlds import tiles
-from sensei_lite.worlds.grid import DOORWAY, GridState, GridWorld, Layout, choose, draw_noise, random_cells
+from sensei_lite.worlds.grid import GridState, GridWorld
+from sensei_lite.worlds.layout import DOORWAY, Layout, choose, draw_noise, random_cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class KeyChest(GridWorld):
             (column == right_wall) & (row == doorway_rows[1][:, None, None]).any(0)
         )
         is_wall = (border | between_rooms | (column == left_wall) | (column == right_wall)) & ~doorway
-        number = 1 + row // pitch + jnp.where(column > right_wall, self.rows, 0)
+        number = 1 + row // pitch + jnp.where(column >= right_wall, self.rows, 0)
         region = jnp.where(is_wall | in_corridor, 0, number + DOORWAY * doorway)
 
         key_room = choose(u[0], 2 * self.rows)

@@ -4,7 +4,7 @@ A square room has a locked closet at a random place, with its door on a random s
 the key start at random cells outside. Walking over the key takes it; *apply* next to the locked door with the key in
 hand opens it; the closet is dark until then. Standing on the exit ends the episode with reward 1.
 
-This is the task of MiniHack's KeyRoom levels (the paper's is KeyRoom-S15: a room of 15 x 15, a closet of 2 x 2, a 5 x 5
+This is the task of MiniHack's KeyRoom levels (the paper's is KeyRoom-S15: a room of 15 x 15, a closet of 5 x 5, a 5 x 5
 view, 8 moves, 600 steps), without NetHack around it. The default is a small room that is seen whole, which a laptop can
 learn in minutes. `sensei_lite.worlds.minihack` has the real level.
 """
@@ -18,7 +18,8 @@ from jaxtyping import Array, Bool
 
 from sensei_lite.shapes import Cell, Flag, Seed
 from sensei_lite.worlds import tiles
-from sensei_lite.worlds.grid import MOVES, GridState, GridWorld, Layout, choose, draw_noise, next_to, random_cells
+from sensei_lite.worlds.grid import MOVES, GridState, GridWorld
+from sensei_lite.worlds.layout import Layout, choose, draw_noise, next_to, random_cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class KeyRoom(GridWorld):
     size: int = 7
     """Side of the room in cells, without its walls. Paper: 15."""
     closet: int = 1
-    """Side of the closet in cells, without its walls. Paper: 2."""
+    """Side of the closet in cells, without its walls. Paper: 5."""
 
     event_names: ClassVar[tuple[str, ...]] = (
         "key_seen",

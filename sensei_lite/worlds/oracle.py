@@ -1,9 +1,9 @@
 """The shortest plan in a grid world, found by looking at the true state: what no agent may do.
 
-A grid world's episode is decided by where the agent stands, whether it holds the key, and whether the lock is open. The
-world's own ``step`` is asked for every such state and every action, which gives a table, and breadth-first search in the
-table gives a shortest plan. It proves that a layout can be solved, says how many steps are needed at least, and shows
-what success looks like.
+A grid world's episode is decided by where the agent stands, whether it holds the key, and whether the lock is open.
+The world's own ``step`` is asked for every such state and every action, which gives a table, and breadth-first search
+in the table gives a shortest plan. It proves that a layout can be solved, says how many steps are needed at least, and
+shows what success looks like.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Play a world with the keyboard, in the terminal: ``python -m sensei_lite.worlds.play``.
 
-People understand an exploration problem by meeting it. Two rows of pixels share one row of letters (the upper half block,
-with one colour above and one below), so a terminal with 24-bit colour shows the agent's picture as it is.
+People understand an exploration problem by meeting it. Two rows of pixels share one row of letters (the upper half
+block, with one colour above and one below), so a terminal with 24-bit colour shows the agent's picture as it is.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from sensei_lite.compilation import keep_compiled_programs
 from sensei_lite.worlds.catalogue import JAX_WORLDS, make_world
 from sensei_lite.worlds.grid import GridWorld
 
@@ -165,6 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="chooses the layouts")
     chosen = parser.parse_args(arguments)
     try:
+        keep_compiled_programs()
         world = make_world(chosen.world)
         if not isinstance(world, GridWorld):
             raise ValueError(f"{chosen.world} cannot be played here; choose one of {', '.join(JAX_WORLDS)}")

@@ -1,8 +1,9 @@
 """The pictures: every tile of the grid worlds, drawn by formulas at any size.
 
-A tile is drawn in unit coordinates (u to the right, v down, both from 0 to 1) on a fine raster and averaged down to the
-size that is asked for, so the same picture is legible at 8 pixels, where the agent sees it, and at 48, where a person or
-a vision-language model does. Shapes are far apart in colour *and* in brightness, so that they can be told apart in grey.
+A tile is drawn in unit coordinates (u to the right, v down, both from 0 to 1) on a fine raster and averaged down to
+the size that is asked for, so the same picture is legible at 8 pixels, where the agent sees it, and at 48, where a
+person or a vision-language model does. Shapes are far apart in colour *and* in brightness, so that they can be told
+apart in grey.
 
 A *kind* of tile is a number. Kinds of floor and wall come in several looks, which mean nothing: they are the harmless
 novelty that a curious agent can be distracted by.
@@ -92,8 +93,7 @@ def _raster(pixels: int) -> tuple[Canvas, Canvas]:
 
 
 def _draw_kind(kind: int, raster: tuple[Canvas, Canvas]) -> Canvas:
-    u, v = raster
-    canvas = np.zeros((*u.shape, 3), np.float32)
+    canvas = np.zeros((*raster[0].shape, 3), np.float32)
     if kind >= FLOOR:
         texture, decoration = divmod(kind - FLOOR, 1 + DECORATIONS)
         _draw_floor(canvas, raster, texture)

@@ -1,0 +1,69 @@
+"""The commands do what they say, and wrong input ends in one line."""
+
+import csv
+import subprocess
+import sys
+
+import gymnasium
+import pytest
+from PIL import Image as Picture
+
+from sensei_lite.bench import worlds as bench
+from sensei_lite.bench.measure import measure
+from sensei_lite.demo import run_demo
+from sensei_lite.video import save_gif
+from sensei_lite.worlds import KeyRoom
+
+
+def test_the_demo_counts_events_and_draws(tmp_path, capsys):
+    run_demo(tmp_path, rows=1000)
+    told = capsys.readouterr().out
+    assert "key picked up" in told
+    assert "chest opened" in told
+    for name in ("keyroom", "keychest"):
+        film = Picture.open(tmp_path / f"{name}.gif")
+        assert film.n_frames > 5
+        assert Picture.open(tmp_path / f"{name}.png").width > 500
+
+
+def test_a_film_needs_frames(tmp_path):
+    with pytest.raises(ValueError, match="no frames"):
+        save_gif([], tmp_path / "empty.gif")
+
+
+def test_the_bench_writes_what_it_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "BATCHES", (1, 4))
+    monkeypatch.setattr(bench, "_peers", lambda: iter([("a peer", gymnasium.make("SenseiLite/KeyRoom-v0"))]))
+    monkeypatch.setattr(bench, "_ours", lambda: [("KeyRoom", KeyRoom(size=4, decorations=0))])
+    rows = bench.bench_worlds(tmp_path / "worlds.csv", repeats=1)
+    with (tmp_path / "worlds.csv").open() as file:
+        written = list(csv.DictReader(file))
+    assert [row["steps_per_second"] for row in written] == [str(row["steps_per_second"]) for row in rows]
+    assert all(int(row["steps_per_second"]) > 0 for row in written)
+    bench.print_table(rows)
+    assert "KeyRoom" in capsys.readouterr().out
+
+
+def test_a_measurement_leaves_the_first_call_out():
+    calls = []
+    speed = measure(lambda: calls.append(1), repeats=3)
+    assert len(calls) == 4
+    assert speed.fastest <= speed.median <= speed.slowest
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "sensei_lite", *arguments], capture_output=True, text=True)
+
+
+def test_the_command_line_explains_itself():
+    told = command("--help")
+    assert told.returncode == 0
+    assert {"demo", "bench"} <= set(told.stdout.split())
+
+
+def test_a_folder_that_cannot_be_written_ends_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    told = command("demo", "--rows", "1", "--folder", str(tmp_path / "file"))
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1].startswith("sensei-lite: ")
+    assert "Traceback" not in told.stderr

@@ -1,0 +1,81 @@
+"""Imports point one way: a module may import only what stands before it in the data's way through the house."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "sensei_lite"
+
+# From the ground up. A module may import from its own layer's package and from every layer above it in this list.
+LAYERS = [
+    {"shapes", "compilation"},
+    {"worlds"},
+    {"video", "figures", "widgets"},
+    {"bench", "demo"},
+    {"cli"},
+    {"__main__"},
+]
+# What only people look at: nothing that learns may import it.
+LEAVES = {"video", "figures", "widgets", "bench", "demo"}
+
+
+def part_of(module: str) -> str:
+    """`sensei_lite.worlds.grid` belongs to the part `worlds`."""
+    return [*module.split("."), ""][1]
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("sensei_lite"):
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("sensei_lite")}
+    return found
+
+
+def violations(package: Path) -> list[str]:
+    rank = {part: height for height, layer in enumerate(LAYERS) for part in layer}
+    wrong = []
+    for path in sorted(package.rglob("*.py")):
+        name = ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        own = part_of(name)
+        if not own:
+            continue
+        if own not in rank:
+            wrong.append(f"{name} has no place in LAYERS")
+            continue
+        for module in imports_of(path):
+            other = part_of(module)
+            if other and other != own and rank.get(other, 99) >= rank[own]:
+                wrong.append(f"{name} imports {module}")
+            if other in LEAVES and own not in LEAVES | {"cli", "__main__"}:
+                wrong.append(f"{name} imports the leaf {module}")
+    return wrong
+
+
+def test_imports_point_one_way():
+    assert violations(PACKAGE) == []
+
+
+def test_a_wrong_import_is_found(tmp_path):
+    package = tmp_path / "sensei_lite"
+    (package / "worlds").mkdir(parents=True)
+    (package / "worlds" / "grid.py").write_text("from sensei_lite.figures import episode\n")
+    (package / "stray.py").write_text("")
+    assert violations(package) == [
+        "sensei_lite.stray has no place in LAYERS",
+        "sensei_lite.worlds.grid imports sensei_lite.figures",
+        "sensei_lite.worlds.grid imports the leaf sensei_lite.figures",
+    ]
+
+
+@pytest.mark.parametrize("module", ["sensei_lite", "sensei_lite.worlds"])
+def test_importing_brings_no_optional_package(module):
+    heavy = {"torch", "open_clip", "openai", "minihack", "nle", "minigrid", "ipywidgets", "matplotlib.pyplot"}
+    code = f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert loaded == ""
