@@ -17,7 +17,7 @@ def keep_compiled_programs() -> Path | None:
     ``JAX_COMPILATION_CACHE_DIR`` names another folder; ``JAX_ENABLE_COMPILATION_CACHE=false`` turns it off. Where the
     folder cannot be written, nothing is kept and nothing fails: returns None.
     """
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR") or not jax.config.read("jax_enable_compilation_cache"):
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR") or not jax.config.jax_enable_compilation_cache:  # type: ignore[attr-defined]
         return None
     folder = user_cache_path("sensei_lite") / "compiled"
     try:
