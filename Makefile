@@ -14,7 +14,7 @@ BIN := .venv/bin
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
-.PHONY: help setup run test lab play bench lint format constraints clean
+.PHONY: help setup run test lab play bench lint format notebooks constraints clean
 
 help:  ## print this list
 	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
@@ -57,6 +57,9 @@ lint: setup  ## style and types only
 format: setup  ## put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+notebooks: setup  ## write the .ipynb files anew from the .py files
+	@$(BIN)/python tests/test_notebooks.py
 
 constraints: setup  ## choose the tested versions anew and write constraints.txt
 	@$(BIN)/python tests/make_constraints.py

@@ -1,13 +1,17 @@
 """Pictures for people: made from worlds and results, never needed by the agent."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import matplotlib
 import numpy as np
+from jaxtyping import Array
 from matplotlib.figure import Figure
 
+from sensei_lite.shapes import Image
+from sensei_lite.worlds.base import Step
 from sensei_lite.worlds.grid import GridState, GridWorld
 
 EVENT_WORDS = {
@@ -24,10 +28,9 @@ EVENT_WORDS = {
 
 def episode(world: GridWorld, state: GridState, actions: Sequence[int]) -> tuple[list[GridState], list[list[str]]]:
     """The states that a list of actions leads through (the start included), and the events on the way to each."""
-    step = jax.jit(lambda state, action: world.step(state, action, key=jax.random.key(0)))
     states, events = [state], [list[str]()]
     for action in actions:
-        result = step(states[-1], np.int32(action))
+        result = _step(world, states[-1], np.int32(action))
         states.append(result.state)
         events.append([name for name, happened in result.events.items() if happened])
     return states, events
@@ -39,12 +42,22 @@ def filmstrip(world: GridWorld, state: GridState, actions: Sequence[int], title:
     moments = [0] + [t for t, names in enumerate(events) if set(names) - {"key_seen"}]
     figure = Figure(figsize=(2.3 * len(moments), 3.1), layout="constrained")
     for axes, t in zip(figure.subplots(1, len(moments), squeeze=False)[0], moments, strict=True):
-        axes.imshow(np.asarray(world.render(states[t], scale)))
+        axes.imshow(np.asarray(_render(world, states[t], scale)))
         axes.set_axis_off()
         names = [EVENT_WORDS[name] for name in events[t] if name != "key_seen"]
         axes.set_title("\n".join([f"step {t}", *names]) if t else "start", fontsize=10, verticalalignment="bottom")
     figure.suptitle(title, fontsize=12)
     return figure
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _step(world: GridWorld, state: GridState, action: Array) -> Step:
+    return world.step(state, action, key=jax.random.key(0))  # grid worlds are deterministic
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _render(world: GridWorld, state: GridState, scale: int) -> Image:
+    return world.render(state, scale)
 
 
 def save_figure(figure: Figure, path: Path) -> None:

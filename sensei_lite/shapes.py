@@ -8,6 +8,7 @@ Shapes in annotations are written with these names, so that the same word means 
 ``deter``   deterministic state h of the world model
 ``stoch``   categorical variables of the stochastic state z
 ``classes`` classes of each categorical variable
+``bins``    numbers on which a two-hot head stands
 ``action``  size of an action (number of choices, or of continuous dimensions)
 ``height``  rows of an image or of a grid
 ``width``   columns of an image or of a grid

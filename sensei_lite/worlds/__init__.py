@@ -1,8 +1,7 @@
 """Where images come from: worlds to explore, as pure functions in JAX or behind Gymnasium's interface."""
 
+from sensei_lite.spaces import Box, Discrete
 from sensei_lite.worlds.base import (
-    Box,
-    Discrete,
     Events,
     Step,
     Transition,

@@ -16,7 +16,6 @@ Built in notebook 01_worlds.
 """
 
 import abc
-import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -24,33 +23,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from sensei_lite.shapes import AnyArray, Flag, Image, Images, Scalar, Seed
+from sensei_lite.spaces import Box, Discrete
 
 Events = dict[str, Flag]
 """Named facts about one step: true where the thing happened at this step."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Discrete:
-    """An action space of named choices. An action is an integer, its place in ``names``."""
-
-    names: tuple[str, ...]
-
-    @property
-    def size(self) -> int:
-        """How many choices there are."""
-        return len(self.names)
-
-
-@dataclasses.dataclass(frozen=True)
-class Box:
-    """An action space of ``size`` real numbers, each from -1 to 1."""
-
-    names: tuple[str, ...]
-
-    @property
-    def size(self) -> int:
-        """How many numbers an action has."""
-        return len(self.names)
 
 
 class Step(NamedTuple):

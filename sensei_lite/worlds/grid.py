@@ -22,8 +22,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from sensei_lite.shapes import Cell, Count, Flag, Image, Seed
+from sensei_lite.spaces import Discrete
 from sensei_lite.worlds import tiles
-from sensei_lite.worlds.base import Discrete, Events, Step, World
+from sensei_lite.worlds.base import Events, Step, World
 from sensei_lite.worlds.layout import Layout, choose, next_to, random_cells
 
 MOVES = {

@@ -17,7 +17,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Array, PyTree
 
-from sensei_lite.worlds.base import Box, Discrete, Transition, World, advance_batch, begin_batch
+from sensei_lite.spaces import Box, Discrete
+from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
 from sensei_lite.worlds.catalogue import make_world
 
 RENDER_SCALE = 4

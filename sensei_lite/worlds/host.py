@@ -13,7 +13,8 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from PIL import Image as Picture
 
-from sensei_lite.worlds.base import Box, Discrete, Transition
+from sensei_lite.spaces import Box, Discrete
+from sensei_lite.worlds.base import Transition
 
 IMAGE_KEYS = ("image", "pixel", "pixels", "rgb")
 """Where an image is looked for in a dictionary observation."""

@@ -50,6 +50,7 @@ class Game:
         self._step = jax.jit(lambda state, action: world.step(state, action, key=jax.random.key(0)))
         self._render = jax.jit(world.render, static_argnums=1)
         self.new_episode()
+        self._step(self.state, np.int32(0))  # compiled now, so that the first key is answered at once
 
     def new_episode(self) -> None:
         """Start over in a new layout."""
@@ -76,7 +77,7 @@ class Game:
     def status(self) -> str:
         """One line about the episode."""
         state = f"step {self.steps} of {self.world.max_steps}   reward {self.reward:g}"
-        return f"{state}   {self.over} press n for a new episode" if self.over else state
+        return f"{state}   {self.over} (n: new episode)" if self.over else state
 
 
 def half_blocks(picture: np.ndarray) -> list[str]:

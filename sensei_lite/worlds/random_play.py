@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from sensei_lite.shapes import Images, Seed
-from sensei_lite.worlds.base import Box, Transition, World, advance_batch, begin_batch
+from sensei_lite.spaces import Box
+from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
 
 
 class Tally(NamedTuple):

@@ -1,0 +1,163 @@
+"""Learning to act in imagination: a policy, and a critic for each stream of rewards.
+
+From replayed states the world model dreams T steps under the policy. Each stream k (task, semantic, disagreement) has
+rewards, a critic v_k and a return R_k of its own. The policy follows the weighted, normalised advantages (REINFORCE):
+
+    A_t = sum_k w_k (R_k,t - v_k(s_t)) / scale_k / sum_k w_k
+    L_actor = -E[ weight_t ( sg(A_t) ln pi(a_t | s_t) + eta H[pi(. | s_t)] ) ]
+    L_critic,k = E[ weight_t ( -ln p_k(R_k,t | s_t) - ln p_k(slow v_k(s_t) | s_t) ) ]
+
+Nothing is backpropagated through the dream. Source: DreamerV3 (arXiv 2301.04104); critics per stream and advantages
+that are normalised before they are weighed: SENSEI's research code (arXiv 2503.01584). Built in notebook
+03_imagination.
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from sensei_lite.config import BehaviourConfig
+from sensei_lite.distributions import (
+    BoundedNormal,
+    bounded_normal,
+    categorical_entropy,
+    log_prob_one_hot,
+    mode_one_hot,
+    sample_one_hot,
+    unimix,
+)
+from sensei_lite.networks import MLP
+from sensei_lite.returns import PercentileNormaliser, discount_weights, lambda_return
+from sensei_lite.rssm import State
+from sensei_lite.shapes import Seed
+from sensei_lite.world_model import TwoHotHead, WorldModel
+
+
+class OneHotPolicy(eqx.Module):
+    """A categorical over one-hot actions, with the same methods as `BoundedNormal`."""
+
+    log_probs: Float[Array, "*batch action"]
+
+    def sample(self, *, key: Seed) -> Float[Array, "*batch action"]:
+        """Draw a one-hot action."""
+        return sample_one_hot(self.log_probs, key=key)
+
+    def mode(self) -> Float[Array, "*batch action"]:
+        """The most probable action."""
+        return mode_one_hot(self.log_probs)
+
+    def log_prob(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch"]:
+        """Ln pi(action), in nats."""
+        return log_prob_one_hot(self.log_probs, action)
+
+    def entropy(self) -> Float[Array, "*batch"]:
+        """In nats."""
+        return categorical_entropy(self.log_probs)
+
+
+class Actor(eqx.Module):
+    """The policy's network."""
+
+    mlp: MLP
+    discrete: bool = eqx.field(static=True)
+    mix: float = eqx.field(static=True)
+
+    def __init__(
+        self, config: BehaviourConfig, feature_size: int, action_size: int, discrete: bool, mix: float, *, key: Seed
+    ):
+        self.discrete, self.mix = discrete, mix
+        outputs = action_size if discrete else 2 * action_size
+        # A small last layer starts the policy near uniform, as today's danijar/dreamerv3 does.
+        self.mlp = MLP(feature_size, outputs, config.hidden, config.layers, out_scale=0.01, key=key)
+
+    def __call__(self, features: Float[Array, " features"]) -> OneHotPolicy | BoundedNormal:
+        """The distribution over actions in one state."""
+        out = self.mlp(features)
+        if self.discrete:
+            return OneHotPolicy(unimix(out, self.mix))
+        raw_mean, raw_std = jnp.split(out, 2)
+        return bounded_normal(raw_mean, raw_std)
+
+
+RewardStreams = Callable[[State, Float[Array, "steps starts action"]], dict[str, Float[Array, "time starts"]]]
+"""Rewards of a dream, by stream, on arrival: index t belongs to s_t, and index 0 is never used."""
+
+
+def imagine(
+    world_model: WorldModel, actor: Actor, start: State, horizon: int, *, key: Seed
+) -> tuple[State, Float[Array, "steps starts action"]]:
+    """Dream ``horizon`` steps from each of ``starts`` states: s_0 to s_T [time starts ...], and a_0 to a_{T-1}."""
+    starts = start.h.shape[0]
+
+    def step(state: State, key: Array) -> tuple[State, tuple[State, Array]]:
+        action_key, state_key = jax.random.split(key)
+        action = jax.vmap(actor)(state.features).sample(key=action_key)
+        keys = jax.random.split(state_key, starts)
+        following = jax.vmap(lambda s, a, k: world_model.rssm.imagine_step(s, a, key=k))(state, action, keys)
+        return following, (following, action)
+
+    _, (states, actions) = jax.lax.scan(step, start, jax.random.split(key, horizon))
+    states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), start, states)
+    return jax.lax.stop_gradient((states, actions))
+
+
+def returns_of(
+    critics: dict[str, TwoHotHead],
+    rewards: dict[str, Float[Array, "time starts"]],
+    features: Float[Array, "time starts features"],
+    discount_continue: Float[Array, "time starts"],
+    lam: float,
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Lambda-returns and values of every stream, both [steps starts], without gradient."""
+    values = {name: jax.vmap(jax.vmap(critic))(features) for name, critic in critics.items()}
+    returns = {name: lambda_return(rewards[name], values[name], discount_continue, lam) for name in critics}
+    return jax.lax.stop_gradient((returns, {name: value[:-1] for name, value in values.items()}))
+
+
+def advantages(
+    returns: dict[str, Float[Array, "steps starts"]],
+    values: dict[str, Float[Array, "steps starts"]],
+    normalisers: dict[str, PercentileNormaliser],
+    weights: dict[str, float] | dict[str, Array],
+) -> Float[Array, "steps starts"]:
+    """A_t: every stream's advantage on its own scale, weighed and added."""
+    parts = [weights[name] * (returns[name] - values[name]) / normalisers[name].scale for name in returns]
+    return sum(parts, jnp.zeros(())) / sum(weights[name] for name in returns)
+
+
+def actor_loss(
+    actor: Actor,
+    features: Float[Array, "steps starts features"],
+    action: Float[Array, "steps starts action"],
+    advantage: Float[Array, "steps starts"],
+    weight: Float[Array, "steps starts"],
+    entropy_scale: float,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """L_actor and the mean entropy of the policy in nats."""
+    policy = jax.vmap(jax.vmap(actor))(features)
+    entropy = policy.entropy()
+    gain = jax.lax.stop_gradient(advantage) * policy.log_prob(action) + entropy_scale * entropy
+    return -(weight * gain).mean(), entropy.mean()
+
+
+def critic_loss(
+    critic: TwoHotHead,
+    slow: TwoHotHead,
+    features: Float[Array, "steps starts features"],
+    target: Float[Array, "steps starts"],
+    weight: Float[Array, "steps starts"],
+) -> Float[Array, ""]:
+    """L_critic of one stream: towards the return, and towards its own slow copy."""
+    loss = jax.vmap(jax.vmap(critic.loss))
+    slow_value = jax.vmap(jax.vmap(slow))(features)
+    return (weight * (loss(features, target) + loss(features, jax.lax.stop_gradient(slow_value)))).mean()
+
+
+def dream_weights(
+    discount_continue: Float[Array, "time starts"], start_is_terminal: Float[Array, " starts"]
+) -> Float[Array, "steps starts"]:
+    """How much every imagined step counts: see `returns.discount_weights`; nothing after a real end counts."""
+    return discount_weights(discount_continue) * (1.0 - start_is_terminal)

@@ -1,0 +1,272 @@
+"""The agent: everything that changes in one pytree, and three pure functions around it.
+
+    init(config, image_shape, actions, key)  -> AgentState
+    act(state, memory, image, is_first, key) -> memory, with the action in it
+    update(state, rows, key)                 -> AgentState, metrics
+
+One update teaches the world model and the ensemble from replayed sequences, dreams from the states that it met there,
+and teaches the policy and the critics in the dream. Which rewards count is a setting: Plan2Explore maximises
+disagreement, a task agent the extrinsic reward.
+
+Sources: DreamerV3 (arXiv 2301.04104), Plan2Explore (arXiv 2005.05960), SENSEI (arXiv 2503.01584).
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, PyTree
+
+from sensei_lite.actor_critic import Actor, actor_loss, advantages, critic_loss, dream_weights, imagine, returns_of
+from sensei_lite.config import Config
+from sensei_lite.disagreement import Ensemble
+from sensei_lite.returns import PercentileNormaliser
+from sensei_lite.rssm import State
+from sensei_lite.shapes import Images, Seed
+from sensei_lite.spaces import Box, Discrete
+from sensei_lite.world_model import Sequences, TwoHotHead, WorldModel, centred
+
+Metrics = dict[str, Array]
+
+
+class Optimisers(NamedTuple):
+    """The optimiser states of the three things that learn with rates of their own."""
+
+    world_model: PyTree
+    ensemble: PyTree
+    behaviour: PyTree
+
+
+class AgentState(eqx.Module):
+    """Everything that changes while the agent learns."""
+
+    world_model: WorldModel
+    ensemble: Ensemble
+    actor: Actor
+    critics: dict[str, TwoHotHead]
+    slow_critics: dict[str, TwoHotHead]
+    normalisers: dict[str, PercentileNormaliser]
+    optimisers: Optimisers
+    updates: Array
+    """Updates so far."""
+    config: Config = eqx.field(static=True)
+
+
+class Memory(NamedTuple):
+    """What the agent carries from one step to the next, for every world [envs ...]."""
+
+    state: State
+    action: Float[Array, "envs action"]
+    """The action it took last, one-hot or continuous."""
+
+
+def init(config: Config, image_shape: tuple[int, int, int], actions: Discrete | Box, *, key: Seed) -> AgentState:
+    """A new agent for pictures of ``image_shape`` and an action space.
+
+    Raises ValueError where the pictures do not fit the encoder.
+    """
+    model_key, ensemble_key, actor_key, critic_key = jax.random.split(key, 4)
+    model, behaviour = config.world_model, config.behaviour
+    world_model = WorldModel(model, image_shape, actions.size, key=model_key)
+    size_z = model.stoch * model.classes
+    size = model.deter + size_z
+    ensemble = Ensemble(config.ensemble, size, actions.size, size_z, key=ensemble_key)
+    discrete = isinstance(actions, Discrete)
+    actor = Actor(behaviour, size, actions.size, discrete, model.unimix, key=actor_key)
+    names = [name for name, _ in behaviour.reward_weights]
+    keys = jax.random.split(critic_key, len(names))
+    critics = {
+        name: TwoHotHead(size, behaviour.hidden, behaviour.layers, model.bins, key=k)
+        for name, k in zip(names, keys, strict=True)
+    }
+    optimisers = Optimisers(
+        _model_optimiser(config).init(world_model),
+        _ensemble_optimiser(config).init(ensemble),
+        _behaviour_optimiser(config).init((actor, critics)),
+    )
+    return AgentState(
+        world_model=world_model,
+        ensemble=ensemble,
+        actor=actor,
+        critics=critics,
+        # A copy of its own: donated buffers must not appear twice in one state.
+        slow_critics=jax.tree.map(jnp.copy, critics),
+        normalisers={name: PercentileNormaliser.create() for name in names},
+        optimisers=optimisers,
+        updates=jnp.zeros((), jnp.int32),
+        config=config,
+    )
+
+
+def _model_optimiser(config: Config) -> optax.GradientTransformation:
+    settings = config.world_model
+    return optax.chain(optax.clip_by_global_norm(settings.clip), optax.adam(settings.learning_rate, eps=1e-8))
+
+
+def _ensemble_optimiser(config: Config) -> optax.GradientTransformation:
+    settings = config.ensemble
+    return optax.chain(optax.clip_by_global_norm(settings.clip), optax.adam(settings.learning_rate, eps=1e-5))
+
+
+def _behaviour_optimiser(config: Config) -> optax.GradientTransformation:
+    # Actor and critics are clipped each by its own norm, as in the research code, and so share no scale.
+    settings = config.behaviour
+    one = optax.chain(optax.clip_by_global_norm(settings.clip), optax.adam(settings.learning_rate, eps=1e-5))
+    labels = lambda tree: (  # noqa: E731
+        jax.tree.map(lambda _: "actor", tree[0]),
+        {name: jax.tree.map(lambda _, name=name: name, critic) for name, critic in tree[1].items()},
+    )
+    return optax.multi_transform({"actor": one} | {name: one for name, _ in settings.reward_weights}, labels)
+
+
+def encode_action(actions: Discrete | Box, action: Array) -> Float[Array, "*batch action"]:
+    """A world's action as the model reads it: a choice becomes one-hot, numbers stay."""
+    return jax.nn.one_hot(action, actions.size) if isinstance(actions, Discrete) else action
+
+
+def decode_action(actions: Discrete | Box, action: Float[Array, "*batch action"]) -> Array:
+    """The model's action as the world takes it: a one-hot vector becomes a choice, numbers are kept within -1 and 1."""
+    if isinstance(actions, Discrete):
+        return action.argmax(-1).astype(jnp.int32)
+    return jnp.clip(action, -1.0, 1.0)
+
+
+def first_memory(agent: AgentState, envs: int, action_size: int) -> Memory:
+    """The memory before anything was seen."""
+    state = jax.tree.map(lambda x: jnp.broadcast_to(x, (envs, *x.shape)), agent.world_model.rssm.initial())
+    return Memory(state, jnp.zeros((envs, action_size)))
+
+
+def act(
+    agent: AgentState,
+    memory: Memory,
+    image: Images,
+    is_first: Bool[Array, " batch"],
+    *,
+    key: Seed,
+) -> Memory:
+    """Look at the newest picture of every world and choose an action, which stands in the memory that is returned.
+
+    ``is_first`` says which pictures start an episode: there the memory is wiped.
+    """
+    state_key, action_key = jax.random.split(key)
+    embeddings = jax.vmap(agent.world_model.encoder)(centred(image))
+    keys = jax.random.split(state_key, len(embeddings))
+    state, _ = jax.vmap(lambda s, a, e, f, k: agent.world_model.rssm.observe_step(s, a, e, f, key=k))(
+        memory.state, memory.action, embeddings, is_first, keys
+    )
+    return Memory(state, jax.vmap(agent.actor)(state.features).sample(key=action_key))
+
+
+def update(agent: AgentState, rows: Sequences, *, key: Seed) -> tuple[AgentState, Metrics]:
+    """Learn from one batch of sequences. Metrics are scalars by name; units as in `WorldModel.loss`."""
+    model_key, start_key, dream_key = jax.random.split(key, 3)
+    config = agent.config
+
+    (_, (terms, states)), gradient = eqx.filter_value_and_grad(
+        lambda model: model.loss(rows, key=model_key), has_aux=True
+    )(agent.world_model)
+    world_model, model_state, model_norm = _step(
+        _model_optimiser(config), gradient, agent.optimisers.world_model, agent.world_model
+    )
+    ensemble_loss, gradient = eqx.filter_value_and_grad(lambda e: e.loss(states, rows.action, rows.is_first))(
+        agent.ensemble
+    )
+    ensemble, ensemble_state, _ = _step(
+        _ensemble_optimiser(config), gradient, agent.optimisers.ensemble, agent.ensemble
+    )
+    agent = eqx.tree_at(lambda a: (a.world_model, a.ensemble), agent, (world_model, ensemble))
+
+    start, start_is_terminal = _starts(states, rows, config.behaviour.starts, key=start_key)
+    behaviour, behaviour_state, normalisers, dream = _learn_to_act(agent, start, start_is_terminal, key=dream_key)
+    actor, critics = behaviour
+    rate = config.behaviour.slow_rate
+    slow = jax.tree.map(lambda old, new: (1 - rate) * old + rate * new, agent.slow_critics, critics)
+    metrics = {f"loss/{name}": term for name, term in terms.items()}
+    metrics |= {"loss/ensemble": ensemble_loss, "gradient/world_model": model_norm, **dream}
+    return AgentState(
+        world_model=world_model,
+        ensemble=ensemble,
+        actor=actor,
+        critics=critics,
+        slow_critics=slow,
+        normalisers=normalisers,
+        optimisers=Optimisers(model_state, ensemble_state, behaviour_state),
+        updates=agent.updates + 1,
+        config=config,
+    ), metrics
+
+
+def _step(
+    optimiser: optax.GradientTransformation, gradient: PyTree, state: PyTree, module: PyTree
+) -> tuple[Any, PyTree, Array]:
+    changes, state = optimiser.update(gradient, state, module)
+    return optax.apply_updates(module, changes), state, optax.tree.norm(gradient)
+
+
+def _starts(states: State, rows: Sequences, number: int | None, *, key: Seed) -> tuple[State, Float[Array, " starts"]]:
+    """The replayed states from which dreams start: all of them, or some drawn at random without repetition."""
+    flat = jax.tree.map(lambda x: jax.lax.stop_gradient(x).reshape(-1, *x.shape[2:]), states)
+    is_terminal = rows.is_terminal.reshape(-1).astype(jnp.float32)
+    if number is None or number >= len(is_terminal):
+        return flat, is_terminal
+    chosen = jax.random.choice(key, len(is_terminal), (number,), replace=False)
+    return jax.tree.map(lambda x: x[chosen], flat), is_terminal[chosen]
+
+
+def stream_rewards(
+    agent: AgentState, states: State, actions: Float[Array, "steps starts action"]
+) -> dict[str, Float[Array, "time starts"]]:
+    """The rewards of a dream for every stream that counts, on arrival: index t belongs to s_t, index 0 is not used."""
+    features, model = states.features, agent.world_model
+    of: dict[str, Any] = {
+        "extrinsic": lambda: jax.vmap(jax.vmap(model.reward))(features),
+        "semantic": lambda: jax.vmap(jax.vmap(model.semantic))(features),
+        "disagreement": lambda: _disagreement_on_arrival(agent.ensemble, features, actions),
+    }
+    return {name: of[name]() for name, _ in agent.config.behaviour.reward_weights}
+
+
+def _disagreement_on_arrival(ensemble: Ensemble, features: Array, actions: Array) -> Float[Array, "time starts"]:
+    steps, starts, _ = actions.shape
+    size = features.shape[-1]
+    reward = ensemble.reward(features[:-1].reshape(-1, size), actions.reshape(steps * starts, -1))
+    return jnp.concatenate([jnp.zeros((1, starts)), reward.reshape(steps, starts)])
+
+
+def _learn_to_act(
+    agent: AgentState, start: State, start_is_terminal: Float[Array, " starts"], *, key: Seed
+) -> tuple[tuple[Actor, dict[str, TwoHotHead]], PyTree, dict[str, PercentileNormaliser], Metrics]:
+    settings = agent.config.behaviour
+    states, actions = imagine(agent.world_model, agent.actor, start, settings.horizon, key=key)
+    features = states.features
+    rewards = stream_rewards(agent, states, actions)
+    discount_continue = settings.discount * jax.vmap(jax.vmap(agent.world_model.continues))(features)
+    weight = dream_weights(discount_continue, start_is_terminal)
+    returns, values = returns_of(agent.critics, rewards, features, discount_continue, settings.lam)
+    normalisers = {
+        name: normaliser.update(returns[name], decay=settings.return_decay)
+        for name, normaliser in agent.normalisers.items()
+    }
+    advantage = advantages(returns, values, normalisers, dict(settings.reward_weights))
+
+    def loss(behaviour: tuple[Actor, dict[str, TwoHotHead]]) -> tuple[Array, Metrics]:
+        actor, critics = behaviour
+        of_actor, entropy = actor_loss(actor, features[:-1], actions, advantage, weight, settings.entropy)
+        of_critics = {
+            name: critic_loss(critic, agent.slow_critics[name], features[:-1], returns[name], weight)
+            for name, critic in critics.items()
+        }
+        metrics = {"loss/actor": of_actor, "policy/entropy": entropy}
+        metrics |= {f"loss/critic_{name}": value for name, value in of_critics.items()}
+        return of_actor + sum(of_critics.values(), jnp.zeros(())), metrics
+
+    behaviour = (agent.actor, agent.critics)
+    (_, metrics), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(behaviour)
+    behaviour, state, _ = _step(_behaviour_optimiser(agent.config), gradient, agent.optimisers.behaviour, behaviour)
+    for name in rewards:
+        metrics |= {f"reward/{name}": rewards[name][1:].mean(), f"return/{name}": returns[name].mean()}
+        metrics |= {f"scale/{name}": normalisers[name].scale}
+    return behaviour, state, normalisers, metrics

@@ -1,0 +1,218 @@
+"""Every setting of the agent: its meaning, its unit, and what the paper's research code uses.
+
+Three presets: `smoke` runs in seconds and is for tests; `lab` is what a student runs on two cores; `paper` has the
+sizes and ratios of SENSEI's research code for MiniHack (DreamerV3 size "S") and wants a GPU. "Paper" below means that
+code.
+"""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class WorldModelConfig:
+    """The world model: encoder, recurrent state-space model, heads. Raises ValueError for sizes that cannot work."""
+
+    deter: int = 128
+    """Size of the deterministic state h. Paper: 512."""
+    stoch: int = 16
+    """Number of categorical variables of the stochastic state z. Paper: 32."""
+    classes: int = 8
+    """Classes of each categorical variable. Paper: 32."""
+    hidden: int = 128
+    """Width of hidden layers. Paper: 512."""
+    layers: int = 1
+    """Hidden layers of each head. Paper: 2."""
+    encoder: Literal["patch", "conv"] = "patch"
+    """patch: a convolution whose stride is its kernel, cheap on a CPU. conv: four layers of stride 2. Paper: conv."""
+    patch: int = 8
+    """Side of a patch in pixels, for the patch encoder; best the tile size of the world."""
+    depth: int = 16
+    """Channels of a patch's embedding, or of the first convolution (doubled at each further one). Paper: 32."""
+    bins: int = 255
+    """Bins of the reward heads and critics (odd). Paper: 255."""
+    unimix: float = 0.01
+    """Share of the uniform distribution in every categorical. Paper: 0.01."""
+    free_bits: float = 1.0
+    """KL below which nothing is pulled, in nats. Paper: 1."""
+    dynamics_scale: float = 0.5
+    """Weight of the KL term that teaches the prior. Paper: 0.5; today's danijar/dreamerv3: 1."""
+    representation_scale: float = 0.1
+    """Weight of the KL term that teaches the posterior. Paper: 0.1."""
+    learning_rate: float = 1e-3
+    """Adam. Paper: 1e-4."""
+    clip: float = 1000.0
+    """Global norm to which gradients are clipped. Paper: 1000."""
+
+    def __post_init__(self) -> None:
+        for name in ("deter", "stoch", "classes", "hidden", "layers", "patch", "depth"):
+            _require(getattr(self, name) >= 1, f"world_model.{name} is {getattr(self, name)}; it must be at least 1")
+        _require(self.encoder in ("patch", "conv"), f"world_model.encoder is {self.encoder!r}; it is 'patch' or 'conv'")
+
+    def check_image(self, shape: tuple[int, int, int]) -> None:
+        """Raises ValueError where pictures of this shape [height width channel] do not fit the encoder."""
+        side = self.patch if self.encoder == "patch" else 16
+        unit = f"world_model.patch ({side})" if self.encoder == "patch" else "16, because 4 layers halve it"
+        _require(
+            shape[0] % side == 0 and shape[1] % side == 0,
+            f"a picture of {shape[0]} x {shape[1]} does not fit the {self.encoder} encoder: each side must be a "
+            f"multiple of {unit}",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class EnsembleConfig:
+    """The ensemble whose disagreement is curiosity. Raises ValueError for sizes that cannot work."""
+
+    heads: int = 8
+    """Predictors of the next stochastic state. Paper: 8."""
+    layers: int = 1
+    """Hidden layers of each. Paper: 2."""
+    hidden: int = 128
+    """Width of hidden layers. Paper: 512."""
+    measure: Literal["variance", "deviation"] = "deviation"
+    """How spread becomes a reward. Paper's text: variance; research code: standard deviation."""
+    learning_rate: float = 1e-3
+    """Adam. Paper: 1e-4."""
+    clip: float = 100.0
+    """Global norm to which gradients are clipped. Paper: 100."""
+
+    def __post_init__(self) -> None:
+        _require(self.heads >= 2, f"ensemble.heads is {self.heads}; fewer than 2 cannot disagree")
+        _require(self.measure in ("variance", "deviation"), f"ensemble.measure is {self.measure!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class BehaviourConfig:
+    """Learning to act in imagination. Raises ValueError for sizes that cannot work."""
+
+    reward_weights: tuple[tuple[str, float], ...] = (("disagreement", 1.0),)
+    """The reward streams to maximise, each with its weight: extrinsic, semantic, disagreement. One stream of curiosity
+    is Plan2Explore; the extrinsic stream alone is a task agent."""
+    horizon: int = 10
+    """Imagined steps. Paper: 15."""
+    starts: int | None = 128
+    """How many replayed states of a batch imagination starts from, drawn anew each update; None: all. Paper: all."""
+    discount: float = 0.95
+    """Worth of a reward one step later. Paper: 1 - 1/333."""
+    lam: float = 0.95
+    """The lambda of the return: 0 trusts the critic, 1 the imagined rewards. Paper: 0.95."""
+    entropy: float = 1e-3
+    """Weight of the policy's entropy. Paper: 3e-4."""
+    slow_rate: float = 0.02
+    """Share of the critic in its slow copy per update. Paper: 0.02."""
+    return_decay: float = 0.99
+    """Memory of the return normaliser. Paper: 0.99."""
+    hidden: int = 128
+    """Width of actor and critics. Paper: 512."""
+    layers: int = 1
+    """Hidden layers of actor and critics. Paper: 2."""
+    learning_rate: float = 6e-4
+    """Adam. Paper: 3e-5."""
+    clip: float = 100.0
+    """Global norm to which gradients are clipped. Paper: 100."""
+
+    def __post_init__(self) -> None:
+        _require(self.horizon >= 1, f"behaviour.horizon is {self.horizon}; imagination needs at least 1 step")
+        _require(0 < self.discount < 1, f"behaviour.discount is {self.discount}; it must be between 0 and 1")
+        _require(self.starts is None or self.starts >= 1, f"behaviour.starts is {self.starts}; it must be at least 1")
+        names = [name for name, _ in self.reward_weights]
+        wrong = sorted(set(names) - set(STREAMS))
+        _require(bool(names) and not wrong, f"behaviour.reward_weights names {wrong}; streams are {', '.join(STREAMS)}")
+
+
+STREAMS = ("extrinsic", "semantic", "disagreement")
+"""Where rewards come from: the world's task, the vision-language model's taste, the ensemble's disagreement."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """The loop: how much to collect, remember and learn. Raises ValueError for sizes that cannot work."""
+
+    envs: int = 16
+    """Worlds side by side. Paper: 1."""
+    batch: int = 16
+    """Sequences in an update. Paper: 16."""
+    length: int = 16
+    """Rows in a sequence. Paper: 64."""
+    env_steps_per_update: float = 8.0
+    """Environment steps (all worlds together) for each update. Paper: 2, which it calls a train ratio of 512."""
+    capacity: int = 32_768
+    """Rows that the replay holds, all worlds together. Paper: 1e6."""
+    warm_up: int = 2_048
+    """Rows collected at random before the first update."""
+    chunk_updates: int = 50
+    """Updates inside one compiled call: progress is shown and checkpoints are written between calls."""
+
+    def __post_init__(self) -> None:
+        for name in ("envs", "batch", "length", "capacity", "chunk_updates"):
+            _require(getattr(self, name) >= 1, f"train.{name} is {getattr(self, name)}; it must be at least 1")
+        _require(self.length >= 2, f"train.length is {self.length}; a sequence needs at least 2 rows")
+        _require(
+            self.capacity // self.envs >= 2 * self.length,
+            f"train.capacity is {self.capacity}: with {self.envs} worlds it holds {self.capacity // self.envs} rows of "
+            f"each, fewer than two sequences of train.length ({self.length})",
+        )
+        _require(
+            self.warm_up // self.envs >= self.length + 1,
+            f"train.warm_up is {self.warm_up}: with {self.envs} worlds that is fewer rows of each than a sequence",
+        )
+        steps = self.env_steps_per_update / self.envs
+        _require(
+            steps > 0 and (steps.is_integer() or (1 / steps).is_integer()),
+            f"train.env_steps_per_update is {self.env_steps_per_update}; it must be a multiple or a whole fraction of "
+            f"train.envs ({self.envs})",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All settings of an agent and its training."""
+
+    world_model: WorldModelConfig = dataclasses.field(default_factory=WorldModelConfig)
+    ensemble: EnsembleConfig = dataclasses.field(default_factory=EnsembleConfig)
+    behaviour: BehaviourConfig = dataclasses.field(default_factory=BehaviourConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+
+
+def smoke() -> Config:
+    """The smallest agent with every part in it, for tests."""
+    return Config(
+        WorldModelConfig(deter=16, stoch=4, classes=4, hidden=16, depth=4, bins=41),
+        EnsembleConfig(heads=2, hidden=16),
+        BehaviourConfig(horizon=3, starts=8, hidden=16),
+        TrainConfig(envs=4, batch=4, length=6, capacity=512, warm_up=64, chunk_updates=2),
+    )
+
+
+def lab() -> Config:
+    """What a student runs: minutes on two cores."""
+    return Config()
+
+
+def paper() -> Config:
+    """The research code's sizes and ratios for MiniHack."""
+    return Config(
+        WorldModelConfig(
+            deter=512, stoch=32, classes=32, hidden=512, layers=2, encoder="conv", depth=32, learning_rate=1e-4
+        ),
+        EnsembleConfig(layers=2, hidden=512, learning_rate=1e-4),
+        BehaviourConfig(
+            horizon=15,
+            starts=None,
+            discount=1 - 1 / 333,
+            entropy=3e-4,
+            hidden=512,
+            layers=2,
+            learning_rate=3e-5,
+        ),
+        TrainConfig(envs=1, batch=16, length=64, env_steps_per_update=2.0, capacity=1_000_000),
+    )
+
+
+PRESETS = {"smoke": smoke, "lab": lab, "paper": paper}
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)

@@ -1,0 +1,231 @@
+"""The layers that everything is built from: dense blocks, picture encoders and decoders, the recurrent cell.
+
+A block is  silu(norm(W x)),  with LayerNorm (eps 1e-3) and no bias, as in DreamerV3's first version, which SENSEI used.
+The recurrent cell is a GRU with one LayerNorm over all its gates:
+
+    [r, c, u] = norm(W [x, h]),   h' = u tanh(r c) + (1 - u) h,   with r = sigmoid(r) and u = sigmoid(u - 1).
+
+The -1 makes the cell keep its memory at the start of training. Every layer works on one example; batch and time are
+added by the caller with ``vmap`` and ``scan``. Source: DreamerV3 (arXiv 2301.04104). Left out of today's
+danijar/dreamerv3: the block-diagonal GRU, RMSNorm, max-pooling. Built in notebook 02_rssm.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from sensei_lite.shapes import Seed
+
+Vector = Float[Array, "_"]
+Picture = Float[Array, "_ _ _"]
+"""Rows, columns and channels, which a layer may all change."""
+
+
+def linear(size_in: int, size_out: int, *, scale: float = 1.0, bias: bool = True, key: Seed) -> eqx.nn.Linear:
+    """A linear layer with weights drawn from a truncated normal of deviation scale / sqrt(size_in), and bias 0.
+
+    ``scale=0`` makes a head that says the same for every input until it has learned something.
+    """
+    layer = eqx.nn.Linear(size_in, size_out, use_bias=bias, key=key)
+    weight = _truncated_normal((size_out, size_in), scale / np.sqrt(size_in), key=key)
+    layer = eqx.tree_at(lambda layer: layer.weight, layer, weight)
+    return eqx.tree_at(lambda layer: layer.bias, layer, jnp.zeros(size_out)) if bias else layer
+
+
+def _truncated_normal(shape: tuple[int, ...], deviation: float, *, key: Seed) -> Array:
+    # Cutting a normal off at 2 deviations leaves one with deviation 0.8796; the division makes up for that.
+    return jax.random.truncated_normal(key, -2.0, 2.0, shape) * np.float32(deviation / 0.87962566)
+
+
+class Block(eqx.Module):
+    """silu(norm(W x))."""
+
+    linear: eqx.nn.Linear
+    norm: eqx.nn.LayerNorm
+
+    def __init__(self, size_in: int, size_out: int, *, key: Seed):
+        self.linear = linear(size_in, size_out, bias=False, key=key)
+        self.norm = eqx.nn.LayerNorm(size_out, eps=1e-3)
+
+    def __call__(self, x: Vector) -> Vector:
+        """One example in, one out."""
+        return jax.nn.silu(self.norm(self.linear(x)))
+
+
+class MLP(eqx.Module):
+    """Blocks, and a linear layer on top."""
+
+    blocks: tuple[Block, ...]
+    out: eqx.nn.Linear
+
+    def __init__(self, size_in: int, size_out: int, hidden: int, layers: int, *, out_scale: float = 1.0, key: Seed):
+        out_key, *keys = jax.random.split(key, layers + 1)
+        sizes = [size_in] + [hidden] * layers
+        self.blocks = tuple(Block(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True))
+        self.out = linear(sizes[-1], size_out, scale=out_scale, key=out_key)
+
+    def __call__(self, x: Vector) -> Vector:
+        """One example in, one out."""
+        for block in self.blocks:
+            x = block(x)
+        return self.out(x)
+
+
+class RecurrentCell(eqx.Module):
+    """The GRU of the equation above."""
+
+    gates: eqx.nn.Linear
+    norm: eqx.nn.LayerNorm
+
+    def __init__(self, size_in: int, deter: int, *, key: Seed):
+        self.gates = linear(size_in + deter, 3 * deter, bias=False, key=key)
+        self.norm = eqx.nn.LayerNorm(3 * deter, eps=1e-3)
+
+    def __call__(self, x: Vector, h: Float[Array, " deter"]) -> Float[Array, " deter"]:
+        """The next h."""
+        reset, candidate, update = jnp.split(self.norm(self.gates(jnp.concatenate([x, h]))), 3)
+        u = jax.nn.sigmoid(update - 1.0)
+        return u * jnp.tanh(jax.nn.sigmoid(reset) * candidate) + (1 - u) * h
+
+
+class PatchEncoder(eqx.Module):
+    """A convolution whose stride equals its kernel: every patch of the picture is embedded by the same block."""
+
+    patch: int = eqx.field(static=True)
+    embed: Block
+
+    def __init__(self, patch: int, depth: int, *, key: Seed):
+        self.patch = patch
+        self.embed = Block(patch * patch * 3, depth, key=key)
+
+    def __call__(self, picture: Picture) -> Vector:
+        """A picture with values around 0 to its embedding, the patches' embeddings in a row."""
+        height, width, _ = picture.shape
+        rows, columns, p = height // self.patch, width // self.patch, self.patch
+        patches = picture.reshape(rows, p, columns, p, 3).transpose(0, 2, 1, 3, 4).reshape(rows * columns, p * p * 3)
+        return jax.vmap(self.embed)(patches).reshape(-1)
+
+    def size(self, shape: tuple[int, int, int]) -> int:
+        """How long the embedding of a picture of this shape is."""
+        return shape[0] // self.patch * (shape[1] // self.patch) * self.embed.linear.weight.shape[0]
+
+
+class PatchDecoder(eqx.Module):
+    """The way back: every patch is drawn from an embedding of its own by the same layer."""
+
+    patch: int = eqx.field(static=True)
+    shape: tuple[int, int, int] = eqx.field(static=True)
+    spread: Block
+    draw: eqx.nn.Linear
+
+    def __init__(self, size_in: int, shape: tuple[int, int, int], patch: int, depth: int, *, key: Seed):
+        spread_key, draw_key = jax.random.split(key)
+        self.patch, self.shape = patch, shape
+        patches = shape[0] // patch * (shape[1] // patch)
+        self.spread = Block(size_in, patches * depth, key=spread_key)
+        self.draw = linear(depth, patch * patch * 3, key=draw_key)
+
+    def __call__(self, features: Vector) -> Picture:
+        """Features to a picture with values around 0."""
+        height, width, _ = self.shape
+        rows, columns, p = height // self.patch, width // self.patch, self.patch
+        patches = jax.vmap(self.draw)(self.spread(features).reshape(rows * columns, -1))
+        return patches.reshape(rows, columns, p, p, 3).transpose(0, 2, 1, 3, 4).reshape(height, width, 3)
+
+
+class StridedConvolution(eqx.Module):
+    """A convolution with kernel 4 and stride 2 that halves the picture, written as one matrix product.
+
+    XLA computes this layer's gradient slowly on a CPU. Here the picture becomes 2 x 2 blocks (space to depth), each
+    output cell sees 2 x 2 blocks, and forward and backward passes are plain matrix products.
+    """
+
+    kernel: Float[Array, "4 channel_in_x_4 channel_out"]
+
+    def __init__(self, channels_in: int, channels_out: int, *, key: Seed):
+        deviation = 1 / np.sqrt(16 * channels_in)
+        self.kernel = _truncated_normal((4, 4 * channels_in, channels_out), deviation, key=key)
+
+    def __call__(self, x: Picture) -> Picture:
+        """[height width in] to [height/2 width/2 out]."""
+        height, width, channels = x.shape
+        rows, columns = height // 2 + 1, width // 2 + 1
+        x = jnp.pad(x, ((1, 1), (1, 1), (0, 0))).reshape(rows, 2, columns, 2, channels)
+        blocks = x.transpose(0, 2, 1, 3, 4).reshape(rows, columns, 4 * channels)
+        corners = [blocks[:-1, :-1], blocks[:-1, 1:], blocks[1:, :-1], blocks[1:, 1:]]
+        return jnp.concatenate(corners, -1) @ self.kernel.reshape(-1, self.kernel.shape[-1])
+
+
+class StridedDeconvolution(eqx.Module):
+    """The transpose of `StridedConvolution`: doubles the picture."""
+
+    kernel: Float[Array, "4 channel_out_x_4 channel_in"]
+
+    def __init__(self, channels_in: int, channels_out: int, *, key: Seed):
+        deviation = 1 / np.sqrt(4 * channels_in)  # every output pixel is a sum over 2 x 2 inputs
+        self.kernel = _truncated_normal((4, 4 * channels_out, channels_in), deviation, key=key)
+
+    def __call__(self, x: Picture) -> Picture:
+        """[height width in] to [2 height 2 width out]."""
+        height, width, _ = x.shape
+        rows, columns = height + 1, width + 1
+        parts = (x @ self.kernel.reshape(-1, self.kernel.shape[-1]).T).reshape(height, width, 4, -1)
+        blocks = jnp.zeros((rows, columns, parts.shape[-1]))
+        for i, (top, left) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+            blocks += jnp.pad(parts[:, :, i], ((top, 1 - top), (left, 1 - left), (0, 0)))
+        pixels = blocks.reshape(rows, columns, 2, 2, -1).transpose(0, 2, 1, 3, 4).reshape(2 * rows, 2 * columns, -1)
+        return pixels[1:-1, 1:-1]
+
+
+class ConvEncoder(eqx.Module):
+    """Four strided convolutions, each with LayerNorm over channels and SiLU; channels double, sides halve."""
+
+    layers: tuple[StridedConvolution, ...]
+    norms: tuple[eqx.nn.LayerNorm, ...]
+
+    def __init__(self, depth: int, *, key: Seed):
+        sizes = [3, depth, 2 * depth, 4 * depth, 8 * depth]
+        keys = jax.random.split(key, 4)
+        self.layers = tuple(
+            StridedConvolution(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
+        )
+        self.norms = tuple(eqx.nn.LayerNorm(size, eps=1e-3) for size in sizes[1:])
+
+    def __call__(self, picture: Picture) -> Vector:
+        """A picture with values around 0 to its embedding."""
+        x = picture
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = jax.nn.silu(jax.vmap(jax.vmap(norm))(layer(x)))
+        return x.reshape(-1)
+
+    def size(self, shape: tuple[int, int, int]) -> int:
+        """How long the embedding of a picture of this shape is."""
+        return shape[0] // 16 * (shape[1] // 16) * self.layers[-1].kernel.shape[-1]
+
+
+class ConvDecoder(eqx.Module):
+    """The way back: a linear layer to a small picture, then four strided deconvolutions."""
+
+    small: tuple[int, int, int] = eqx.field(static=True)
+    spread: eqx.nn.Linear
+    layers: tuple[StridedDeconvolution, ...]
+    norms: tuple[eqx.nn.LayerNorm, ...]
+
+    def __init__(self, size_in: int, shape: tuple[int, int, int], depth: int, *, key: Seed):
+        spread_key, *keys = jax.random.split(key, 5)
+        sizes = [8 * depth, 4 * depth, 2 * depth, depth, 3]
+        self.small = (shape[0] // 16, shape[1] // 16, sizes[0])
+        self.spread = linear(size_in, int(np.prod(self.small)), key=spread_key)
+        self.layers = tuple(
+            StridedDeconvolution(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
+        )
+        self.norms = tuple(eqx.nn.LayerNorm(size, eps=1e-3) for size in sizes[1:-1])
+
+    def __call__(self, features: Vector) -> Picture:
+        """Features to a picture with values around 0."""
+        x = self.spread(features).reshape(self.small)
+        for layer, norm in zip(self.layers[:-1], self.norms, strict=True):
+            x = jax.nn.silu(jax.vmap(jax.vmap(norm))(layer(x)))
+        return self.layers[-1](x)

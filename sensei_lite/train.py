@@ -1,0 +1,126 @@
+"""The loop: collect, remember, learn; in a JAX world all of it inside one compiled call.
+
+A chunk is ``train.chunk_updates`` times (collect ``env_steps_per_update`` steps in all worlds together, then update
+once). It is one ``lax.scan`` with its buffers donated: nothing leaves the compiled code until the chunk is over, when
+metrics are read and progress is shown.
+"""
+
+import functools
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key, PyTree
+
+from sensei_lite import agent as agents
+from sensei_lite.agent import AgentState, Memory, Metrics
+from sensei_lite.config import Config
+from sensei_lite.replay import Replay, Row
+from sensei_lite.shapes import Seed
+from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
+from sensei_lite.worlds.random_play import random_actions
+
+
+class TrainState(NamedTuple):
+    """Everything that changes while a run goes on: with it a run can be stopped and resumed exactly."""
+
+    agent: AgentState
+    replay: Replay
+    world: PyTree
+    row: Transition
+    """The newest row of every world; it is already in the replay."""
+    memory: Memory
+    key: Key[Array, ""]
+    """All randomness of what is still to come."""
+    steps: Array
+    """Environment steps so far, all worlds together."""
+
+
+def to_row(world: World, row: Transition) -> Row:
+    """A world's row as it is remembered."""
+    return Row(
+        image=row.image,
+        action=agents.encode_action(world.actions, row.action),
+        reward=row.reward,
+        semantic=jnp.zeros_like(row.reward),
+        is_first=row.is_first,
+        is_terminal=row.is_terminal,
+    )
+
+
+@eqx.filter_jit
+def start_training(config: Config, world: World, *, key: Seed) -> TrainState:
+    """A new agent and its worlds, with ``train.warm_up`` rows of random play in the replay."""
+    agent_key, world_key, play_key, key = jax.random.split(key, 4)
+    settings = config.train
+    agent = agents.init(config, world.image_shape, world.actions, key=agent_key)
+    state, row = begin_batch(world, keys=jax.random.split(world_key, settings.envs))
+    replay = Replay.create(settings.capacity // settings.envs, to_row(world, row)).add(to_row(world, row))
+
+    def play(carry: tuple[PyTree, Transition, Replay], key: Array) -> tuple[tuple, None]:
+        state, row, replay = carry
+        action_key, step_key = jax.random.split(key)
+        action = random_actions(world, (settings.envs,), key=action_key)
+        keys = jax.random.split(step_key, settings.envs)
+        state, row = advance_batch(world, state, row.is_last, action, keys=keys)
+        return (state, row, replay.add(to_row(world, row))), None
+
+    number = settings.warm_up // settings.envs
+    (state, row, replay), _ = jax.lax.scan(play, (state, row, replay), jax.random.split(play_key, number))
+    # Random play did not use the agent's memory: it begins with the next row as if an episode started there.
+    memory = agents.first_memory(agent, settings.envs, world.actions.size)
+    steps = jnp.asarray(number * settings.envs, jnp.int32)
+    return TrainState(agent, replay, state, row, memory, key, steps)
+
+
+def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainState, dict[str, Array]]:
+    """Act once in every world and remember what came back. Also returns how often each event happened."""
+    act_key, world_key = jax.random.split(key)
+    memory = agents.act(state.agent, state.memory, state.row.image, state.row.is_first, key=act_key)
+    action = agents.decode_action(world.actions, memory.action)
+    keys = jax.random.split(world_key, state.row.is_last.shape[0])
+    world_state, row = advance_batch(world, state.world, state.row.is_last, action, keys=keys)
+    replay = state.replay.add(to_row(world, row))
+    counts = {name: happened.sum() for name, happened in row.events.items()}
+    counts |= {"episodes": row.is_last.sum(), "steps": (~row.is_first).sum(), "reward": row.reward.sum()}
+    state = state._replace(
+        replay=replay, world=world_state, row=row, memory=memory, steps=state.steps + counts["steps"]
+    )
+    return state, counts
+
+
+def learn_step(config: Config, state: TrainState, *, key: Seed) -> tuple[TrainState, Metrics]:
+    """Draw a batch and update the agent once."""
+    sample_key, update_key = jax.random.split(key)
+    rows = state.replay.sample(config.train.batch, config.train.length, key=sample_key)
+    agent, metrics = agents.update(state.agent, rows, key=update_key)
+    return state._replace(agent=agent), metrics
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def train_chunk(config: Config, world: World, state: TrainState) -> tuple[TrainState, Metrics, dict[str, Array]]:
+    """One chunk. Returns the new state, the mean of every metric over the chunk, and event counts added up."""
+    settings = config.train
+    rounds = settings.env_steps_per_update / settings.envs
+    collects, updates = (int(rounds), 1) if rounds >= 1 else (1, round(1 / rounds))
+    if settings.chunk_updates % updates:
+        raise ValueError(
+            f"train.chunk_updates is {settings.chunk_updates}; with {updates} updates for each step of the worlds it "
+            f"must be a multiple of {updates}"
+        )
+
+    def one_round(state: TrainState, key: Array) -> tuple[TrainState, tuple[Metrics, dict[str, Array]]]:
+        collect_key, learn_key = jax.random.split(key)
+        state, counts = jax.lax.scan(
+            lambda s, k: collect_step(world, s, key=k), state, jax.random.split(collect_key, collects)
+        )
+        state, metrics = jax.lax.scan(
+            lambda s, k: learn_step(config, s, key=k), state, jax.random.split(learn_key, updates)
+        )
+        return state, (jax.tree.map(jnp.mean, metrics), jax.tree.map(jnp.sum, counts))
+
+    key, chunk_key = jax.random.split(state.key)
+    keys = jax.random.split(chunk_key, settings.chunk_updates // updates)
+    state, (metrics, counts) = jax.lax.scan(one_round, state._replace(key=key), keys)
+    return state, jax.tree.map(jnp.mean, metrics), jax.tree.map(jnp.sum, counts)

@@ -1,0 +1,130 @@
+"""The world model: see, remember, expect; and say what a state looks like, is worth, and whether it goes on.
+
+An encoder reads the picture, the RSSM keeps the state s_t, and four heads read the state. One loss teaches them all, a
+sum of named terms, each a mean over batch and time:
+
+    L = sum of squared pixel errors                       image
+      + -ln p(r_t | s_t)                                  reward (two-hot)
+      + -ln p(continue_t | s_t)                           continue (the world did not end here)
+      + -ln p(r_sem_t | s_t)                              semantic reward (two-hot)
+      + beta_dyn max(free, KL(sg(q) || p))                dynamics
+      + beta_rep max(free, KL(q || sg(p)))                representation
+
+Source: DreamerV3 (arXiv 2301.04104); the semantic head is SENSEI's (arXiv 2503.01584). Built in notebook 02_rssm.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, UInt8
+
+from sensei_lite.config import WorldModelConfig
+from sensei_lite.distributions import balanced_kl, symexp_bins, two_hot_loss, two_hot_mean
+from sensei_lite.networks import MLP, ConvDecoder, ConvEncoder, PatchDecoder, PatchEncoder
+from sensei_lite.rssm import RSSM, State
+from sensei_lite.shapes import Image, Seed
+
+
+class Sequences(NamedTuple):
+    """A batch of replayed rows, aligned on arrival (`worlds.base.Transition`)."""
+
+    image: UInt8[Array, "batch time height width channel"]
+    action: Float[Array, "batch time action"]
+    """a_{t-1}, one-hot or continuous."""
+    reward: Float[Array, "batch time"]
+    semantic: Float[Array, "batch time"]
+    """R_psi of the picture; zeros while there is no R_psi."""
+    is_first: Bool[Array, "batch time"]
+    is_terminal: Bool[Array, "batch time"]
+
+
+def centred(image: Image | UInt8[Array, "*batch height width channel"]) -> Float[Array, "*batch height width channel"]:
+    """A picture's bytes as numbers from -0.5 to 0.5."""
+    return image.astype(jnp.float32) / 255.0 - 0.5
+
+
+class TwoHotHead(eqx.Module):
+    """A head that predicts a number as a distribution over fixed bins. It starts out saying exactly 0."""
+
+    mlp: MLP
+
+    def __init__(self, size_in: int, hidden: int, layers: int, bins: int, *, key: Seed):
+        self.mlp = MLP(size_in, bins, hidden, layers, out_scale=0.0, key=key)
+
+    def __call__(self, features: Float[Array, " features"]) -> Float[Array, ""]:
+        """The expected number, in the unit of the targets."""
+        logits = self.mlp(features)
+        return two_hot_mean(logits, symexp_bins(logits.shape[-1]))
+
+    def loss(self, features: Float[Array, " features"], target: Float[Array, ""]) -> Float[Array, ""]:
+        """Cross-entropy with a target, in nats."""
+        logits = self.mlp(features)
+        return two_hot_loss(logits, target, symexp_bins(logits.shape[-1]))
+
+
+class WorldModel(eqx.Module):
+    """Encoder, RSSM, decoder and heads."""
+
+    encoder: PatchEncoder | ConvEncoder
+    rssm: RSSM
+    decoder: PatchDecoder | ConvDecoder
+    reward: TwoHotHead
+    semantic: TwoHotHead
+    goes_on: MLP
+    config: WorldModelConfig = eqx.field(static=True)
+
+    def __init__(self, config: WorldModelConfig, image_shape: tuple[int, int, int], action_size: int, *, key: Seed):
+        config.check_image(image_shape)
+        self.config = config
+        encoder, rssm, decoder, reward, semantic, goes_on = jax.random.split(key, 6)
+        size = config.deter + config.stoch * config.classes
+        if config.encoder == "patch":
+            self.encoder = PatchEncoder(config.patch, config.depth, key=encoder)
+            self.decoder = PatchDecoder(size, image_shape, config.patch, config.depth, key=decoder)
+        else:
+            self.encoder = ConvEncoder(config.depth, key=encoder)
+            self.decoder = ConvDecoder(size, image_shape, config.depth, key=decoder)
+        self.rssm = RSSM(config, action_size, self.encoder.size(image_shape), key=rssm)
+        self.reward = TwoHotHead(size, config.hidden, config.layers, config.bins, key=reward)
+        self.semantic = TwoHotHead(size, config.hidden, config.layers, config.bins, key=semantic)
+        self.goes_on = MLP(size, 1, config.hidden, config.layers, key=goes_on)
+
+    def continues(self, features: Float[Array, " features"]) -> Float[Array, ""]:
+        """The probability that the world did not end in this state."""
+        return jax.nn.sigmoid(self.goes_on(features)[0])
+
+    def observe(
+        self, rows: Sequences, *, key: Seed
+    ) -> tuple[State, Float[Array, "batch time stoch classes"], Float[Array, "batch time stoch classes"]]:
+        """States, posteriors and priors of every row of a batch. Here, and only here, batch is added by ``vmap``."""
+        embeddings = jax.vmap(jax.vmap(self.encoder))(centred(rows.image))
+        # Memory at the start of a sequence is not known: it starts afresh, as if the row were the first of an episode.
+        is_first = rows.is_first.at[:, 0].set(True)
+        start = self.rssm.initial()
+        keys = jax.random.split(key, len(rows.reward))
+        return jax.vmap(lambda a, e, f, k: self.rssm.observe(start, a, e, f, key=k))(
+            rows.action, embeddings, is_first, keys
+        )
+
+    def loss(self, rows: Sequences, *, key: Seed) -> tuple[Float[Array, ""], tuple[dict[str, Array], State]]:
+        """The total loss; its terms by name (means over batch and time, not weighted); states."""
+        states, posterior, prior = self.observe(rows, key=key)
+        features = states.features
+        kl = balanced_kl(posterior, prior, self.config.free_bits)
+        pictures = jax.vmap(jax.vmap(self.decoder))(features)
+        logits = jax.vmap(jax.vmap(self.goes_on))(features)[..., 0]
+        went_on = 1.0 - rows.is_terminal
+        terms = {
+            "image": jnp.square(pictures - centred(rows.image)).sum((-3, -2, -1)),
+            "reward": jax.vmap(jax.vmap(self.reward.loss))(features, rows.reward),
+            "continue": jax.nn.softplus(logits) - went_on * logits,
+            "semantic": jax.vmap(jax.vmap(self.semantic.loss))(features, rows.semantic),
+            "dynamics": kl.dynamics,
+            "representation": kl.representation,
+        }
+        weights = {"dynamics": self.config.dynamics_scale, "representation": self.config.representation_scale}
+        means = {name: term.mean() for name, term in terms.items()}
+        total = sum((weights.get(name, 1.0) * mean for name, mean in means.items()), jnp.zeros(()))
+        return total, ({**means, "kl": kl.raw.mean()}, states)

@@ -1,0 +1,316 @@
+"""World model, ensemble, actor-critic, replay and agent: gradients flow where they should, and time is aligned."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sensei_lite import agent as agents
+from sensei_lite.actor_critic import Actor, actor_loss, advantages, imagine
+from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, TrainConfig, WorldModelConfig, paper, smoke
+from sensei_lite.disagreement import Ensemble, spread
+from sensei_lite.replay import Replay, Row
+from sensei_lite.returns import PercentileNormaliser
+from sensei_lite.rssm import State
+from sensei_lite.train import start_training, train_chunk
+from sensei_lite.world_model import Sequences, WorldModel
+from sensei_lite.worlds import Box, Discrete, KeyRoom
+
+CONFIG = smoke()
+SHAPE = (16, 24, 3)
+FIVE = Discrete(("a", "b", "c", "d", "e"))
+KEY = jax.random.key(0)
+
+
+def batch(size: int = 3, time: int = 5, actions: int = 5) -> Sequences:
+    """Random sequences; the second one starts a new episode in row 3."""
+    return Sequences(
+        image=jax.random.randint(KEY, (size, time, *SHAPE), 0, 256).astype(jnp.uint8),
+        action=jax.nn.one_hot(jax.random.randint(KEY, (size, time), 0, actions), actions),
+        reward=jax.random.normal(KEY, (size, time)),
+        semantic=jax.random.normal(jax.random.key(1), (size, time)),
+        is_first=jnp.zeros((size, time), bool).at[1, 3].set(True),
+        is_terminal=jnp.zeros((size, time), bool).at[1, 2].set(True),
+    )
+
+
+@pytest.fixture(scope="module")
+def model() -> WorldModel:
+    return WorldModel(CONFIG.world_model, SHAPE, 5, key=KEY)
+
+
+@pytest.fixture(scope="module")
+def agent() -> agents.AgentState:
+    return eqx.filter_jit(agents.init)(CONFIG, SHAPE, FIVE, key=KEY)
+
+
+@pytest.fixture(scope="module")
+def term_gradients():
+    """The gradient of every named term with respect to the whole world model."""
+
+    def term(model, name):
+        return model.loss(batch(), key=KEY)[1][0][name]
+
+    names = ("image", "reward", "continue", "semantic", "dynamics", "representation")
+    # Free bits would hide both halves of the KL at the start.
+    model = WorldModel(dataclasses.replace(CONFIG.world_model, free_bits=0.0), SHAPE, 5, key=KEY)
+    # Zero-initialised heads pass no gradient on until they have moved, so they are given weights first.
+    model = eqx.tree_at(
+        lambda m: (m.reward.mlp.out.weight, m.semantic.mlp.out.weight),
+        model,
+        replace_fn=lambda w: 0.1 * jnp.sin(jnp.arange(w.size, dtype=jnp.float32)).reshape(w.shape),
+    )
+    gradient = eqx.filter_jit(lambda m: {name: eqx.filter_grad(term)(m, name) for name in names})
+    return gradient(model)
+
+
+def size(tree) -> float:
+    return float(sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(tree)))
+
+
+@pytest.mark.parametrize(
+    ("term", "moves", "leaves_alone"),
+    [
+        ("image", ["decoder", "encoder", "rssm"], ["reward", "semantic", "goes_on"]),
+        ("reward", ["reward", "encoder", "rssm"], ["decoder", "semantic", "goes_on"]),
+        ("continue", ["goes_on", "encoder", "rssm"], ["decoder", "reward", "semantic"]),
+        ("semantic", ["semantic", "encoder", "rssm"], ["decoder", "reward", "goes_on"]),
+        ("dynamics", ["rssm", "encoder"], ["decoder", "reward", "semantic", "goes_on"]),
+        ("representation", ["rssm", "encoder"], ["decoder", "reward", "semantic", "goes_on"]),
+    ],
+)
+def test_every_term_moves_its_own_weights(term_gradients, term, moves, leaves_alone):
+    gradient = term_gradients[term]
+    assert all(size(getattr(gradient, part)) > 0 for part in moves)
+    assert all(size(getattr(gradient, part)) == 0 for part in leaves_alone)
+
+
+def test_each_half_of_the_kl_teaches_its_own_side(term_gradients):
+    dynamics, representation = term_gradients["dynamics"].rssm, term_gradients["representation"].rssm
+    assert size(dynamics.prior_out) > 0
+    assert size(representation.prior_out) == 0
+    assert size(representation.posterior_out) > 0
+
+
+def test_the_total_is_the_weighted_sum_of_its_terms(model):
+    total, (terms, _) = eqx.filter_jit(lambda m: m.loss(batch(), key=KEY))(model)
+    weights = {"dynamics": 0.5, "representation": 0.1, "kl": 0.0}
+    assert float(total) == pytest.approx(float(sum(weights.get(n, 1.0) * t for n, t in terms.items())), rel=1e-5)
+    assert float(terms["reward"]) == pytest.approx(np.log(CONFIG.world_model.bins), rel=1e-5), "heads start uniform"
+
+
+def test_the_batchs_order_does_not_matter_to_a_row(model):
+    """Sequences are followed each on its own: another order of the batch gives the same memories."""
+    rows = batch()
+    observe = eqx.filter_jit(lambda r: model.observe(r, key=KEY)[2])
+    turned = jax.tree.map(lambda x: x[::-1], rows)
+    # The first row's prior depends on nothing random.
+    np.testing.assert_allclose(observe(rows)[:, 0], observe(turned)[::-1, 0], atol=1e-6)
+
+
+def test_the_spread_of_an_ensemble_agrees_with_an_independent_implementation():
+    golden = json.loads((Path(__file__).parent / "golden" / "disagreement.json").read_text())
+    k = np.arange(8 * 4 * 2 * 5, dtype=np.float64)
+    predictions = (0.5 * np.sin(0.9 + 0.5 * k + 0.01 * k * k)).reshape(8, 4, 2, 5)
+    predictions[:, 3] *= 0.02
+    np.testing.assert_allclose(predictions.reshape(-1)[:3], golden["inputs"]["check"]["first3"], rtol=1e-6)
+    given = jnp.asarray(predictions, jnp.float32)
+    outputs = golden["outputs"]
+    theirs = np.asarray(next(v for name, v in outputs.items() if name.startswith("danijar_v1")))
+    np.testing.assert_allclose(spread(given, "deviation")[1:].reshape(theirs.shape), theirs, rtol=1e-5)
+    np.testing.assert_allclose(spread(given, "variance"), outputs["own_float64_variance_biased_mean"], rtol=1e-5)
+
+
+def test_the_ensemble_learns_the_next_state_from_the_action_that_led_there():
+    """Targets that depend on the action in row t+1 can be learned; the pair over an episode's start does not count."""
+    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8), 4 + 6, 5, 6, key=KEY)
+    rows = batch(4, 6)
+    states = State(jnp.zeros((4, 6, 4)), jax.random.normal(KEY, (4, 6, 2, 3)))
+    loss = eqx.filter_jit(lambda z, a: ensemble.loss(State(states.h, z), a, rows.is_first))
+    base = loss(states.z, rows.action)
+    assert loss(states.z, rows.action.at[:, 0].add(1.0)) == base, "row 0's action led to row 0: no pair has it"
+    assert loss(states.z, rows.action.at[0, 3].add(1.0)) != base
+    assert loss(states.z, rows.action.at[1, 3].add(1.0)) == base, "row 3 of sequence 1 starts an episode"
+
+
+def test_agreeing_heads_are_not_curious_and_the_world_model_is_not_taught_by_the_ensemble():
+    same = jnp.broadcast_to(jnp.arange(6.0), (3, 4, 6))
+    assert (spread(same, "deviation") == 0).all()
+    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8), 4 + 6, 5, 6, key=KEY)
+    rows = batch(2, 4)
+
+    def loss(z):
+        return ensemble.loss(State(jnp.zeros((2, 4, 4)), z), rows.action[:2, :4], rows.is_first[:2, :4])
+
+    assert (jax.jit(jax.grad(loss))(jax.random.normal(KEY, (2, 4, 2, 3))) == 0).all()
+
+
+def test_a_dream_is_what_its_own_actions_lead_to(model):
+    """Every imagined state follows from the one before by the action that stands between them."""
+    actor = Actor(CONFIG.behaviour, 16 + 16, 5, True, 0.01, key=KEY)
+    start = jax.tree.map(lambda x: jnp.broadcast_to(x, (6, *x.shape)), model.rssm.initial())
+    states, actions = eqx.filter_jit(imagine)(model, actor, start, 4, key=jax.random.key(3))
+    assert states.h.shape == (5, 6, 16)
+    assert actions.shape == (4, 6, 5)
+    recur = jax.jit(jax.vmap(model.rssm.recur))
+    for t in range(4):
+        before = State(states.h[t], states.z[t])
+        np.testing.assert_allclose(states.h[t + 1], recur(before, actions[t]), atol=1e-6)
+
+
+def test_the_policy_turns_towards_actions_with_an_advantage():
+    actor = Actor(CONFIG.behaviour, 6, 3, True, 0.01, key=KEY)
+    features = jax.random.normal(KEY, (4, 50, 6))
+    action = jax.nn.one_hot(jax.random.randint(KEY, (4, 50), 0, 3), 3)
+    advantage = jnp.where(action[..., 1] == 1, 1.0, -1.0)
+
+    @eqx.filter_jit
+    def improve(actor):
+        gradient = eqx.filter_grad(lambda a: actor_loss(a, features, action, advantage, jnp.ones((4, 50)), 0.0)[0])(
+            actor
+        )
+        return jax.tree.map(lambda w, g: w - 0.5 * g, actor, gradient)
+
+    before = jax.vmap(jax.vmap(actor))(features).log_probs[..., 1].mean()
+    for _ in range(20):
+        actor = improve(actor)
+    assert jax.vmap(jax.vmap(actor))(features).log_probs[..., 1].mean() > before + 0.5
+
+
+def test_no_gradient_reaches_the_advantage_and_weightless_steps_teach_nothing():
+    actor = Actor(CONFIG.behaviour, 6, 3, True, 0.01, key=KEY)
+    features, action = jax.random.normal(KEY, (2, 4, 6)), jax.nn.one_hot(jnp.ones((2, 4), int), 3)
+
+    def loss(advantage, weight):
+        return actor_loss(actor, features, action, advantage, weight, 1e-3)[0]
+
+    assert (jax.jit(jax.grad(loss))(jnp.ones((2, 4)), jnp.ones((2, 4))) == 0).all()
+    assert loss(jnp.ones((2, 4)), jnp.zeros((2, 4))) == 0
+
+
+def test_streams_are_normalised_each_on_its_own_scale_before_they_are_weighed():
+    returns = {"extrinsic": jnp.full((2, 3), 100.0), "disagreement": jnp.full((2, 3), 1.0)}
+    values = jax.tree.map(jnp.zeros_like, returns)
+    normalisers = {
+        "extrinsic": PercentileNormaliser(jnp.zeros(()), jnp.asarray(100.0)),
+        "disagreement": PercentileNormaliser.create(),
+    }
+    mixed = advantages(returns, values, normalisers, {"extrinsic": 1.0, "disagreement": 3.0})
+    np.testing.assert_allclose(mixed, (1.0 * 1 + 3.0 * 1) / 4.0)
+
+
+def ring(slots: int, rows: int) -> Replay:
+    """A replay of two worlds whose reward says world * 1000 + row."""
+
+    def row(i):
+        value = jnp.array([i, 1000 + i], jnp.float32)
+        return Row(
+            image=jnp.zeros((2, 1, 1, 3), jnp.uint8),
+            action=jnp.zeros((2, 1)),
+            reward=value,
+            semantic=value,
+            is_first=jnp.zeros(2, bool),
+            is_terminal=jnp.zeros(2, bool),
+        )
+
+    replay = Replay.create(slots, row(0))
+    for i in range(rows):
+        replay = replay.add(row(i))
+    return replay
+
+
+@pytest.mark.parametrize("rows", [5, 8, 13, 21])
+def test_sequences_are_rows_in_order_and_never_cross_the_seam(rows):
+    replay = ring(8, rows)
+    drawn = np.asarray(jax.jit(lambda r: r.sample(400, 4, key=KEY).reward)(replay))
+    assert (np.diff(drawn, axis=1) == 1).all()
+    row = drawn % 1000
+    assert row.min() == max(0, rows - 8)
+    assert row.max() == rows - 1
+    assert set(np.unique(drawn // 1000)) == {0, 1}
+    assert len(np.unique(row[:, 0])) == min(rows, 8) - 3
+
+
+def test_acting_depends_on_nothing_before_an_episodes_start(agent):
+    image = jax.random.randint(KEY, (2, *SHAPE), 0, 256).astype(jnp.uint8)
+    yes, no = jnp.ones(2, bool), jnp.zeros(2, bool)
+    act = eqx.filter_jit(lambda m, is_first: agents.act(agent, m, image, is_first, key=KEY))
+    memory = agents.first_memory(agent, 2, 5)
+    other = jax.tree.map(lambda x: x + 1.0, memory)
+    assert (act(memory, yes).state.h == act(other, yes).state.h).all()
+    assert (act(memory, no).state.h != act(other, no).state.h).any()
+
+
+@pytest.mark.parametrize(
+    ("actions", "streams"),
+    [(FIVE, ("semantic", "disagreement")), (Box(("x", "y")), ("extrinsic",))],
+    ids=["discrete", "continuous"],
+)
+def test_one_update_changes_everything_that_learns(actions, streams):
+    config = dataclasses.replace(
+        CONFIG, behaviour=dataclasses.replace(CONFIG.behaviour, reward_weights=tuple((s, 1.0) for s in streams))
+    )
+    agent = eqx.filter_jit(agents.init)(config, SHAPE, actions, key=KEY)
+    rows = batch()
+    if isinstance(actions, Box):
+        rows = rows._replace(action=jax.random.uniform(KEY, (3, 5, 2), minval=-1))
+    after, metrics = eqx.filter_jit(agents.update)(agent, rows, key=jax.random.key(4))
+    assert all(np.isfinite(float(value)) for value in metrics.values())
+    assert set(after.critics) == set(streams)
+    for part in ("world_model", "ensemble", "actor", "critics", "slow_critics"):
+        assert size(jax.tree.map(lambda a, b: a - b, getattr(after, part), getattr(agent, part))) > 0, part
+    assert int(after.updates) == 1
+    assert jax.tree.structure(after) == jax.tree.structure(agent)
+
+
+def test_a_chunk_collects_learns_and_repeats_exactly():
+    world = KeyRoom(size=4, decorations=0, max_steps=9)
+    runs = []
+    for _ in range(2):
+        state = start_training(CONFIG, world, key=jax.random.key(5))
+        warm = int(state.steps)
+        for _ in range(2):
+            state, metrics, counts = train_chunk(CONFIG, world, state)
+        runs.append(state)
+    assert warm == CONFIG.train.warm_up
+    assert int(state.agent.updates) == 2 * CONFIG.train.chunk_updates
+    collected = int(state.replay.written) - 1 - warm // CONFIG.train.envs
+    assert collected * CONFIG.train.envs == 2 * CONFIG.train.chunk_updates * CONFIG.train.env_steps_per_update
+    assert set(counts) >= {"episodes", "steps", "key_picked_up"}
+    assert all(np.isfinite(float(value)) for value in metrics.values())
+
+    def raw(leaf):
+        return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+    for one, other in zip(jax.tree.leaves(runs[0]), jax.tree.leaves(runs[1]), strict=True):
+        assert (np.asarray(raw(one)) == np.asarray(raw(other))).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: BehaviourConfig(horizon=0), "behaviour.horizon is 0"),
+        (lambda: BehaviourConfig(discount=1.0), "behaviour.discount is 1.0"),
+        (
+            lambda: BehaviourConfig(reward_weights=(("curiosity", 1.0),)),
+            r"names \['curiosity'\]; streams are extrinsic",
+        ),
+        (lambda: BehaviourConfig(starts=0), "behaviour.starts is 0"),
+        (lambda: EnsembleConfig(heads=1), "fewer than 2 cannot disagree"),
+        (lambda: WorldModelConfig(deter=0), "world_model.deter is 0"),
+        (lambda: TrainConfig(length=1), "train.length is 1"),
+        (lambda: TrainConfig(envs=16, env_steps_per_update=24.0), "multiple or a whole fraction"),
+        (lambda: TrainConfig(capacity=100), "fewer than two sequences"),
+        (lambda: TrainConfig(warm_up=16), "train.warm_up is 16"),
+        (lambda: agents.init(Config(), (60, 64, 3), FIVE, key=KEY), r"60 x 64 does not fit the patch encoder"),
+        (lambda: agents.init(paper(), (72, 64, 3), FIVE, key=KEY), r"a multiple of 16, because 4 layers halve it"),
+    ],
+)
+def test_sizes_that_cannot_work_fail_before_compiling(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
