@@ -55,8 +55,8 @@ from sensei_lite.worlds.random_play import random_actions
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 EPISODES, SEEDS = (100, 2) if SMOKE else (1000, 5)
-notebook_began = time.perf_counter()
 keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
+notebook_began = time.perf_counter()
 
 # %% [markdown]
 # ## 1. Play it yourself

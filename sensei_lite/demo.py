@@ -1,7 +1,7 @@
 """What exists so far, shown in a few seconds: ``make run`` until the full pipeline takes its place.
 
 A random agent and the shortest plan live in the same worlds. Between the two lies what an exploring agent has to do:
-random steps take the key now and then and almost never open anything.
+random steps often take the key, but seldom open anything with it.
 """
 
 import time
@@ -48,7 +48,7 @@ def _count_events(name: str, world: GridWorld, rows: int, seed: int, chunk: int 
             counts = {event: count + int(tally.events[event]) for event, count in counts.items()}
             bar.update(chunk * ENVIRONMENTS)
     per_second = f", {(rows - chunk) * ENVIRONMENTS / seconds:,.0f} a second with drawing" if seconds else ""
-    print(f"{steps:,} random steps in {episodes:,} episodes{per_second}; of 1,000 episodes this many would have:")
+    print(f"{steps:,} random steps in {episodes:,} episodes{per_second}. Events per 1,000 episodes:")
     for event, count in counts.items():
         print(f"  {event.replace('_', ' '):24} {1000 * count / max(episodes, 1):8.1f}")
 

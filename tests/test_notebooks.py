@@ -239,6 +239,7 @@ def check_outputs(cells: list[NotebookNode]) -> None:
             assert "Warning" not in said, said
             assert sys.prefix not in said, said
             assert str(FOLDER.parent) not in said, said
+            assert str(Path.home()) not in said, said
             if "image/png" in output.get("data", {}):
                 figures += 1
                 alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")

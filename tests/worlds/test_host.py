@@ -16,7 +16,7 @@ DOOR_KEY = "MiniGrid-DoorKey-5x5-v0"
 class Slider(gymnasium.Env):
     """A continuous toy: its picture is as bright as the last action was large; an episode lasts three steps."""
 
-    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012
     observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
     action_space = gymnasium.spaces.Box(np.float32([0, 0]), np.float32([10, 100]))
 
