@@ -152,7 +152,7 @@ def act(
     ``is_first`` says which pictures start an episode: there the memory is wiped.
     """
     state_key, action_key = jax.random.split(key)
-    embeddings = jax.vmap(agent.world_model.encoder)(centred(image))
+    embeddings = agent.world_model.encoder(centred(image))
     keys = jax.random.split(state_key, len(embeddings))
     state, _ = jax.vmap(lambda s, a, e, f, k: agent.world_model.rssm.observe_step(s, a, e, f, key=k))(
         memory.state, memory.action, embeddings, is_first, keys

@@ -8,7 +8,12 @@ The recurrent cell is a GRU with one LayerNorm over all its gates:
 The -1 makes the cell keep its memory at the start of training. Every layer works on one example; batch and time are
 added by the caller with ``vmap`` and ``scan``. Source: DreamerV3 (arXiv 2301.04104). Left out of today's
 danijar/dreamerv3: the block-diagonal GRU, RMSNorm, max-pooling. Built in notebook 02_rssm.
+
+Picture layers are the exception: they take any axes in front (`*batch`) and put all pixels or patches of all pictures
+in the rows of one matrix, because on a CPU one large product takes half the time of the same work under ``vmap``.
 """
+
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -19,8 +24,9 @@ from jaxtyping import Array, Float
 from sensei_lite.shapes import Seed
 
 Vector = Float[Array, "_"]
-Picture = Float[Array, "_ _ _"]
+Pictures = Float[Array, "*batch _ _ _"]
 """Rows, columns and channels, which a layer may all change."""
+Vectors = Float[Array, "*batch _"]
 
 
 def linear(size_in: int, size_out: int, *, scale: float = 1.0, bias: bool = True, key: Seed) -> eqx.nn.Linear:
@@ -90,6 +96,23 @@ class RecurrentCell(eqx.Module):
         return u * jnp.tanh(jax.nn.sigmoid(reset) * candidate) + (1 - u) * h
 
 
+def in_rows(layer: Callable[[Vector], Vector], x: Vectors) -> Vectors:
+    """Apply a layer to the last axis, with everything in front of it as the rows of one matrix."""
+    return jax.vmap(layer)(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
+
+
+def patches_of(pictures: Pictures, patch: int) -> Float[Array, "*batch patches pixels"]:
+    """Cut pictures into squares of ``patch`` pixels, row by row, each as one vector."""
+    *batch, height, width, _ = pictures.shape
+    squares = pictures.reshape(*batch, height // patch, patch, width // patch, patch, 3)
+    return jnp.swapaxes(squares, -4, -3).reshape(*batch, -1, patch * patch * 3)
+
+
+def sum_of_squares(errors: Float[Array, "*batch rows size"]) -> Float[Array, "*batch"]:
+    """Sum over the last two axes, first the last: XLA adds long rows of a matrix faster than small blocks."""
+    return jnp.square(errors).reshape(-1, errors.shape[-1]).sum(-1).reshape(errors.shape[:-1]).sum(-1)
+
+
 class PatchEncoder(eqx.Module):
     """A convolution whose stride equals its kernel: every patch of the picture is embedded by the same block."""
 
@@ -100,12 +123,9 @@ class PatchEncoder(eqx.Module):
         self.patch = patch
         self.embed = Block(patch * patch * 3, depth, key=key)
 
-    def __call__(self, picture: Picture) -> Vector:
-        """A picture with values around 0 to its embedding, the patches' embeddings in a row."""
-        height, width, _ = picture.shape
-        rows, columns, p = height // self.patch, width // self.patch, self.patch
-        patches = picture.reshape(rows, p, columns, p, 3).transpose(0, 2, 1, 3, 4).reshape(rows * columns, p * p * 3)
-        return jax.vmap(self.embed)(patches).reshape(-1)
+    def __call__(self, pictures: Pictures) -> Vectors:
+        """Pictures with values around 0 to their embeddings, the patches' embeddings in a row."""
+        return in_rows(self.embed, patches_of(pictures, self.patch)).reshape(*pictures.shape[:-3], -1)
 
     def size(self, shape: tuple[int, int, int]) -> int:
         """How long the embedding of a picture of this shape is."""
@@ -127,12 +147,20 @@ class PatchDecoder(eqx.Module):
         self.spread = Block(size_in, patches * depth, key=spread_key)
         self.draw = linear(depth, patch * patch * 3, key=draw_key)
 
-    def __call__(self, features: Vector) -> Picture:
-        """Features to a picture with values around 0."""
+    def __call__(self, features: Vectors) -> Pictures:
+        """Features to pictures with values around 0."""
         height, width, _ = self.shape
-        rows, columns, p = height // self.patch, width // self.patch, self.patch
-        patches = jax.vmap(self.draw)(self.spread(features).reshape(rows * columns, -1))
-        return patches.reshape(rows, columns, p, p, 3).transpose(0, 2, 1, 3, 4).reshape(height, width, 3)
+        batch, p = features.shape[:-1], self.patch
+        squares = self._patches(features).reshape(*batch, height // p, width // p, p, p, 3)
+        return jnp.swapaxes(squares, -4, -3).reshape(*batch, height, width, 3)
+
+    def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, "*batch"]:
+        """The sum of squared pixel errors, patch by patch: putting the drawn patches in their places takes longer."""
+        return sum_of_squares(self._patches(features) - patches_of(pictures, self.patch))
+
+    def _patches(self, features: Vectors) -> Float[Array, "*batch patches pixels"]:
+        embeddings = in_rows(self.spread, features).reshape(*features.shape[:-1], -1, self.draw.weight.shape[1])
+        return in_rows(self.draw, embeddings)
 
 
 class StridedConvolution(eqx.Module):
@@ -148,14 +176,17 @@ class StridedConvolution(eqx.Module):
         deviation = 1 / np.sqrt(16 * channels_in)
         self.kernel = _truncated_normal((4, 4 * channels_in, channels_out), deviation, key=key)
 
-    def __call__(self, x: Picture) -> Picture:
+    def __call__(self, x: Pictures) -> Pictures:
         """[height width in] to [height/2 width/2 out]."""
-        height, width, channels = x.shape
+        *batch, height, width, channels = x.shape
         rows, columns = height // 2 + 1, width // 2 + 1
-        x = jnp.pad(x, ((1, 1), (1, 1), (0, 0))).reshape(rows, 2, columns, 2, channels)
-        blocks = x.transpose(0, 2, 1, 3, 4).reshape(rows, columns, 4 * channels)
-        corners = [blocks[:-1, :-1], blocks[:-1, 1:], blocks[1:, :-1], blocks[1:, 1:]]
-        return jnp.concatenate(corners, -1) @ self.kernel.reshape(-1, self.kernel.shape[-1])
+        x = jnp.pad(x, (*((0, 0) for _ in batch), (1, 1), (1, 1), (0, 0)))
+        blocks = jnp.swapaxes(x.reshape(*batch, rows, 2, columns, 2, channels), -4, -3)
+        blocks = blocks.reshape(*batch, rows, columns, 4 * channels)
+        corners = [blocks[..., i : rows - 1 + i, j : columns - 1 + j, :] for i in (0, 1) for j in (0, 1)]
+        seen = jnp.concatenate(corners, -1)
+        flat = seen.reshape(-1, seen.shape[-1]) @ self.kernel.reshape(-1, self.kernel.shape[-1])
+        return flat.reshape(*seen.shape[:-1], -1)
 
 
 class StridedDeconvolution(eqx.Module):
@@ -167,16 +198,17 @@ class StridedDeconvolution(eqx.Module):
         deviation = 1 / np.sqrt(4 * channels_in)  # every output pixel is a sum over 2 x 2 inputs
         self.kernel = _truncated_normal((4, 4 * channels_out, channels_in), deviation, key=key)
 
-    def __call__(self, x: Picture) -> Picture:
+    def __call__(self, x: Pictures) -> Pictures:
         """[height width in] to [2 height 2 width out]."""
-        height, width, _ = x.shape
-        rows, columns = height + 1, width + 1
-        parts = (x @ self.kernel.reshape(-1, self.kernel.shape[-1]).T).reshape(height, width, 4, -1)
-        blocks = jnp.zeros((rows, columns, parts.shape[-1]))
+        *batch, height, width, channels = x.shape
+        rows, columns, no_pad = height + 1, width + 1, [(0, 0) for _ in batch]
+        flat = x.reshape(-1, channels) @ self.kernel.reshape(-1, channels).T
+        parts = flat.reshape(*batch, height, width, 4, -1)
+        blocks = jnp.zeros((*batch, rows, columns, parts.shape[-1]))
         for i, (top, left) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-            blocks += jnp.pad(parts[:, :, i], ((top, 1 - top), (left, 1 - left), (0, 0)))
-        pixels = blocks.reshape(rows, columns, 2, 2, -1).transpose(0, 2, 1, 3, 4).reshape(2 * rows, 2 * columns, -1)
-        return pixels[1:-1, 1:-1]
+            blocks += jnp.pad(parts[..., i, :], (*no_pad, (top, 1 - top), (left, 1 - left), (0, 0)))
+        pixels = jnp.swapaxes(blocks.reshape(*batch, rows, columns, 2, 2, -1), -4, -3)
+        return pixels.reshape(*batch, 2 * rows, 2 * columns, -1)[..., 1:-1, 1:-1, :]
 
 
 class ConvEncoder(eqx.Module):
@@ -193,12 +225,12 @@ class ConvEncoder(eqx.Module):
         )
         self.norms = tuple(eqx.nn.LayerNorm(size, eps=1e-3) for size in sizes[1:])
 
-    def __call__(self, picture: Picture) -> Vector:
-        """A picture with values around 0 to its embedding."""
-        x = picture
+    def __call__(self, pictures: Pictures) -> Vectors:
+        """Pictures with values around 0 to their embeddings."""
+        x = pictures
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = jax.nn.silu(jax.vmap(jax.vmap(norm))(layer(x)))
-        return x.reshape(-1)
+            x = jax.nn.silu(in_rows(norm, layer(x)))
+        return x.reshape(*pictures.shape[:-3], -1)
 
     def size(self, shape: tuple[int, int, int]) -> int:
         """How long the embedding of a picture of this shape is."""
@@ -223,9 +255,14 @@ class ConvDecoder(eqx.Module):
         )
         self.norms = tuple(eqx.nn.LayerNorm(size, eps=1e-3) for size in sizes[1:-1])
 
-    def __call__(self, features: Vector) -> Picture:
-        """Features to a picture with values around 0."""
-        x = self.spread(features).reshape(self.small)
+    def __call__(self, features: Vectors) -> Pictures:
+        """Features to pictures with values around 0."""
+        x = in_rows(self.spread, features).reshape(*features.shape[:-1], *self.small)
         for layer, norm in zip(self.layers[:-1], self.norms, strict=True):
-            x = jax.nn.silu(jax.vmap(jax.vmap(norm))(layer(x)))
+            x = jax.nn.silu(in_rows(norm, layer(x)))
         return self.layers[-1](x)
+
+    def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, "*batch"]:
+        """The sum of squared pixel errors."""
+        errors = self(features) - pictures
+        return sum_of_squares(errors.reshape(*errors.shape[:-2], -1))

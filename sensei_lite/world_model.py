@@ -99,7 +99,7 @@ class WorldModel(eqx.Module):
         self, rows: Sequences, *, key: Seed
     ) -> tuple[State, Float[Array, "batch time stoch classes"], Float[Array, "batch time stoch classes"]]:
         """States, posteriors and priors of every row of a batch. Here, and only here, batch is added by ``vmap``."""
-        embeddings = jax.vmap(jax.vmap(self.encoder))(centred(rows.image))
+        embeddings = self.encoder(centred(rows.image))
         # Memory at the start of a sequence is not known: it starts afresh, as if the row were the first of an episode.
         is_first = rows.is_first.at[:, 0].set(True)
         start = self.rssm.initial()
@@ -113,11 +113,10 @@ class WorldModel(eqx.Module):
         states, posterior, prior = self.observe(rows, key=key)
         features = states.features
         kl = balanced_kl(posterior, prior, self.config.free_bits)
-        pictures = jax.vmap(jax.vmap(self.decoder))(features)
         logits = jax.vmap(jax.vmap(self.goes_on))(features)[..., 0]
         went_on = 1.0 - rows.is_terminal
         terms = {
-            "image": jnp.square(pictures - centred(rows.image)).sum((-3, -2, -1)),
+            "image": self.decoder.loss(features, centred(rows.image)),
             "reward": jax.vmap(jax.vmap(self.reward.loss))(features, rows.reward),
             "continue": jax.nn.softplus(logits) - went_on * logits,
             "semantic": jax.vmap(jax.vmap(self.semantic.loss))(features, rows.semantic),

@@ -89,6 +89,9 @@ def test_encoders_and_decoders_fit_each_other(kind):
     picture = jax.random.normal(jax.random.key(2), shape)
     assert encoder(picture).shape == (encoder.size(shape),)
     assert decoder(jnp.ones(10)).shape == shape
+    assert encoder(picture[None, None]).shape == (1, 1, encoder.size(shape))
+    loss = decoder.loss(jnp.ones(10), picture)
+    assert float(loss) == pytest.approx(float(jnp.square(decoder(jnp.ones(10)) - picture).sum()), rel=1e-5)
 
 
 def test_a_patch_is_encoded_and_drawn_in_its_own_place():
