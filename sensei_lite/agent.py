@@ -26,7 +26,7 @@ from sensei_lite.returns import PercentileNormaliser
 from sensei_lite.rssm import State
 from sensei_lite.shapes import Images, Seed
 from sensei_lite.spaces import Box, Discrete
-from sensei_lite.world_model import Sequences, TwoHotHead, WorldModel, centred
+from sensei_lite.world_model import Rows, TwoHotHead, WorldModel, centred
 
 Metrics = dict[str, Array]
 
@@ -160,7 +160,7 @@ def act(
     return Memory(state, jax.vmap(agent.actor)(state.features).sample(key=action_key))
 
 
-def update(agent: AgentState, rows: Sequences, *, key: Seed) -> tuple[AgentState, Metrics]:
+def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Metrics]:
     """Learn from one batch of sequences. Metrics are scalars by name; units as in `WorldModel.loss`."""
     model_key, start_key, dream_key = jax.random.split(key, 3)
     config = agent.config
@@ -206,7 +206,7 @@ def _step(
     return optax.apply_updates(module, changes), state, optax.tree.norm(gradient)
 
 
-def _starts(states: State, rows: Sequences, number: int | None, *, key: Seed) -> tuple[State, Float[Array, " starts"]]:
+def _starts(states: State, rows: Rows, number: int | None, *, key: Seed) -> tuple[State, Float[Array, " starts"]]:
     """The replayed states from which dreams start: all of them, or some drawn at random without repetition."""
     flat = jax.tree.map(lambda x: jax.lax.stop_gradient(x).reshape(-1, *x.shape[2:]), states)
     is_terminal = rows.is_terminal.reshape(-1).astype(jnp.float32)

@@ -8,32 +8,21 @@ over the place where new rows overwrite old ones.
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Int
 
 from sensei_lite.shapes import Count, Seed
-from sensei_lite.world_model import Sequences
-
-
-class Row(eqx.Module):
-    """What is remembered of one moment in every world."""
-
-    image: UInt8[Array, "*rows height width channel"]
-    action: Float[Array, "*rows action"]
-    reward: Float[Array, "*rows"]
-    semantic: Float[Array, "*rows"]
-    is_first: Bool[Array, "*rows"]
-    is_terminal: Bool[Array, "*rows"]
+from sensei_lite.world_model import Rows
 
 
 class Replay(eqx.Module):
     """The ring buffer."""
 
-    rows: Row
+    rows: Rows
     written: Int[Array, ""]
     """Rows written to each world's ring since the beginning."""
 
     @classmethod
-    def create(cls, slots: int, example: Row) -> "Replay":
+    def create(cls, slots: int, example: Rows) -> "Replay":
         """An empty ring of ``slots`` rows for each world; ``example`` is a row of all worlds [envs ...]."""
         empty = jax.tree.map(lambda leaf: jnp.zeros((slots, *leaf.shape), leaf.dtype), example)
         return cls(empty, jnp.zeros((), jnp.int32))
@@ -48,18 +37,17 @@ class Replay(eqx.Module):
         """Rows that it holds now."""
         return jnp.minimum(self.written, self.slots)
 
-    def add(self, row: Row) -> "Replay":
+    def add(self, row: Rows) -> "Replay":
         """Remember one row of every world."""
         at = self.written % self.slots
         rows = jax.tree.map(lambda ring, new: jax.lax.dynamic_update_index_in_dim(ring, new, at, 0), self.rows, row)
         return Replay(rows, self.written + 1)
 
-    def sample(self, batch: int, length: int, *, key: Seed) -> Sequences:
+    def sample(self, batch: int, length: int, *, key: Seed) -> Rows:
         """Draw ``batch`` sequences of ``length`` rows. There must be that many rows of each world."""
         start_key, env_key = jax.random.split(key)
         start = jax.random.randint(start_key, (batch, 1), 0, self.filled - length + 1)
         env = jax.random.randint(env_key, (batch, 1), 0, self.rows.reward.shape[1])
         oldest = self.written - self.filled
         slot = (oldest + start + jnp.arange(length)) % self.slots
-        drawn = jax.tree.map(lambda ring: ring.at[slot, env].get(mode="promise_in_bounds"), self.rows)
-        return Sequences(**{name: getattr(drawn, name) for name in Sequences._fields})
+        return jax.tree.map(lambda ring: ring.at[slot, env].get(mode="promise_in_bounds"), self.rows)

@@ -16,8 +16,9 @@ from jaxtyping import Array, Key, PyTree
 from sensei_lite import agent as agents
 from sensei_lite.agent import AgentState, Memory, Metrics
 from sensei_lite.config import Config
-from sensei_lite.replay import Replay, Row
+from sensei_lite.replay import Replay
 from sensei_lite.shapes import Seed
+from sensei_lite.world_model import Rows
 from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
 from sensei_lite.worlds.random_play import random_actions
 
@@ -37,9 +38,9 @@ class TrainState(NamedTuple):
     """Environment steps so far, all worlds together."""
 
 
-def to_row(world: World, row: Transition) -> Row:
+def to_row(world: World, row: Transition) -> Rows:
     """A world's row as it is remembered."""
-    return Row(
+    return Rows(
         image=row.image,
         action=agents.encode_action(world.actions, row.action),
         reward=row.reward,

@@ -27,17 +27,17 @@ from sensei_lite.rssm import RSSM, State
 from sensei_lite.shapes import Image, Seed
 
 
-class Sequences(NamedTuple):
-    """A batch of replayed rows, aligned on arrival (`worlds.base.Transition`)."""
+class Rows(NamedTuple):
+    """Remembered rows, aligned on arrival (`worlds.base.Transition`). Axes in front: worlds, or batch and time."""
 
-    image: UInt8[Array, "batch time height width channel"]
-    action: Float[Array, "batch time action"]
+    image: UInt8[Array, "*rows height width channel"]
+    action: Float[Array, "*rows action"]
     """a_{t-1}, one-hot or continuous."""
-    reward: Float[Array, "batch time"]
-    semantic: Float[Array, "batch time"]
+    reward: Float[Array, "*rows"]
+    semantic: Float[Array, "*rows"]
     """R_psi of the picture; zeros while there is no R_psi."""
-    is_first: Bool[Array, "batch time"]
-    is_terminal: Bool[Array, "batch time"]
+    is_first: Bool[Array, "*rows"]
+    is_terminal: Bool[Array, "*rows"]
 
 
 def centred(image: Image | UInt8[Array, "*batch height width channel"]) -> Float[Array, "*batch height width channel"]:
@@ -96,7 +96,7 @@ class WorldModel(eqx.Module):
         return jax.nn.sigmoid(self.goes_on(features)[0])
 
     def observe(
-        self, rows: Sequences, *, key: Seed
+        self, rows: Rows, *, key: Seed
     ) -> tuple[State, Float[Array, "batch time stoch classes"], Float[Array, "batch time stoch classes"]]:
         """States, posteriors and priors of every row of a batch. Here, and only here, batch is added by ``vmap``."""
         embeddings = self.encoder(centred(rows.image))
@@ -108,7 +108,7 @@ class WorldModel(eqx.Module):
             rows.action, embeddings, is_first, keys
         )
 
-    def loss(self, rows: Sequences, *, key: Seed) -> tuple[Float[Array, ""], tuple[dict[str, Array], State]]:
+    def loss(self, rows: Rows, *, key: Seed) -> tuple[Float[Array, ""], tuple[dict[str, Array], State]]:
         """The total loss; its terms by name (means over batch and time, not weighted); states."""
         states, posterior, prior = self.observe(rows, key=key)
         features = states.features

@@ -14,11 +14,11 @@ from sensei_lite import agent as agents
 from sensei_lite.actor_critic import Actor, actor_loss, advantages, imagine
 from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, TrainConfig, WorldModelConfig, paper, smoke
 from sensei_lite.disagreement import Ensemble, spread
-from sensei_lite.replay import Replay, Row
+from sensei_lite.replay import Replay
 from sensei_lite.returns import PercentileNormaliser
 from sensei_lite.rssm import State
 from sensei_lite.train import start_training, train_chunk
-from sensei_lite.world_model import Sequences, WorldModel
+from sensei_lite.world_model import Rows, WorldModel
 from sensei_lite.worlds import Box, Discrete, KeyRoom
 
 CONFIG = smoke()
@@ -27,9 +27,9 @@ FIVE = Discrete(("a", "b", "c", "d", "e"))
 KEY = jax.random.key(0)
 
 
-def batch(size: int = 3, time: int = 5, actions: int = 5) -> Sequences:
+def batch(size: int = 3, time: int = 5, actions: int = 5) -> Rows:
     """Random sequences; the second one starts a new episode in row 3."""
-    return Sequences(
+    return Rows(
         image=jax.random.randint(KEY, (size, time, *SHAPE), 0, 256).astype(jnp.uint8),
         action=jax.nn.one_hot(jax.random.randint(KEY, (size, time), 0, actions), actions),
         reward=jax.random.normal(KEY, (size, time)),
@@ -209,7 +209,7 @@ def ring(slots: int, rows: int) -> Replay:
 
     def row(i):
         value = jnp.array([i, 1000 + i], jnp.float32)
-        return Row(
+        return Rows(
             image=jnp.zeros((2, 1, 1, 3), jnp.uint8),
             action=jnp.zeros((2, 1)),
             reward=value,
