@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "sensei_lite"
 # From the ground up. A module may import from its own part and from the parts above it in this list.
 LAYERS = [
     {"shapes", "spaces", "config", "compilation"},
+    {"checkpoint"},
     {"distributions", "returns"},
     {"networks"},
     {"rssm"},

@@ -11,6 +11,7 @@ from sensei_lite.worlds import KeyChest, KeyRoom, advance_batch, begin_batch, ma
 from sensei_lite.worlds.grid import GridState
 from sensei_lite.worlds.layout import choose, random_cells
 from sensei_lite.worlds.oracle import shortest_plan, transition_table
+from sensei_lite.worlds.random_play import begin_random_play, random_play
 
 SMALL = [KeyRoom(), KeyChest()]
 VARIED = [
@@ -338,6 +339,20 @@ def test_a_batch_restarts_finished_episodes_one_row_later(world):
             assert (np.asarray(row.image[i]) == np.asarray(draw(own[i]))).all()
         ends += int(row.is_last.sum())
     assert ends >= 2 * batch
+
+
+def test_random_play_counts_steps_episodes_and_events():
+    """Episodes of 5 steps and a row that starts the next one: 12 rows hold 10 steps and 2 ends in each world."""
+    world = KeyRoom(max_steps=5)
+    state, row = begin_random_play(world, 40, key=jax.random.key(0))
+    first = np.asarray(row.image).copy()
+    *_, pictures, tally = random_play(world, 12, state, row, jnp.zeros_like(row.image), key=jax.random.key(1))
+    assert int(tally.events["exit_reached"]) == 0, "choose another key: a lucky episode ends early"
+    assert (int(tally.steps), int(tally.episodes)) == (400, 80)
+    # The whole room is in view, so every episode sees its key once, at its first step.
+    assert int(tally.events["key_seen"]) == 80
+    assert 0 < int(tally.events["key_picked_up"]) < 80
+    assert (np.asarray(pictures) != first).any()
 
 
 def test_the_same_key_gives_the_same_episode_and_another_key_another():
