@@ -22,6 +22,7 @@ LAYERS = [
     {"agent"},
     {"worlds"},
     {"train"},
+    {"training_run"},
     {"video", "figures", "widgets"},
     {"bench", "demo"},
     {"cli"},

@@ -1,0 +1,133 @@
+"""A training run in a folder: progress on the screen, numbers in CSV, a checkpoint to go on from.
+
+    config.json      settings, world and seed: what the run is
+    metrics.csv      one row a chunk: means of losses, rewards, returns
+    events.csv       one row a chunk: how often each event happened, episodes, environment steps
+    checkpoint.npz   everything that changes
+
+A run that was stopped, by Ctrl-C or by force, goes on from its last checkpoint and then gives exactly the numbers of a
+run that was not stopped (on the same machine, on a CPU): rows after the checkpoint are dropped and computed again.
+"""
+
+import csv
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from tqdm import tqdm
+
+from sensei_lite.checkpoint import load_checkpoint, save_checkpoint
+from sensei_lite.config import Config
+from sensei_lite.train import TrainState, start_training, train_chunk
+from sensei_lite.worlds.base import World
+
+CHECKPOINT = "checkpoint.npz"
+
+
+class RunError(ValueError):
+    """A run folder that does not fit what was asked; the message names the file and the field."""
+
+
+def train_in(
+    folder: Path,
+    config: Config,
+    world: World,
+    *,
+    updates: int,
+    seed: int = 0,
+    seconds_between_checkpoints: float = 60.0,
+) -> TrainState:
+    """Train until the agent has had ``updates`` updates, going on from the folder's checkpoint if there is one.
+
+    Raises RunError where the folder belongs to another run, FloatingPointError at the first loss that is not a number
+    (the message names it and the checkpoint to go back to), CheckpointError where the checkpoint is damaged.
+    """
+    if updates % config.train.chunk_updates:
+        raise ValueError(f"updates is {updates}; it must be a multiple of chunk_updates ({config.train.chunk_updates})")
+    _claim(folder, _describe(config, world, seed))
+    state = _begin_or_resume(folder, config, world, seed)
+    done = int(state.agent.updates)
+    for name in ("metrics.csv", "events.csv"):
+        _drop_rows_after(folder / name, done)
+    saved = time.monotonic()
+    with tqdm(total=updates, initial=done, desc=f"train {type(world).__name__}", unit="update") as bar:
+        while done < updates:
+            state, metrics, counts = train_chunk(config, world, state)
+            done = int(state.agent.updates)
+            row = {name: float(value) for name, value in sorted(metrics.items())}
+            _stop_where_not_a_number(folder, done, row)
+            _append(folder / "metrics.csv", {"updates": done, "steps": int(state.steps)} | row)
+            _append(folder / "events.csv", {"updates": done} | {name: float(n) for name, n in sorted(counts.items())})
+            bar.update(config.train.chunk_updates)
+            bar.set_postfix(steps=int(state.steps), image=f"{row['loss/image']:.3g}", kl=f"{row['loss/kl']:.3g}")
+            if done >= updates or time.monotonic() - saved >= seconds_between_checkpoints:
+                save_checkpoint(folder / CHECKPOINT, state)
+                saved = time.monotonic()
+    return state
+
+
+def _describe(config: Config, world: World, seed: int) -> dict[str, Any]:
+    settings = {"world": {"name": type(world).__name__} | dataclasses.asdict(world), "seed": seed}  # type: ignore[call-overload]
+    return json.loads(json.dumps(settings | {"agent": dataclasses.asdict(config)}))
+
+
+def _claim(folder: Path, description: dict[str, Any]) -> None:
+    """Write down what the run is, or make sure that it is the same one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "config.json"
+    if not path.exists():
+        path.write_text(json.dumps(description, indent=1) + "\n")
+        return
+    try:
+        before = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    if different := _first_difference(before, description):
+        raise RunError(f"{path} belongs to another run: {different}. Choose another folder")
+
+
+def _first_difference(before: Any, now: Any, place: str = "") -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in sorted(set(before) | set(now)):
+            if found := _first_difference(before.get(name), now.get(name), f"{place}.{name}" if place else name):
+                return found
+        return ""
+    return "" if before == now else f"{place} was {before!r} and is {now!r}"
+
+
+def _begin_or_resume(folder: Path, config: Config, world: World, seed: int) -> TrainState:
+    key = jax.random.key(seed)
+    if (folder / CHECKPOINT).exists():
+        like = jax.eval_shape(lambda: start_training(config, world, key=key))
+        return load_checkpoint(folder / CHECKPOINT, like)
+    return start_training(config, world, key=key)
+
+
+def _stop_where_not_a_number(folder: Path, updates: int, row: dict[str, float]) -> None:
+    if wrong := [name for name, value in row.items() if not math.isfinite(value)]:
+        last = folder / CHECKPOINT
+        back = f"the last checkpoint is {last}" if last.exists() else "there is no checkpoint yet"
+        raise FloatingPointError(f"after {updates} updates {', '.join(wrong)} is not a finite number; {back}")
+
+
+def _append(path: Path, row: Mapping[str, float | int]) -> None:
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        if is_new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _drop_rows_after(path: Path, updates: int) -> None:
+    """Keep the rows up to the checkpoint; a row that was cut off in the middle goes too."""
+    if not path.exists():
+        return
+    header, *rows = path.read_text().splitlines(keepends=True)
+    kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= updates]
+    path.write_text(header + "".join(kept)) if kept else path.unlink()
