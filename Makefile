@@ -38,7 +38,7 @@ test: setup  ## check style and types, then run every test (minutes)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: setup  ## open JupyterLab on the first notebook
 	@$(BIN)/jupyter lab notebooks/01_worlds.ipynb

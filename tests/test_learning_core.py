@@ -73,7 +73,6 @@ def size(tree) -> float:
     return float(sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(tree)))
 
 
-@pytest.mark.xdist_group(name="term_gradients")
 @pytest.mark.parametrize(
     ("term", "moves", "leaves_alone"),
     [
@@ -91,7 +90,6 @@ def test_every_term_moves_its_own_weights(term_gradients, term, moves, leaves_al
     assert all(size(getattr(gradient, part)) == 0 for part in leaves_alone)
 
 
-@pytest.mark.xdist_group(name="term_gradients")
 def test_each_half_of_the_kl_teaches_its_own_side(term_gradients):
     dynamics, representation = term_gradients["dynamics"].rssm, term_gradients["representation"].rssm
     assert size(dynamics.prior_out) > 0

@@ -18,7 +18,6 @@ from sensei_lite.config import smoke
 from sensei_lite.training_run import RunError, train_in
 from sensei_lite.worlds import KeyRoom
 
-pytestmark = pytest.mark.xdist_group(name="training_run")  # the tests share one run: train it once
 CONFIG, WORLD = smoke(), KeyRoom(size=4, decorations=0, max_steps=9)
 UPDATES = 12
 
