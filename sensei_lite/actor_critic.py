@@ -12,8 +12,6 @@ that are normalised before they are weighed: SENSEI's research code (arXiv 2503.
 03_imagination.
 """
 
-from collections.abc import Callable
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -80,10 +78,6 @@ class Actor(eqx.Module):
             return OneHotPolicy(unimix(out, self.mix))
         raw_mean, raw_std = jnp.split(out, 2)
         return bounded_normal(raw_mean, raw_std)
-
-
-RewardStreams = Callable[[State, Float[Array, "steps starts action"]], dict[str, Float[Array, "time starts"]]]
-"""Rewards of a dream, by stream, on arrival: index t belongs to s_t, and index 0 is never used."""
 
 
 def imagine(

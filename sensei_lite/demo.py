@@ -23,7 +23,12 @@ ENVIRONMENTS = 64
 
 
 def run_demo(folder: Path, rows: int = 5000, seed: int = 0) -> None:
-    """Play ``rows`` rows in 64 copies of each world at random, solve one layout, and write pictures to ``folder``."""
+    """Play ``rows`` rows in 64 copies of each world at random, solve one layout, and write pictures to ``folder``.
+
+    Raises ValueError where there are no rows to play.
+    """
+    if rows < 1:
+        raise ValueError(f"rows is {rows}; it must be at least 1")
     for world in (KeyRoom(), KeyChest()):
         name = type(world).__name__
         _count_events(name, world, rows, seed)
@@ -36,9 +41,12 @@ def _count_events(name: str, world: GridWorld, rows: int, seed: int, chunk: int 
     state, row = begin_random_play(world, ENVIRONMENTS, key=begin_key)
     pictures = jnp.zeros_like(row.image)
     steps, episodes, counts = 0, 0, dict.fromkeys(world.event_names, 0)
-    seconds = 0.0
-    with tqdm(total=rows * ENVIRONMENTS, desc=f"{name}: random actions", unit=" steps", unit_scale=True) as bar:
-        for number in range(-(-rows // chunk)):
+    seconds, chunk = 0.0, min(chunk, rows)
+    chunks = -(-rows // chunk)
+    with tqdm(
+        total=chunks * chunk * ENVIRONMENTS, desc=f"{name}: random actions", unit=" steps", unit_scale=True
+    ) as bar:
+        for number in range(chunks):
             start = time.perf_counter()
             state, row, pictures, tally = jax.block_until_ready(
                 random_play(world, chunk, state, row, pictures, key=jax.random.fold_in(key, number))
@@ -47,7 +55,7 @@ def _count_events(name: str, world: GridWorld, rows: int, seed: int, chunk: int 
             steps, episodes = steps + int(tally.steps), episodes + int(tally.episodes)
             counts = {event: count + int(tally.events[event]) for event, count in counts.items()}
             bar.update(chunk * ENVIRONMENTS)
-    per_second = f", {(rows - chunk) * ENVIRONMENTS / seconds:,.0f} a second with drawing" if seconds else ""
+    per_second = f", {(chunks - 1) * chunk * ENVIRONMENTS / seconds:,.0f} a second with drawing" if seconds else ""
     print(f"{steps:,} random steps in {episodes:,} episodes{per_second}. Events per 1,000 episodes:")
     for event, count in counts.items():
         print(f"  {event.replace('_', ' '):24} {1000 * count / max(episodes, 1):8.1f}")

@@ -61,6 +61,12 @@ def test_the_command_line_explains_itself():
     assert {"demo", "bench"} <= set(told.stdout.split())
 
 
+def test_a_demo_without_steps_ends_in_one_line():
+    told = command("demo", "--rows", "0")
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1] == "sensei-lite: rows is 0; it must be at least 1"
+
+
 def test_a_folder_that_cannot_be_written_ends_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     told = command("demo", "--rows", "1", "--folder", str(tmp_path / "file"))

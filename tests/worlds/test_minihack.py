@@ -17,6 +17,7 @@ pytest.importorskip("minigrid")
 from gymnasium.utils.env_checker import check_env
 from nle import nethack
 
+from sensei_lite.worlds import HostWorld, make_world
 from sensei_lite.worlds import minihack as mh
 from sensei_lite.worlds.minihack import APPLY, MOVES, MiniHackKeyChest, MiniHackKeyRoom, MiniHackLevel
 
@@ -444,3 +445,17 @@ def test_module_imports_without_the_extra():
         "import sys; sys.modules.update(nle=None, minihack=None, minigrid=None); import sensei_lite.worlds.minihack"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", ["minihack-keyroom-s15", "minihack-keychest"])
+def test_the_catalogue_gives_rows_of_the_real_levels(name):
+    world = make_world(name, num_envs=2)
+    assert isinstance(world, HostWorld)
+    assert world.actions.names[-1] == "apply"
+    row = world.begin(seed=1)
+    assert row.image.shape == (2, 64, 64, 3)
+    assert (row.image[0] != row.image[1]).any()
+    row = world.advance(np.array([0, 2]))
+    assert set(row.events) == set(world.event_names)
+    assert not row.is_first.any()
+    world.close()
