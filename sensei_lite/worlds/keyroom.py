@@ -30,6 +30,10 @@ class KeyRoom(GridWorld):
     """Side of the room in cells, without its walls. Paper: 15."""
     closet: int = 1
     """Side of the closet in cells, without its walls. Paper: 5."""
+    rooms: int | None = None
+    """How many different rooms there are: closets, doors and exits. Agent, key and looks are drawn anew for every
+    episode all the same. None: every episode has a room of its own, and nothing can be learned by heart. Paper: None.
+    """
 
     event_names: ClassVar[tuple[str, ...]] = (
         "key_seen",
@@ -43,6 +47,8 @@ class KeyRoom(GridWorld):
     def __post_init__(self) -> None:
         if self.closet < 1:
             raise ValueError(f"closet is {self.closet}; it needs at least 1 cell a side")
+        if self.rooms is not None and self.rooms < 1:
+            raise ValueError(f"rooms is {self.rooms}; there must be at least 1, or None for a new one every episode")
         if self.size < self.closet + 3:
             raise ValueError(
                 f"a room of size {self.size} is too small for a closet of {self.closet}: with walls and a way around "
@@ -65,12 +71,17 @@ class KeyRoom(GridWorld):
     def make_layout(self, *, key: Seed) -> tuple[Layout, Cell]:
         """Lay out the closet, its door, the exit, the key and the agent, each at random."""
         rows, columns = self.grid_shape
-        (exit_noise, place_noise, paint_noise, *door_noise), u = draw_noise(7, (rows, columns), 4, key=key)
+        (place_noise, paint_noise, *room_noise), u = draw_noise(7, (rows, columns), 5, key=key)
+        looks, place_of_closet = u[:2], u[2:4]
+        if self.rooms is not None:
+            room_key = jax.random.fold_in(jax.random.key(0), choose(u[4], self.rooms))
+            room_noise, place_of_closet = draw_noise(5, (rows, columns), 2, key=room_key)
+        exit_noise, *door_noise = room_noise
         row, column = jnp.arange(rows)[:, None], jnp.arange(columns)[None, :]
         border = (row == 0) | (row == rows - 1) | (column == 0) | (column == columns - 1)
 
         # The closet with its walls is a block whose walls may be those of the room.
-        top, left = choose(u[:2], self.size - self.closet + 1)
+        top, left = choose(place_of_closet, self.size - self.closet + 1)
         below, right = top + self.closet + 1, left + self.closet + 1
         block = (row >= top) & (row <= below) & (column >= left) & (column <= right)
         inside = (row > top) & (row < below) & (column > left) & (column < right)
@@ -87,7 +98,7 @@ class KeyRoom(GridWorld):
         (goal,) = random_cells(inside, 1, exit_noise)
         agent, key_cell = random_cells(outside, 2, place_noise)
 
-        kind = self._paint(is_wall, outside, paint_noise, u[2:])
+        kind = self._paint(is_wall, outside, paint_noise, looks)
         kind = kind.at[door[0], door[1]].set(tiles.DOOR_LOCKED).at[goal[0], goal[1]].set(tiles.EXIT)
         layout = Layout(
             kind=kind, region=inside.astype(jnp.uint8), key=key_cell, lock=door, lock_side=sides[side], goal=goal

@@ -17,6 +17,7 @@ SMALL = [KeyRoom(), KeyChest()]
 VARIED = [
     KeyRoom(size=4, closet=1, decorations=0),
     KeyRoom(size=9, closet=3, moves=8),
+    KeyRoom(rooms=3),
     make_world("keyroom-s15"),
     KeyChest(rows=1, room=1, decorations=0),
     make_world("keychest-s4r3"),
@@ -24,7 +25,9 @@ VARIED = [
 
 
 def name_of(world):
-    return f"{type(world).__name__}-{'x'.join(map(str, world.grid_shape))}-{world.moves}"
+    rooms = getattr(world, "rooms", None)
+    shape = "x".join(map(str, world.grid_shape))
+    return f"{type(world).__name__}-{shape}-{world.moves}" + (f"-rooms{rooms}" if rooms else "")
 
 
 def layouts(world, number):
@@ -114,7 +117,8 @@ def test_layouts_are_what_they_should_be(world):
             inside, outside = entry + 2 * np.asarray(layout.lock_side), entry
             assert closet[tuple(inside)] != closet[tuple(outside)]
         seen_locks.add(lock)
-    assert len(seen_locks) > 5 or min(world.grid_shape) < 6, "the lock hardly moves between episodes"
+    few = min(world.grid_shape) < 6 or getattr(world, "rooms", None)
+    assert len(seen_locks) > 5 or few, "the lock hardly moves between episodes"
 
 
 def test_a_layout_is_uniform_over_its_places():
@@ -309,6 +313,17 @@ def test_looks_vary_between_episodes_and_mean_nothing():
     assert set(kinds) == {tiles.WALL, tiles.FLOOR, tiles.DOOR_LOCKED, tiles.EXIT}
 
 
+def test_a_world_with_few_rooms_has_no_others_but_moves_the_agent_and_the_key():
+    plans, places = [], []
+    for rooms in (3, None):
+        states = layouts(KeyRoom(rooms=rooms), 200)
+        plans.append(np.unique(np.concatenate([states.layout.region.reshape(200, -1), states.layout.lock], -1), axis=0))
+        places.append(np.unique(np.concatenate([states.layout.key, states.agent], -1), axis=0))
+    assert len(plans[0]) == 3
+    assert len(plans[1]) > 50
+    assert len(places[0]) > 150  # of 200 episodes
+
+
 @pytest.mark.parametrize("world", SMALL, ids=name_of)
 def test_a_batch_restarts_finished_episodes_one_row_later(world):
     """Compare the batch with worlds that are stepped one by one, over several episode ends."""
@@ -368,6 +383,7 @@ def test_the_same_key_gives_the_same_episode_and_another_key_another():
     [
         (lambda: KeyRoom(size=5, closet=3), "too small for a closet of 3"),
         (lambda: KeyRoom(closet=0), "closet is 0"),
+        (lambda: KeyRoom(rooms=0), "rooms is 0; there must be at least 1"),
         (lambda: KeyRoom(view=4), "odd"),
         (lambda: KeyRoom(view=1), "from 3 to 17"),
         (lambda: KeyRoom(view=99), "from 3 to 17"),
