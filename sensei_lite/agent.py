@@ -20,7 +20,7 @@ import optax
 from jaxtyping import Array, Bool, Float, PyTree
 
 from sensei_lite.actor_critic import Actor, actor_loss, advantages, critic_loss, dream_weights, imagine, returns_of
-from sensei_lite.config import Config
+from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, WorldModelConfig
 from sensei_lite.disagreement import Ensemble
 from sensei_lite.returns import PercentileNormaliser
 from sensei_lite.rssm import State
@@ -100,25 +100,27 @@ def init(config: Config, image_shape: tuple[int, int, int], actions: Discrete | 
     )
 
 
+def _adam(settings: WorldModelConfig | EnsembleConfig | BehaviourConfig, eps: float) -> optax.GradientTransformation:
+    adam = optax.adam(settings.learning_rate, b2=settings.second_moment, eps=eps)
+    return optax.chain(optax.clip_by_global_norm(settings.clip), adam)
+
+
 def _model_optimiser(config: Config) -> optax.GradientTransformation:
-    settings = config.world_model
-    return optax.chain(optax.clip_by_global_norm(settings.clip), optax.adam(settings.learning_rate, eps=1e-8))
+    return _adam(config.world_model, eps=1e-8)
 
 
 def _ensemble_optimiser(config: Config) -> optax.GradientTransformation:
-    settings = config.ensemble
-    return optax.chain(optax.clip_by_global_norm(settings.clip), optax.adam(settings.learning_rate, eps=1e-5))
+    return _adam(config.ensemble, eps=1e-5)
 
 
 def _behaviour_optimiser(config: Config) -> optax.GradientTransformation:
     # Actor and critics are clipped each by its own norm, as in the research code, and so share no scale.
-    settings = config.behaviour
-    one = optax.chain(optax.clip_by_global_norm(settings.clip), optax.adam(settings.learning_rate, eps=1e-5))
+    one = _adam(config.behaviour, eps=1e-5)
     labels = lambda tree: (  # noqa: E731
         jax.tree.map(lambda _: "actor", tree[0]),
         {name: jax.tree.map(lambda _, name=name: name, critic) for name, critic in tree[1].items()},
     )
-    return optax.multi_transform({"actor": one} | {name: one for name, _ in settings.reward_weights}, labels)
+    return optax.multi_transform({"actor": one} | {name: one for name, _ in config.behaviour.reward_weights}, labels)
 
 
 def encode_action(actions: Discrete | Box, action: Array) -> Float[Array, "*batch action"]:

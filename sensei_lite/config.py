@@ -41,6 +41,9 @@ class WorldModelConfig:
     """Weight of the KL term that teaches the posterior. Paper: 0.1."""
     learning_rate: float = 1e-3
     """Adam. Paper: 1e-4."""
+    second_moment: float = 0.95
+    """Memory of Adam's mean of squared gradients (its beta 2). Paper: 0.999. The first gradients are large, and a long
+    memory of them keeps steps small for a thousand updates: more than a lab has to spare."""
     clip: float = 1000.0
     """Global norm to which gradients are clipped. Paper: 1000."""
 
@@ -74,6 +77,8 @@ class EnsembleConfig:
     """How spread becomes a reward. Paper's text: variance; research code: standard deviation."""
     learning_rate: float = 1e-3
     """Adam. Paper: 1e-4."""
+    second_moment: float = 0.95
+    """Memory of Adam's mean of squared gradients. Paper: 0.999."""
     clip: float = 100.0
     """Global norm to which gradients are clipped. Paper: 100."""
 
@@ -109,6 +114,8 @@ class BehaviourConfig:
     """Hidden layers of actor and critics. Paper: 2."""
     learning_rate: float = 6e-4
     """Adam. Paper: 3e-5."""
+    second_moment: float = 0.95
+    """Memory of Adam's mean of squared gradients. Paper: 0.999."""
     clip: float = 100.0
     """Global norm to which gradients are clipped. Paper: 100."""
 
@@ -194,9 +201,17 @@ def paper() -> Config:
     """The research code's sizes and ratios for MiniHack."""
     return Config(
         WorldModelConfig(
-            deter=512, stoch=32, classes=32, hidden=512, layers=2, encoder="conv", depth=32, learning_rate=1e-4
+            deter=512,
+            stoch=32,
+            classes=32,
+            hidden=512,
+            layers=2,
+            encoder="conv",
+            depth=32,
+            learning_rate=1e-4,
+            second_moment=0.999,
         ),
-        EnsembleConfig(layers=2, hidden=512, learning_rate=1e-4),
+        EnsembleConfig(layers=2, hidden=512, learning_rate=1e-4, second_moment=0.999),
         BehaviourConfig(
             horizon=15,
             starts=None,
@@ -205,6 +220,7 @@ def paper() -> Config:
             hidden=512,
             layers=2,
             learning_rate=3e-5,
+            second_moment=0.999,
         ),
         TrainConfig(envs=1, batch=16, length=64, env_steps_per_update=2.0, capacity=1_000_000),
     )

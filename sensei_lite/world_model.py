@@ -108,6 +108,29 @@ class WorldModel(eqx.Module):
             rows.action, embeddings, is_first, keys
         )
 
+    def open_loop(self, rows: Rows, watch: int, *, key: Seed) -> State:
+        """Look at the first ``watch`` rows, then close the eyes and follow the actions that were taken: [batch time ..].
+
+        What the decoder draws from these states, beside the rows' own pictures, shows what the model has understood.
+        Raises ValueError unless ``watch`` is at least 1 and leaves rows to dream.
+        """
+        batch, time = rows.reward.shape
+        if not 1 <= watch < time:
+            raise ValueError(f"watch is {watch}; of sequences of {time} rows it can be 1 to {time - 1}")
+        look_key, dream_key = jax.random.split(key)
+        seen, _, _ = self.observe(jax.tree.map(lambda leaf: leaf[:, :watch], rows), key=look_key)
+
+        def step(state: State, row: tuple[Array, Array]) -> tuple[State, State]:
+            action, step_key = row
+            keys = jax.random.split(step_key, batch)
+            state = jax.vmap(lambda s, a, k: self.rssm.imagine_step(s, a, key=k))(state, action, keys)
+            return state, state
+
+        last = jax.tree.map(lambda leaf: leaf[:, -1], seen)
+        actions = jnp.swapaxes(rows.action[:, watch:], 0, 1)
+        _, dreamt = jax.lax.scan(step, last, (actions, jax.random.split(dream_key, time - watch)))
+        return jax.tree.map(lambda a, b: jnp.concatenate([a, jnp.swapaxes(b, 0, 1)], axis=1), seen, dreamt)
+
     def loss(self, rows: Rows, *, key: Seed) -> tuple[Float[Array, ""], tuple[dict[str, Array], State]]:
         """The total loss; its terms by name (means over batch and time, not weighted); states."""
         states, posterior, prior = self.observe(rows, key=key)

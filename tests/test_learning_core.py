@@ -164,6 +164,23 @@ def test_a_dream_is_what_its_own_actions_lead_to(model):
         np.testing.assert_allclose(states.h[t + 1], recur(before, actions[t]), atol=1e-6)
 
 
+def test_an_open_loop_dream_looks_first_and_then_sees_only_actions(model):
+    rows, watch = batch(), 2
+    dream = eqx.filter_jit(lambda m, rows: m.open_loop(rows, watch, key=KEY))
+    states = dream(model, rows)
+    assert states.h.shape == (3, 5, CONFIG.world_model.deter)
+    seen, _, _ = model.observe(jax.tree.map(lambda leaf: leaf[:, :watch], rows), key=jax.random.split(KEY)[0])
+    np.testing.assert_allclose(states.h[:, :watch], seen.h, atol=1e-6)
+    after = rows._replace(image=rows.image.at[:, watch:].set(0))
+    assert (dream(model, after).h == states.h).all(), "the dream peeped"
+    before = rows._replace(image=rows.image.at[:, 0].set(0))
+    assert (dream(model, before).h[:, watch:] != states.h[:, watch:]).any(), "the dream forgot what it was shown"
+    acted = rows._replace(action=rows.action.at[:, watch].set(jnp.roll(rows.action[:, watch], 1, -1)))
+    assert (dream(model, acted).h[:, watch] != states.h[:, watch]).any(), "the dream did not listen to the action"
+    with pytest.raises(ValueError, match="watch is 5; of sequences of 5 rows it can be 1 to 4"):
+        model.open_loop(rows, 5, key=KEY)
+
+
 def test_the_policy_turns_towards_actions_with_an_advantage():
     actor = Actor(CONFIG.behaviour, 6, 3, True, 0.01, key=KEY)
     features = jax.random.normal(KEY, (4, 50, 6))
