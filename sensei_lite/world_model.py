@@ -109,7 +109,7 @@ class WorldModel(eqx.Module):
         )
 
     def open_loop(self, rows: Rows, watch: int, *, key: Seed) -> State:
-        """Look at the first ``watch`` rows, then close the eyes and follow the actions that were taken: [batch time ..].
+        """Look at the first ``watch`` rows, then close the eyes and follow the actions taken: [batch time ...].
 
         What the decoder draws from these states, beside the rows' own pictures, shows what the model has understood.
         Raises ValueError unless ``watch`` is at least 1 and leaves rows to dream.
