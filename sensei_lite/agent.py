@@ -24,7 +24,7 @@ from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, WorldMod
 from sensei_lite.disagreement import Ensemble
 from sensei_lite.returns import PercentileNormaliser
 from sensei_lite.rssm import State
-from sensei_lite.shapes import Images, Seed
+from sensei_lite.shapes import AnyArray, Images, Seed
 from sensei_lite.spaces import Box, Discrete
 from sensei_lite.world_model import Rows, TwoHotHead, WorldModel, centred
 
@@ -123,7 +123,7 @@ def _behaviour_optimiser(config: Config) -> optax.GradientTransformation:
     return optax.multi_transform({"actor": one} | {name: one for name, _ in config.behaviour.reward_weights}, labels)
 
 
-def encode_action(actions: Discrete | Box, action: Array) -> Float[Array, "*batch action"]:
+def encode_action(actions: Discrete | Box, action: AnyArray) -> Float[Array, "*batch action"]:
     """A world's action as the model reads it: a choice becomes one-hot, numbers stay."""
     return jax.nn.one_hot(action, actions.size) if isinstance(actions, Discrete) else action
 

@@ -15,9 +15,10 @@ from jaxtyping import Array, Key, PyTree
 
 from sensei_lite import agent as agents
 from sensei_lite.agent import AgentState, Memory, Metrics
-from sensei_lite.config import Config
+from sensei_lite.config import Config, TrainConfig
 from sensei_lite.replay import Replay
 from sensei_lite.shapes import Seed
+from sensei_lite.spaces import Box, Discrete
 from sensei_lite.world_model import Rows
 from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
 from sensei_lite.worlds.random_play import random_actions
@@ -38,16 +39,31 @@ class TrainState(NamedTuple):
     """Environment steps so far, all worlds together."""
 
 
-def to_row(world: World, row: Transition) -> Rows:
+def to_row(actions: Discrete | Box, row: Transition) -> Rows:
     """A world's row as it is remembered."""
     return Rows(
         image=row.image,
-        action=agents.encode_action(world.actions, row.action),
+        action=agents.encode_action(actions, row.action),
         reward=row.reward,
         semantic=jnp.zeros_like(row.reward),
         is_first=row.is_first,
         is_terminal=row.is_terminal,
     )
+
+
+def rounds_of(settings: TrainConfig) -> tuple[int, int, int]:
+    """How a chunk is divided: rounds, and in each how many steps of all worlds and then how many updates.
+
+    Raises ValueError where ``train.chunk_updates`` cannot be divided so.
+    """
+    steps = settings.env_steps_per_update / settings.envs
+    collects, updates = (int(steps), 1) if steps >= 1 else (1, round(1 / steps))
+    if settings.chunk_updates % updates:
+        raise ValueError(
+            f"train.chunk_updates is {settings.chunk_updates}; with {updates} updates for each step of the worlds it "
+            f"must be a multiple of {updates}"
+        )
+    return settings.chunk_updates // updates, collects, updates
 
 
 @eqx.filter_jit
@@ -57,7 +73,9 @@ def start_training(config: Config, world: World, *, key: Seed) -> TrainState:
     settings = config.train
     agent = agents.init(config, world.image_shape, world.actions, key=agent_key)
     state, row = begin_batch(world, keys=jax.random.split(world_key, settings.envs))
-    replay = Replay.create(settings.capacity // settings.envs, to_row(world, row)).add(to_row(world, row))
+    replay = Replay.create(settings.capacity // settings.envs, to_row(world.actions, row)).add(
+        to_row(world.actions, row)
+    )
 
     def play(carry: tuple[PyTree, Transition, Replay], key: Array) -> tuple[tuple, None]:
         state, row, replay = carry
@@ -65,7 +83,7 @@ def start_training(config: Config, world: World, *, key: Seed) -> TrainState:
         action = random_actions(world, (settings.envs,), key=action_key)
         keys = jax.random.split(step_key, settings.envs)
         state, row = advance_batch(world, state, row.is_last, action, keys=keys)
-        return (state, row, replay.add(to_row(world, row))), None
+        return (state, row, replay.add(to_row(world.actions, row))), None
 
     number = settings.warm_up // settings.envs
     (state, row, replay), _ = jax.lax.scan(play, (state, row, replay), jax.random.split(play_key, number))
@@ -82,7 +100,7 @@ def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainSt
     action = agents.decode_action(world.actions, memory.action)
     keys = jax.random.split(world_key, state.row.is_last.shape[0])
     world_state, row = advance_batch(world, state.world, state.row.is_last, action, keys=keys)
-    replay = state.replay.add(to_row(world, row))
+    replay = state.replay.add(to_row(world.actions, row))
     counts = {name: happened.sum() for name, happened in row.events.items()}
     counts |= {"episodes": row.is_last.sum(), "steps": (~row.is_first).sum(), "reward": row.reward.sum()}
     state = state._replace(
@@ -91,37 +109,30 @@ def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainSt
     return state, counts
 
 
-def learn_step(config: Config, state: TrainState, *, key: Seed) -> tuple[TrainState, Metrics]:
+def learn_step(config: Config, agent: AgentState, replay: Replay, *, key: Seed) -> tuple[AgentState, Metrics]:
     """Draw a batch and update the agent once."""
     sample_key, update_key = jax.random.split(key)
-    rows = state.replay.sample(config.train.batch, config.train.length, key=sample_key)
-    agent, metrics = agents.update(state.agent, rows, key=update_key)
-    return state._replace(agent=agent), metrics
+    rows = replay.sample(config.train.batch, config.train.length, key=sample_key)
+    return agents.update(agent, rows, key=update_key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def train_chunk(config: Config, world: World, state: TrainState) -> tuple[TrainState, Metrics, dict[str, Array]]:
     """One chunk. Returns the new state, the mean of every metric over the chunk, and event counts added up."""
-    settings = config.train
-    rounds = settings.env_steps_per_update / settings.envs
-    collects, updates = (int(rounds), 1) if rounds >= 1 else (1, round(1 / rounds))
-    if settings.chunk_updates % updates:
-        raise ValueError(
-            f"train.chunk_updates is {settings.chunk_updates}; with {updates} updates for each step of the worlds it "
-            f"must be a multiple of {updates}"
-        )
+    rounds, collects, updates = rounds_of(config.train)
 
     def one_round(state: TrainState, key: Array) -> tuple[TrainState, tuple[Metrics, dict[str, Array]]]:
         collect_key, learn_key = jax.random.split(key)
         state, counts = jax.lax.scan(
             lambda s, k: collect_step(world, s, key=k), state, jax.random.split(collect_key, collects)
         )
-        state, metrics = jax.lax.scan(
-            lambda s, k: learn_step(config, s, key=k), state, jax.random.split(learn_key, updates)
+        replay = state.replay
+        agent, metrics = jax.lax.scan(
+            lambda a, k: learn_step(config, a, replay, key=k), state.agent, jax.random.split(learn_key, updates)
         )
-        return state, (jax.tree.map(jnp.mean, metrics), jax.tree.map(jnp.sum, counts))
+        return state._replace(agent=agent), (jax.tree.map(jnp.mean, metrics), jax.tree.map(jnp.sum, counts))
 
     key, chunk_key = jax.random.split(state.key)
-    keys = jax.random.split(chunk_key, settings.chunk_updates // updates)
+    keys = jax.random.split(chunk_key, rounds)
     state, (metrics, counts) = jax.lax.scan(one_round, state._replace(key=key), keys)
     return state, jax.tree.map(jnp.mean, metrics), jax.tree.map(jnp.sum, counts)

@@ -6,7 +6,8 @@
     checkpoint.npz   everything that changes
 
 A run that was stopped, by Ctrl-C or by force, goes on from its last checkpoint and then gives exactly the numbers of a
-run that was not stopped (on the same machine, on a CPU): rows after the checkpoint are dropped and computed again.
+run that was not stopped (on the same machine, on a CPU): rows after the checkpoint are dropped and computed again. Only
+a host world cannot promise that: it keeps its state to itself, so the run goes on in new episodes.
 """
 
 import csv
@@ -24,7 +25,9 @@ from tqdm import tqdm
 from sensei_lite.checkpoint import load_checkpoint, save_checkpoint
 from sensei_lite.config import Config
 from sensei_lite.train import TrainState, start_training, train_chunk
+from sensei_lite.train_host import begin_host_training, go_on_in_new_episodes, play_at_random, train_host_chunk
 from sensei_lite.worlds.base import World
+from sensei_lite.worlds.host import HostWorld
 
 CHECKPOINT = "checkpoint.npz"
 
@@ -36,7 +39,7 @@ class RunError(ValueError):
 def train_in(
     folder: Path,
     config: Config,
-    world: World,
+    world: World | HostWorld,
     *,
     updates: int,
     seed: int = 0,
@@ -55,9 +58,10 @@ def train_in(
     for name in ("metrics.csv", "events.csv"):
         _drop_rows_after(folder / name, done)
     saved = time.monotonic()
-    with tqdm(total=updates, initial=done, desc=f"train {type(world).__name__}", unit="update") as bar:
+    train = train_chunk if isinstance(world, World) else train_host_chunk
+    with tqdm(total=updates, initial=done, desc=f"train {_name(world)}", unit="update") as bar:
         while done < updates:
-            state, metrics, counts = train_chunk(config, world, state)
+            state, metrics, counts = train(config, world, state)  # type: ignore[arg-type]
             done = int(state.agent.updates)
             row = {name: float(value) for name, value in sorted(metrics.items())}
             _stop_where_not_a_number(folder, done, row)
@@ -71,8 +75,13 @@ def train_in(
     return state
 
 
-def _describe(config: Config, world: World, seed: int) -> dict[str, Any]:
-    settings = {"world": {"name": type(world).__name__} | dataclasses.asdict(world), "seed": seed}  # type: ignore[call-overload]
+def _name(world: World | HostWorld) -> str:
+    return world.name if isinstance(world, HostWorld) else type(world).__name__
+
+
+def _describe(config: Config, world: World | HostWorld, seed: int) -> dict[str, Any]:
+    of_world = world.settings if isinstance(world, HostWorld) else dataclasses.asdict(world)  # type: ignore[call-overload]
+    settings = {"world": {"name": _name(world)} | of_world, "seed": seed}
     return json.loads(json.dumps(settings | {"agent": dataclasses.asdict(config)}))
 
 
@@ -100,12 +109,16 @@ def _first_difference(before: Any, now: Any, place: str = "") -> str:
     return "" if before == now else f"{place} was {before!r} and is {now!r}"
 
 
-def _begin_or_resume(folder: Path, config: Config, world: World, seed: int) -> TrainState:
-    key = jax.random.key(seed)
-    if (folder / CHECKPOINT).exists():
-        like = jax.eval_shape(lambda: start_training(config, world, key=key))
-        return load_checkpoint(folder / CHECKPOINT, like)
-    return start_training(config, world, key=key)
+def _begin_or_resume(folder: Path, config: Config, world: World | HostWorld, seed: int) -> TrainState:
+    key, path = jax.random.key(seed), folder / CHECKPOINT
+    if isinstance(world, HostWorld):
+        state = begin_host_training(config, world, key=key)
+        if path.exists():
+            return go_on_in_new_episodes(world, load_checkpoint(path, state))
+        return play_at_random(config, world, state)
+    if not path.exists():
+        return start_training(config, world, key=key)
+    return load_checkpoint(path, jax.eval_shape(lambda: start_training(config, world, key=key)))
 
 
 def _stop_where_not_a_number(folder: Path, updates: int, row: dict[str, float]) -> None:

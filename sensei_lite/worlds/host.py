@@ -137,6 +137,8 @@ class HostWorld:
         else:
             self._envs = SyncVectorEnv(makers, autoreset_mode=autoreset)
         self.name, self.num_envs = gymnasium_id, num_envs
+        self.settings: dict[str, Any] = look | env_settings
+        """What makes this world another one than its id alone."""
         self.actions = _action_space(
             gymnasium_id, self._envs.single_action_space, self._envs.get_attr("action_names")[0]
         )
