@@ -101,12 +101,27 @@ def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainSt
     keys = jax.random.split(world_key, state.row.is_last.shape[0])
     world_state, row = advance_batch(world, state.world, state.row.is_last, action, keys=keys)
     replay = state.replay.add(to_row(world.actions, row))
-    counts = {name: happened.sum() for name, happened in row.events.items()}
-    counts |= {"episodes": row.is_last.sum(), "steps": (~row.is_first).sum(), "reward": row.reward.sum()}
+    counts = count(world, world_state, row)
     state = state._replace(
         replay=replay, world=world_state, row=row, memory=memory, steps=state.steps + counts["steps"]
     )
     return state, counts
+
+
+def count(world: World, state: PyTree, row: Transition) -> dict[str, Array]:
+    """What one step of all worlds adds to a chunk's counts; ``situations`` are numbers [envs], not yet a count."""
+    counts = {name: happened.sum() for name, happened in row.events.items()}
+    counts |= {"episodes": row.is_last.sum(), "steps": (~row.is_first).sum(), "reward": row.reward.sum()}
+    return counts | ({"situations": jax.vmap(world.situation)(state)} if world.situations else {})
+
+
+def add_up(world: World, counts: dict[str, Array]) -> dict[str, Array]:
+    """Counts of many steps, added up; of situations, how many different ones there were."""
+    situations = counts.pop("situations", None)
+    sums = jax.tree.map(jnp.sum, counts)
+    if situations is None:
+        return sums
+    return sums | {"situations": jnp.zeros(world.situations, jnp.int32).at[situations.reshape(-1)].set(1).sum()}
 
 
 def learn_step(config: Config, agent: AgentState, replay: Replay, *, key: Seed) -> tuple[AgentState, Metrics]:
@@ -130,9 +145,31 @@ def train_chunk(config: Config, world: World, state: TrainState) -> tuple[TrainS
         agent, metrics = jax.lax.scan(
             lambda a, k: learn_step(config, a, replay, key=k), state.agent, jax.random.split(learn_key, updates)
         )
-        return state._replace(agent=agent), (jax.tree.map(jnp.mean, metrics), jax.tree.map(jnp.sum, counts))
+        return state._replace(agent=agent), (jax.tree.map(jnp.mean, metrics), counts)
 
     key, chunk_key = jax.random.split(state.key)
     keys = jax.random.split(chunk_key, rounds)
     state, (metrics, counts) = jax.lax.scan(one_round, state._replace(key=key), keys)
-    return state, jax.tree.map(jnp.mean, metrics), jax.tree.map(jnp.sum, counts)
+    return state, jax.tree.map(jnp.mean, metrics), add_up(world, counts)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def random_chunks(config: Config, world: World, chunks: int, *, key: Seed) -> dict[str, Array]:
+    """The counts of ``chunks`` chunks, each [chunks], of an agent that acts at random and learns nothing."""
+    rounds, collects, _ = rounds_of(config.train)
+    envs = config.train.envs
+    begin_key, play_key = jax.random.split(key)
+
+    def step(carry: tuple[PyTree, Transition], key: Array) -> tuple[tuple, dict[str, Array]]:
+        state, row = carry
+        action_key, world_key = jax.random.split(key)
+        action = random_actions(world, (envs,), key=action_key)
+        state, row = advance_batch(world, state, row.is_last, action, keys=jax.random.split(world_key, envs))
+        return (state, row._replace(image=None)), count(world, state, row)
+
+    def chunk(carry: tuple[PyTree, Transition], key: Array) -> tuple[tuple, dict[str, Array]]:
+        carry, counts = jax.lax.scan(step, carry, jax.random.split(key, rounds * collects))
+        return carry, add_up(world, counts)
+
+    state, row = begin_batch(world, keys=jax.random.split(begin_key, envs))
+    return jax.lax.scan(chunk, (state, row._replace(image=None)), jax.random.split(play_key, chunks))[1]

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from sensei_lite.shapes import AnyArray, Flag, Image, Images, Scalar, Seed
+from sensei_lite.shapes import AnyArray, Count, Flag, Image, Images, Scalar, Seed
 from sensei_lite.spaces import Box, Discrete
 
 Events = dict[str, Flag]
@@ -69,6 +69,15 @@ class World(abc.ABC):
     @abc.abstractmethod
     def render(self, state: Any, scale: int = 1) -> Image:
         """Draw the state. ``scale=1`` is what the agent sees; larger scales draw more pixels for people and VLMs."""
+
+    @property
+    def situations(self) -> int:
+        """How many situations `situation` tells apart; 0 where a world has no such measure."""
+        return 0
+
+    def situation(self, state: Any) -> Count:
+        """The number of the situation that a state is in: what coverage counts. Like events, no agent ever sees it."""
+        raise NotImplementedError(f"{type(self).__name__} tells no situations apart")
 
 
 class Transition(NamedTuple):

@@ -119,6 +119,17 @@ class GridWorld(World):
         """Rows, columns and colours of the agent's picture."""
         return self._image_shape(1)
 
+    @property
+    def situations(self) -> int:
+        """The agent's cell, whether it has the key, and whether the lock is open: 4 for every cell."""
+        rows, columns = self.grid_shape
+        return 4 * rows * columns
+
+    def situation(self, state: GridState) -> Count:
+        """See `situations`."""
+        cell = state.agent[0] * self.grid_shape[1] + state.agent[1]
+        return 4 * cell + 2 * state.has_key + state.unlocked
+
     def reset(self, *, key: Seed) -> GridState:
         """Start an episode in a new layout."""
         layout, agent = self.make_layout(key=key)

@@ -71,7 +71,8 @@ class KeyRoom(GridWorld):
     def make_layout(self, *, key: Seed) -> tuple[Layout, Cell]:
         """Lay out the closet, its door, the exit, the key and the agent, each at random."""
         rows, columns = self.grid_shape
-        (place_noise, paint_noise, *room_noise), u = draw_noise(7, (rows, columns), 5, key=key)
+        noise, u = draw_noise(7, (rows, columns), 5, key=key)
+        place_noise, paint_noise, room_noise = noise[0], noise[1], noise[2:]
         looks, place_of_closet = u[:2], u[2:4]
         if self.rooms is not None:
             room_key = jax.random.fold_in(jax.random.key(0), choose(u[4], self.rooms))
