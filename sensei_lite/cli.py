@@ -1,7 +1,7 @@
 """The command line: ``sensei-lite demo``, ``sensei-lite bench``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -21,16 +21,26 @@ def demo(folder: Path = Path("runs/demo"), rows: int = 5000, seed: int = 0) -> N
     run_demo(folder, rows, seed)
 
 
-def bench(folder: Path = Path("runs/bench"), repeats: int = 7) -> None:
-    """Measure speed on this machine, beside MiniHack and MiniGrid where they are installed.
+def bench(
+    what: Literal["worlds", "learner", "all"] = "all", folder: Path = Path("runs/bench"), repeats: int = 7
+) -> None:
+    """Measure speed on this machine: the worlds beside MiniHack and MiniGrid where they are installed, and learning.
 
     Args:
+        what: worlds (environment steps), learner (updates and policy steps), or both.
         folder: where the tables go, as CSV.
         repeats: timed calls for each figure; the median counts.
     """
-    from sensei_lite.bench.worlds import bench_worlds, print_table
+    if repeats < 1:
+        raise ValueError(f"repeats is {repeats}; it must be at least 1")
+    if what in ("worlds", "all"):
+        from sensei_lite.bench import worlds
 
-    print_table(bench_worlds(folder / "worlds.csv", repeats))
+        worlds.print_table(worlds.bench_worlds(folder / "worlds.csv", repeats))
+    if what in ("learner", "all"):
+        from sensei_lite.bench import learner
+
+        learner.print_table(learner.bench_learner(folder / "learner.csv", repeats))
 
 
 def main() -> None:

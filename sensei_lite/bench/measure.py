@@ -1,14 +1,19 @@
 """How a speed is measured, and how it is written down."""
 
 import csv
+import math
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+Row = dict[str, Any]
+"""A row of a table: columns by name, the last of which is ``machine``."""
 
 
 class Speed(NamedTuple):
@@ -43,10 +48,38 @@ def machine() -> str:
     return f"{processor}, {cores} cores, Python {platform.python_version()}, jax {version('jax')}"
 
 
-def write_table(rows: list[dict[str, object]], path: Path) -> None:
+def peak_memory_mb() -> float:
+    """The most memory that this process ever held, in MB (1e6 bytes); not a number where the system does not say."""
+    try:
+        # `ru_maxrss` would also count the process that started this one, whose memory it had for a moment.
+        with open("/proc/self/status") as lines:
+            return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        pass  # not Linux
+    try:
+        import resource
+    except ImportError:
+        return math.nan  # Windows
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def write_table(rows: list[Row], path: Path) -> None:
     """Write rows with the same columns as CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def print_columns(rows: list[Row], columns: dict[str, Callable[[Row], str]]) -> None:
+    """Print the machine, then the rows in columns: headings, and how a row is written there. The first goes left."""
+    cells = [list(columns), *([write(row) for write in columns.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    print(rows[0]["machine"])
+    for first, *others in cells:
+        print(
+            first.ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)),
+            sep="  ",
+        )

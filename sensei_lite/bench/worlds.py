@@ -11,13 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from sensei_lite.bench.measure import Speed, machine, measure, write_table
+from sensei_lite.bench.measure import Row, Speed, machine, measure, print_columns, write_table
 from sensei_lite.worlds import KeyRoom, World
 from sensei_lite.worlds.catalogue import JAX_WORLDS
 from sensei_lite.worlds.random_play import begin_random_play, random_play
 
 BATCHES = (1, 64, 1024)
-Row = dict[str, object]
 
 
 def bench_worlds(path: Path, repeats: int = 7) -> list[Row]:
@@ -112,12 +111,14 @@ def _row(label: str, image: tuple[int, ...], batch: int, steps: int, speed: Spee
 
 def print_table(rows: list[Row]) -> None:
     """Print the rows for a person."""
-    print(rows[0]["machine"])
-    print(f"{'world':38} {'image':>7} {'envs':>5} {'steps/s':>9}   {'[slowest, fastest]':22} first call")
-    for row in rows:
-        span = f"[{row['slowest']:,}, {row['fastest']:,}]"
-        first = f"{row['first_call_seconds']} s" if row["first_call_seconds"] != "" else ""
-        print(
-            f"{row['world']:38} {row['image']:>7} {row['environments']:>5} {row['steps_per_second']:>9,}   "
-            f"{span:22} {first}"
-        )
+    print_columns(
+        rows,
+        {
+            "world": lambda row: row["world"],
+            "image": lambda row: row["image"],
+            "envs": lambda row: str(row["environments"]),
+            "steps/s": lambda row: f"{row['steps_per_second']:,}",
+            "[slowest, fastest]": lambda row: f"[{row['slowest']:,}, {row['fastest']:,}]",
+            "first call": lambda row: f"{row['first_call_seconds']} s" if row["first_call_seconds"] != "" else "",
+        },
+    )

@@ -1,0 +1,217 @@
+"""What the learner's bench times: agents of two sizes, and a program for each kind of work.
+
+Every program has the form  state, outputs = step(state, constants, key),  with the state's memory given away, as in
+`train.train_chunk`. Outputs are kept, so that the compiler may leave nothing out.
+
+LAB-XS is the size at which DreamerV3 projects were compared (the numbers are in `lab_xs`); rows are random and lie in a
+replay in memory. `lab` is the preset that a student runs, in its world.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from sensei_lite import agent as agents
+from sensei_lite.bench.second_behaviour import learn_second, new_second
+from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, TrainConfig, WorldModelConfig, lab, smoke
+from sensei_lite.replay import Replay
+from sensei_lite.rssm import State
+from sensei_lite.spaces import Discrete
+from sensei_lite.train import start_training, train_chunk
+from sensei_lite.world_model import Rows
+from sensei_lite.worlds import World
+from sensei_lite.worlds.catalogue import JAX_WORLDS
+
+
+class Size(NamedTuple):
+    """An agent's sizes, and what it looks at."""
+
+    config: Config
+    world: World | None
+    """None: there is no world, rows are random."""
+    image_shape: tuple[int, int, int]
+    actions: Discrete
+
+
+class Program(NamedTuple):
+    """Something to time."""
+
+    step: Any
+    """The jitted function of the equation above."""
+    state: PyTree
+    constants: PyTree
+    networks_of: Callable[[PyTree], dict[str, PyTree]]
+    """The networks in the state (or in the constants), by name."""
+    units: int
+    """Updates, or policy steps, in one call."""
+
+
+def lab_xs() -> Config:
+    """LAB-XS: pictures of 64 x 64, 16 sequences of 32 rows, dreams of 15 steps from all 512 states."""
+    return Config(
+        WorldModelConfig(deter=256, stoch=16, classes=16, hidden=256, layers=2, encoder="conv", depth=16, bins=255),
+        EnsembleConfig(heads=8, layers=2, hidden=256),
+        BehaviourConfig(horizon=15, starts=None, hidden=256, layers=2),
+        TrainConfig(batch=16, length=32),
+    )
+
+
+def _size(name: str) -> Size:
+    keyroom = JAX_WORLDS["keyroom"]
+    eight = Discrete(tuple("abcdefgh"))
+    sizes = {
+        "LAB-XS": lambda: Size(lab_xs(), None, (64, 64, 3), eight),
+        "lab": lambda: Size(lab(), keyroom, keyroom.image_shape, keyroom.actions),  # type: ignore[arg-type]
+        "smoke": lambda: Size(smoke(), keyroom, keyroom.image_shape, keyroom.actions),  # type: ignore[arg-type]
+    }
+    if name not in sizes:
+        raise ValueError(f"there is no size called {name!r}; there are {', '.join(sizes)}")
+    return sizes[name]()
+
+
+AGENTS = ("task", "plan2explore", "plan2explore and task")
+
+
+def agent_size(size: str, agent: str) -> Size:
+    """The sizes of one of `AGENTS`, with the rewards that it maximises."""
+    if agent not in AGENTS:
+        raise ValueError(f"there is no agent called {agent!r}; there are {', '.join(AGENTS)}")
+    found = _size(size)
+    config, stream = found.config, "extrinsic" if agent == "task" else "disagreement"
+    behaviour = dataclasses.replace(config.behaviour, reward_weights=((stream, 1.0),))
+    ensemble = config.ensemble
+    if agent == "task" and found.world is None:
+        # Peers' task agents have no ensemble, and `agents.update` always trains one: here it is as small as can be.
+        ensemble = dataclasses.replace(ensemble, heads=2, layers=1, hidden=1)
+    return found._replace(config=dataclasses.replace(config, behaviour=behaviour, ensemble=ensemble))
+
+
+def make_program(size: str, agent: str, work: str) -> Program:
+    """Make one of the works ``update``, ``chunk`` or ``act N`` (a policy step for N observations)."""
+    sizes, key = agent_size(size, agent), jax.random.key(0)
+    kind, _, number = work.partition(" ")
+    if kind not in ("update", "chunk", "act"):
+        raise ValueError(f"there is no work called {work!r}; there are update, chunk and act N")
+    if kind == "chunk":
+        if sizes.world is None:
+            raise ValueError(f"{size} has no world to collect in; its work is 'update'")
+        return _chunk(sizes.config, sizes.world, key)
+    new_agent = eqx.filter_jit(agents.init)(sizes.config, sizes.image_shape, sizes.actions, key=key)
+    if kind == "act":
+        return _act(sizes, new_agent, int(number), key)
+    if agent == "plan2explore and task":
+        return _update_with_second(sizes, new_agent, key)
+    return _update(sizes, new_agent, key)
+
+
+def _update(sizes: Size, agent: agents.AgentState, key: jax.Array) -> Program:
+    settings = sizes.config.train
+
+    @jax.jit(donate_argnums=0)
+    def step(agent: agents.AgentState, replay: Replay, key: jax.Array) -> tuple[agents.AgentState, PyTree]:
+        sample_key, update_key = jax.random.split(key)
+        rows = replay.sample(settings.batch, settings.length, key=sample_key)
+        return agents.update(agent, rows, key=update_key)
+
+    return Program(step, agent, _random_replay(sizes, key), networks_of, 1)
+
+
+def _update_with_second(sizes: Size, agent: agents.AgentState, key: jax.Array) -> Program:
+    settings = sizes.config.train
+    behaviour = sizes.config.behaviour
+    second = jax.jit(lambda key: new_second(agent, sizes.actions, key=key))(key)
+    # `agents.update` does not give away the states it met, so the second dream starts from others: as many of them,
+    # drawn at random. Which states they are does not change the work.
+    number = behaviour.starts or settings.batch * settings.length
+    h_key, z_key = jax.random.split(key)
+    stoch, classes = agent.world_model.rssm.stoch, agent.world_model.rssm.classes
+    start = State(
+        jax.random.uniform(h_key, (number, sizes.config.world_model.deter), minval=-1.0),
+        jax.nn.one_hot(jax.random.randint(z_key, (number, stoch), 0, classes), classes),
+    )
+
+    @jax.jit(donate_argnums=0)
+    def step(state: tuple, constants: tuple[Replay, State], key: jax.Array) -> tuple[tuple, PyTree]:
+        (agent, second), (replay, start) = state, constants
+        sample_key, update_key, second_key = jax.random.split(key, 3)
+        rows = replay.sample(settings.batch, settings.length, key=sample_key)
+        agent, metrics = agents.update(agent, rows, key=update_key)
+        second, second_metrics = learn_second(agent, second, start, key=second_key)
+        return (agent, second), (metrics, second_metrics)
+
+    def networks(state: tuple) -> dict[str, PyTree]:
+        agent, second = state
+        return networks_of(agent) | {f"second {name}": part for name, part in _behaviour_of(second).items()}
+
+    return Program(step, (agent, second), (_random_replay(sizes, key), start), networks, 1)
+
+
+def _chunk(config: Config, world: World, key: jax.Array) -> Program:
+    @jax.jit(donate_argnums=0)
+    def step(state: PyTree, constants: None, key: jax.Array) -> tuple[PyTree, PyTree]:
+        state, *outputs = train_chunk(config, world, state._replace(key=key))
+        return state, outputs
+
+    state = start_training(config, world, key=key)
+    return Program(step, state, None, lambda state: networks_of(state.agent), config.train.chunk_updates)
+
+
+def _act(sizes: Size, agent: agents.AgentState, number: int, key: jax.Array) -> Program:
+    @jax.jit(donate_argnums=0)
+    def step(memory: agents.Memory, constants: tuple, key: jax.Array) -> tuple[agents.Memory, None]:
+        agent, image, is_first = constants
+        return agents.act(agent, memory, image, is_first, key=key), None
+
+    image = jax.random.bits(key, (number, *sizes.image_shape), jnp.uint8)
+    memory = agents.first_memory(agent, number, sizes.actions.size)
+    constants = (agent, image, jnp.zeros(number, bool))
+    return Program(step, memory, constants, lambda _: networks_of(agent), 1)
+
+
+def _random_replay(sizes: Size, key: jax.Array, worlds: int = 16) -> Replay:
+    """Rows of noise: twice as many of each world as a sequence is long."""
+
+    def row(key: jax.Array) -> Rows:
+        image, action, reward, semantic = jax.random.split(key, 4)
+        return Rows(
+            image=jax.random.bits(image, (worlds, *sizes.image_shape), jnp.uint8),
+            action=jax.nn.one_hot(jax.random.randint(action, (worlds,), 0, sizes.actions.size), sizes.actions.size),
+            reward=jax.random.normal(reward, (worlds,)),
+            semantic=jax.random.normal(semantic, (worlds,)),
+            is_first=jnp.zeros(worlds, bool),
+            is_terminal=jnp.zeros(worlds, bool),
+        )
+
+    @jax.jit
+    def fill(keys: jax.Array) -> Replay:
+        empty = Replay.create(len(keys), row(keys[0]))
+        return jax.lax.scan(lambda replay, key: (replay.add(row(key)), None), empty, keys)[0]
+
+    return fill(jax.random.split(key, 2 * sizes.config.train.length))
+
+
+def networks_of(agent: agents.AgentState) -> dict[str, PyTree]:
+    """The agent's networks by name, without slow copies and optimisers."""
+    model = agent.world_model
+    parts = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+    parts = {name: part for name, part in parts.items() if jax.tree.leaves(eqx.filter(part, eqx.is_array))}
+    return parts | {"ensemble": agent.ensemble} | _behaviour_of(agent)
+
+
+def _behaviour_of(learner: Any) -> dict[str, PyTree]:
+    return {"actor": learner.actor} | {f"critic of {name}": critic for name, critic in learner.critics.items()}
+
+
+def fingerprint(networks: dict[str, PyTree]) -> dict[str, int]:
+    """A number for each network that changes when one of its weights does."""
+    # Of copies: an array that NumPy has looked at cannot be given away any more.
+    copies = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))(networks)
+    return {
+        name: hash(tuple(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(copies[name]))) for name in networks
+    }
