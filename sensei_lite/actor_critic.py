@@ -145,9 +145,9 @@ def critic_loss(
     weight: Float[Array, "steps starts"],
 ) -> Float[Array, ""]:
     """L_critic of one stream: towards the return, and towards its own slow copy."""
-    loss = jax.vmap(jax.vmap(critic.loss))
     slow_value = jax.vmap(jax.vmap(slow))(features)
-    return (weight * (loss(features, target) + loss(features, jax.lax.stop_gradient(slow_value)))).mean()
+    loss = jax.vmap(jax.vmap(critic.loss))(features, target, jax.lax.stop_gradient(slow_value))
+    return (weight * loss).mean()
 
 
 def dream_weights(

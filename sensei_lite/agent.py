@@ -167,13 +167,13 @@ def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Met
     model_key, start_key, dream_key = jax.random.split(key, 3)
     config = agent.config
 
-    (_, (terms, states)), gradient = eqx.filter_value_and_grad(
+    (_, (terms, watched)), gradient = eqx.filter_value_and_grad(
         lambda model: model.loss(rows, key=model_key), has_aux=True
     )(agent.world_model)
     world_model, model_state, model_norm = _step(
         _model_optimiser(config), gradient, agent.optimisers.world_model, agent.world_model
     )
-    ensemble_loss, gradient = eqx.filter_value_and_grad(lambda e: e.loss(states, rows.action, rows.is_first))(
+    ensemble_loss, gradient = eqx.filter_value_and_grad(lambda e: e.loss(watched, rows.action, rows.is_first))(
         agent.ensemble
     )
     ensemble, ensemble_state, _ = _step(
@@ -181,7 +181,7 @@ def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Met
     )
     agent = eqx.tree_at(lambda a: (a.world_model, a.ensemble), agent, (world_model, ensemble))
 
-    start, start_is_terminal = _starts(states, rows, config.behaviour.starts, key=start_key)
+    start, start_is_terminal = _starts(watched.states, rows, config.behaviour.starts, key=start_key)
     behaviour, behaviour_state, normalisers, dream = _learn_to_act(agent, start, start_is_terminal, key=dream_key)
     actor, critics = behaviour
     rate = config.behaviour.slow_rate

@@ -16,8 +16,8 @@ from jaxtyping import Array, Bool, Float
 
 from sensei_lite.config import EnsembleConfig
 from sensei_lite.networks import MLP
-from sensei_lite.rssm import State
 from sensei_lite.shapes import Seed
+from sensei_lite.world_model import Watched
 
 
 def spread(predictions: Float[Array, "heads *batch size"], measure: str) -> Float[Array, "*batch"]:
@@ -55,17 +55,17 @@ class Ensemble(eqx.Module):
         return spread(self.predict(features, action), self.config.measure)
 
     def loss(
-        self, states: State, action: Float[Array, "batch time action"], is_first: Bool[Array, "batch time"]
+        self, watched: Watched, action: Float[Array, "batch time action"], is_first: Bool[Array, "batch time"]
     ) -> Float[Array, ""]:
         """Squared error of every head, summed over dimensions and heads, averaged over pairs (t, t+1) of one episode.
 
         ``action`` is aligned on arrival, so the a_t that leads from s_t to s_{t+1} stands in row t+1. No gradient flows
         into the world model.
         """
-        states = jax.lax.stop_gradient(states)
+        states, posterior = jax.lax.stop_gradient(watched)
         size = states.features.shape[-1]
         features = states.features[:, :-1].reshape(-1, size)
-        target = states.z[:, 1:].reshape(len(features), -1)
+        target = (states.z if self.config.target == "sample" else posterior)[:, 1:].reshape(len(features), -1)
         guesses = self.predict(features, action[:, 1:].reshape(len(features), -1))
         error = jnp.square(guesses - target).sum(-1).sum(0)
         # Call-out E1 (ours): the research code also learns from pairs whose second row starts a new episode.

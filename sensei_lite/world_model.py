@@ -40,6 +40,14 @@ class Rows(NamedTuple):
     is_terminal: Bool[Array, "*rows"]
 
 
+class Watched(NamedTuple):
+    """What the model made of a batch of sequences."""
+
+    states: State
+    posterior: Float[Array, "batch time stoch classes"]
+    """The probabilities from which each state's z was drawn."""
+
+
 def centred(image: Image | UInt8[Array, "*batch height width channel"]) -> Float[Array, "*batch height width channel"]:
     """A picture's bytes as numbers from -0.5 to 0.5."""
     return image.astype(jnp.float32) / 255.0 - 0.5
@@ -58,10 +66,11 @@ class TwoHotHead(eqx.Module):
         logits = self.mlp(features)
         return two_hot_mean(logits, symexp_bins(logits.shape[-1]))
 
-    def loss(self, features: Float[Array, " features"], target: Float[Array, ""]) -> Float[Array, ""]:
-        """Cross-entropy with a target, in nats."""
+    def loss(self, features: Float[Array, " features"], *targets: Float[Array, ""]) -> Float[Array, ""]:
+        """Cross-entropy with a target, in nats; with several targets, the sum."""
         logits = self.mlp(features)
-        return two_hot_loss(logits, target, symexp_bins(logits.shape[-1]))
+        bins = symexp_bins(logits.shape[-1])
+        return sum((two_hot_loss(logits, target, bins) for target in targets), jnp.zeros(()))
 
 
 class WorldModel(eqx.Module):
@@ -131,8 +140,8 @@ class WorldModel(eqx.Module):
         _, dreamt = jax.lax.scan(step, last, (actions, jax.random.split(dream_key, time - watch)))
         return jax.tree.map(lambda a, b: jnp.concatenate([a, jnp.swapaxes(b, 0, 1)], axis=1), seen, dreamt)
 
-    def loss(self, rows: Rows, *, key: Seed) -> tuple[Float[Array, ""], tuple[dict[str, Array], State]]:
-        """The total loss; its terms by name (means over batch and time, not weighted); states."""
+    def loss(self, rows: Rows, *, key: Seed) -> tuple[Float[Array, ""], tuple[dict[str, Array], Watched]]:
+        """The total loss; its terms by name (means over batch and time, not weighted); what it saw in the rows."""
         states, posterior, prior = self.observe(rows, key=key)
         features = states.features
         kl = balanced_kl(posterior, prior, self.config.free_bits)
@@ -149,4 +158,4 @@ class WorldModel(eqx.Module):
         weights = {"dynamics": self.config.dynamics_scale, "representation": self.config.representation_scale}
         means = {name: term.mean() for name, term in terms.items()}
         total = sum((weights.get(name, 1.0) * mean for name, mean in means.items()), jnp.zeros(()))
-        return total, ({**means, "kl": kl.raw.mean()}, states)
+        return total, ({**means, "kl": kl.raw.mean()}, Watched(states, jnp.exp(posterior)))

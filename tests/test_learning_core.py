@@ -18,7 +18,7 @@ from sensei_lite.replay import Replay
 from sensei_lite.returns import PercentileNormaliser
 from sensei_lite.rssm import State
 from sensei_lite.train import start_training, train_chunk
-from sensei_lite.world_model import Rows, WorldModel
+from sensei_lite.world_model import Rows, Watched, WorldModel
 from sensei_lite.worlds import Box, Discrete, KeyRoom
 
 CONFIG = smoke()
@@ -132,11 +132,34 @@ def test_the_ensemble_learns_the_next_state_from_the_action_that_led_there():
     ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8), 4 + 6, 5, 6, key=KEY)
     rows = batch(4, 6)
     states = State(jnp.zeros((4, 6, 4)), jax.random.normal(KEY, (4, 6, 2, 3)))
-    loss = eqx.filter_jit(lambda z, a: ensemble.loss(State(states.h, z), a, rows.is_first))
+    loss = eqx.filter_jit(lambda z, a: ensemble.loss(Watched(State(states.h, z), z), a, rows.is_first))
     base = loss(states.z, rows.action)
     assert loss(states.z, rows.action.at[:, 0].add(1.0)) == base, "row 0's action led to row 0: no pair has it"
     assert loss(states.z, rows.action.at[0, 3].add(1.0)) != base
     assert loss(states.z, rows.action.at[1, 3].add(1.0)) == base, "row 3 of sequence 1 starts an episode"
+
+
+def test_teaching_the_mean_is_teaching_samples_without_their_noise():
+    """E_z |f - z|^2 = |f - p|^2 + a number that does not depend on f: averaged gradients must agree."""
+    rows, probs = batch(2, 2), jax.nn.softmax(jax.random.normal(KEY, (2, 2, 2, 3)))
+    of = {
+        target: Ensemble(EnsembleConfig(heads=2, hidden=4, target=target), 4 + 6, 5, 6, key=KEY)
+        for target in ("sample", "mean")
+    }
+
+    def gradient(target, drawn):
+        states = State(jnp.zeros((2, 2, 4)), jnp.stack([probs[:, 0], drawn], axis=1))
+        watched = Watched(states, probs)
+        return eqx.filter_grad(lambda e: e.loss(watched, rows.action, rows.is_first))(of[target]).heads.out.bias
+
+    choices = jax.random.categorical(jax.random.key(1), jnp.log(probs[:, 1]), shape=(4096, 2, 2))
+    draws = jax.nn.one_hot(choices, 3)
+    sampled = jax.jit(jax.vmap(lambda z: gradient("sample", z)))(draws)
+    exact = gradient("mean", draws[0])
+    error = sampled.std(0) / 64  # of a mean over 4096 draws
+    assert (abs(sampled.mean(0) - exact) < 5 * error).all()
+    assert (sampled.std(0) > 0.1).all(), "samples are noisy"
+    assert (gradient("mean", draws[1]) == exact).all(), "the mean is not"
 
 
 def test_agreeing_heads_are_not_curious_and_the_world_model_is_not_taught_by_the_ensemble():
@@ -146,7 +169,8 @@ def test_agreeing_heads_are_not_curious_and_the_world_model_is_not_taught_by_the
     rows = batch(2, 4)
 
     def loss(z):
-        return ensemble.loss(State(jnp.zeros((2, 4, 4)), z), rows.action[:2, :4], rows.is_first[:2, :4])
+        watched = Watched(State(jnp.zeros((2, 4, 4)), z), z)
+        return ensemble.loss(watched, rows.action[:2, :4], rows.is_first[:2, :4])
 
     assert (jax.jit(jax.grad(loss))(jax.random.normal(KEY, (2, 4, 2, 3))) == 0).all()
 
