@@ -1,4 +1,4 @@
-"""The command line: ``sensei-lite demo``, ``sensei-lite bench``."""
+"""The command line: ``sensei-lite demo``, ``train``, ``study``, ``bench``."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +19,69 @@ def demo(folder: Path = Path("runs/demo"), rows: int = 5000, seed: int = 0) -> N
     from sensei_lite.demo import run_demo
 
     run_demo(folder, rows, seed)
+
+
+def train(
+    folder: Path = Path("runs/train"),
+    agent: Literal["plan2explore", "task"] = "plan2explore",
+    world: str = "keyroom-lab",
+    preset: Literal["smoke", "lab", "paper"] = "lab",
+    updates: int = 5000,
+    seed: int = 0,
+) -> None:
+    """Train one agent in a run folder. A run that was stopped goes on when the same command is given again.
+
+    Args:
+        folder: where settings, progress and checkpoints go.
+        agent: plan2explore is curious and wants to know the world; task wants the world's reward.
+        world: a name, as in ``sensei_lite.worlds.world_names()``, or ``gymnasium:`` and any Gymnasium id.
+        preset: sizes and ratios (see ``sensei_lite.config``).
+        updates: how often the agent learns in all.
+        seed: chooses weights, layouts and chance.
+    """
+    from sensei_lite.config import PRESETS
+    from sensei_lite.study import agent_config
+    from sensei_lite.training_run import train_in
+    from sensei_lite.worlds import HostWorld, make_world
+
+    config = agent_config(PRESETS[preset](), agent)
+    made = make_world(world, num_envs=config.train.envs)
+    try:
+        train_in(folder, config, made, updates=updates, seed=seed)
+    finally:
+        if isinstance(made, HostWorld):
+            made.close()
+    print(f"metrics.csv, events.csv and checkpoint.npz are in {folder}")
+
+
+def study(
+    folder: Path = Path("runs/study"),
+    agents: tuple[Literal["random", "plan2explore", "task"], ...] = ("random", "plan2explore", "task"),
+    world: str = "keyroom-lab",
+    preset: Literal["smoke", "lab", "paper"] = "lab",
+    updates: int = 5000,
+    seeds: int = 5,
+) -> None:
+    """Train several agents with several seeds and compare them. A study that was stopped goes on.
+
+    Args:
+        folder: where the runs and table.csv go.
+        agents: which agents to compare.
+        world: the name of a JAX world, as in ``sensei_lite.worlds.world_names()``.
+        preset: sizes and ratios (see ``sensei_lite.config``).
+        updates: how often each agent learns.
+        seeds: how many seeds, 0 and up; 2 at least.
+    """
+    from sensei_lite.config import PRESETS
+    from sensei_lite.study import print_table, run_study
+    from sensei_lite.worlds import HostWorld, make_world
+
+    made = make_world(world)
+    if isinstance(made, HostWorld):
+        made.close()
+        raise ValueError(f"a study needs a JAX world, and {world} is a host world")
+    print_table(run_study(folder, PRESETS[preset](), made, agents=agents, seeds=seeds, updates=updates))
+    print(f"the table with every seed is {folder / 'table.csv'}")
 
 
 def bench(
@@ -47,6 +110,8 @@ def main() -> None:
     """Read the command line and do what it says. Wrong input ends in one line that says what was wrong."""
     commands = (
         Annotated[None, tyro.conf.subcommand(name="demo", constructor=demo)]
+        | Annotated[None, tyro.conf.subcommand(name="train", constructor=train)]
+        | Annotated[None, tyro.conf.subcommand(name="study", constructor=study)]
         | Annotated[None, tyro.conf.subcommand(name="bench", constructor=bench)]
     )
     keep_compiled_programs()

@@ -101,3 +101,10 @@ def _write(path: Path, rows: list[dict[str, object]]) -> None:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def print_table(rows: list[dict[str, object]]) -> None:
+    """One line for each agent and figure."""
+    width = max(len(str(row["figure"])) for row in rows)
+    for row in rows:
+        print(f"{row['agent']:14}{row['figure']:{width}}{row['mean']:10.4g}  [{row['low']:.4g}, {row['high']:.4g}]")
