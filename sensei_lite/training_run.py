@@ -4,6 +4,7 @@
     metrics.csv      one row a chunk: means of losses, rewards, returns
     events.csv       one row a chunk: how often each event happened, episodes, environment steps
     checkpoint.npz   everything that changes
+    tensorboard/     the same numbers for TensorBoard, where the package tensorboardX is installed
 
 A run that was stopped, by Ctrl-C or by force, goes on from its last checkpoint and then gives exactly the numbers of a
 run that was not stopped (on the same machine, on a CPU): rows after the checkpoint are dropped and computed again. Only
@@ -58,6 +59,7 @@ def train_in(
     for name in ("metrics.csv", "events.csv"):
         _drop_rows_after(folder / name, done)
     saved = time.monotonic()
+    board = _board(folder / "tensorboard", int(state.steps))
     train = train_chunk if isinstance(world, World) else train_host_chunk
     with tqdm(total=updates, initial=done, desc=f"train {_name(world)}", unit="update") as bar:
         while done < updates:
@@ -65,14 +67,37 @@ def train_in(
             done = int(state.agent.updates)
             row = {name: float(value) for name, value in sorted(metrics.items())}
             _stop_where_not_a_number(folder, done, row)
+            happened = {name: float(number) for name, number in sorted(counts.items())}
             _append(folder / "metrics.csv", {"updates": done, "steps": int(state.steps)} | row)
-            _append(folder / "events.csv", {"updates": done} | {name: float(n) for name, n in sorted(counts.items())})
+            _append(folder / "events.csv", {"updates": done} | happened)
+            for name, number in (row | {f"events/{name}": number for name, number in happened.items()}).items():
+                board.add_scalar(name, number, int(state.steps))
             bar.update(config.train.chunk_updates)
             bar.set_postfix(steps=int(state.steps), image=f"{row['loss/image']:.3g}", kl=f"{row['loss/kl']:.3g}")
             if done >= updates or time.monotonic() - saved >= seconds_between_checkpoints:
                 save_checkpoint(folder / CHECKPOINT, state)
                 saved = time.monotonic()
+    board.close()
     return state
+
+
+class _NoBoard:
+    """What stands for a TensorBoard writer where there is none."""
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _board(folder: Path, steps: int) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        return _NoBoard()
+    # What was written after the checkpoint is hidden by the new writer's numbers.
+    return SummaryWriter(str(folder), purge_step=steps + 1)
 
 
 def _name(world: World | HostWorld) -> str:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -128,3 +129,25 @@ def test_a_loss_that_is_not_a_number_stops_the_run(uninterrupted, tmp_path, monk
     ):
         train_in(tmp_path, CONFIG, WORLD, updates=UPDATES + 2)
     assert (tmp_path / "checkpoint.npz").read_bytes() == before
+
+
+def test_tensorboard_gets_the_same_numbers_where_it_is_installed(tmp_path, monkeypatch):
+    written = {}
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            assert folder == str(tmp_path / "tensorboard")
+
+        def add_scalar(self, name, value, step):
+            written[name, step] = value
+
+        def close(self):
+            written["closed"] = True
+
+    monkeypatch.setitem(sys.modules, "tensorboardX", SimpleNamespace(SummaryWriter=Writer))
+    state = train_in(tmp_path, CONFIG, WORLD, updates=4)
+    with (tmp_path / "metrics.csv").open() as file:
+        last = list(csv.DictReader(file))[-1]
+    assert written["loss/image", int(state.steps)] == float(last["loss/image"])
+    assert ("events/key_picked_up", int(state.steps)) in written
+    assert written["closed"]
