@@ -72,7 +72,7 @@ def init(config: Config, image_shape: tuple[int, int, int], actions: Discrete | 
     world_model = WorldModel(model, image_shape, actions.size, key=model_key)
     size_z = model.stoch * model.classes
     size = model.deter + size_z
-    ensemble = Ensemble(config.ensemble, size, actions.size, size_z, key=ensemble_key)
+    ensemble = Ensemble(config.ensemble, model.deter, actions.size, size_z, key=ensemble_key)
     discrete = isinstance(actions, Discrete)
     actor = Actor(behaviour, size, actions.size, discrete, model.unimix, key=actor_key)
     names = [name for name, _ in behaviour.reward_weights]
@@ -226,16 +226,9 @@ def stream_rewards(
     of: dict[str, Any] = {
         "extrinsic": lambda: jax.vmap(jax.vmap(model.reward))(features),
         "semantic": lambda: jax.vmap(jax.vmap(model.semantic))(features),
-        "disagreement": lambda: _disagreement_on_arrival(agent.ensemble, features, actions),
+        "disagreement": lambda: jnp.pad(agent.ensemble.reward(states, actions), ((1, 0), (0, 0))),
     }
     return {name: of[name]() for name, _ in agent.config.behaviour.reward_weights}
-
-
-def _disagreement_on_arrival(ensemble: Ensemble, features: Array, actions: Array) -> Float[Array, "time starts"]:
-    steps, starts, _ = actions.shape
-    size = features.shape[-1]
-    reward = ensemble.reward(features[:-1].reshape(-1, size), actions.reshape(steps * starts, -1))
-    return jnp.concatenate([jnp.zeros((1, starts)), reward.reshape(steps, starts)])
 
 
 def _learn_to_act(

@@ -73,6 +73,8 @@ class EnsembleConfig:
     """Hidden layers of each. Paper: 2."""
     hidden: int = 128
     """Width of hidden layers. Paper: 512."""
+    reads: Literal["state", "memory"] = "memory"
+    """What every head reads: the state s_t and the action a_t, or the memory h_{t+1} they lead to. Paper: state."""
     target: Literal["sample", "mean"] = "mean"
     """What every head is taught: the z that was drawn, or the probabilities that it was drawn from. Both have the same
     best guess, but the noise of a draw shakes the heads, and this shaking looks like disagreement. Paper: sample."""
@@ -88,6 +90,7 @@ class EnsembleConfig:
     def __post_init__(self) -> None:
         _require(self.heads >= 2, f"ensemble.heads is {self.heads}; fewer than 2 cannot disagree")
         _require(self.measure in ("variance", "deviation"), f"ensemble.measure is {self.measure!r}")
+        _require(self.reads in ("state", "memory"), f"ensemble.reads is {self.reads!r}; it is 'state' or 'memory'")
         _require(self.target in ("sample", "mean"), f"ensemble.target is {self.target!r}; it is 'sample' or 'mean'")
 
 
@@ -215,7 +218,7 @@ def paper() -> Config:
             learning_rate=1e-4,
             second_moment=0.999,
         ),
-        EnsembleConfig(layers=2, hidden=512, target="sample", learning_rate=1e-4, second_moment=0.999),
+        EnsembleConfig(layers=2, hidden=512, reads="state", target="sample", learning_rate=1e-4, second_moment=0.999),
         BehaviourConfig(
             horizon=15,
             starts=None,

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from sensei_lite.config import EnsembleConfig
 from sensei_lite.networks import MLP
+from sensei_lite.rssm import State
 from sensei_lite.shapes import Seed
 from sensei_lite.world_model import Watched
 
@@ -35,24 +36,29 @@ class Ensemble(eqx.Module):
     heads: MLP
     config: EnsembleConfig = eqx.field(static=True)
 
-    def __init__(self, config: EnsembleConfig, feature_size: int, action_size: int, size_z: int, *, key: Seed):
+    def __init__(self, config: EnsembleConfig, deter: int, action_size: int, size_z: int, *, key: Seed):
         self.config = config
         keys = jax.random.split(key, config.heads)
-        size_in = feature_size + action_size
+        size_in = deter if config.reads == "memory" else deter + size_z + action_size
         self.heads = eqx.filter_vmap(lambda k: MLP(size_in, size_z, config.hidden, config.layers, key=k))(keys)
 
     def predict(
-        self, features: Float[Array, "rows features"], action: Float[Array, "rows action"]
-    ) -> Float[Array, "heads rows size"]:
-        """Every head's guess of z_{t+1}, flattened, from s_t and a_t."""
-        x = jnp.concatenate([features, action], axis=-1)
-        return eqx.filter_vmap(lambda head: jax.vmap(head)(x))(self.heads)
+        self,
+        s_t: Float[Array, "*rows features"],
+        a_t: Float[Array, "*rows action"],
+        h_tp1: Float[Array, "*rows deter"],
+    ) -> Float[Array, "heads *rows size"]:
+        """Every head's guess of z_{t+1}, flattened, from s_t and a_t, or from h_{t+1}, which the RSSM made of them."""
+        # Call-out E2 (ours): `reads="memory"` makes each head a prior of its own. The RSSM has already worked out where
+        # a_t leads, so heads fit in a tenth of the updates, and what they still disagree about is what is rare.
+        x = h_tp1 if self.config.reads == "memory" else jnp.concatenate([s_t, a_t], axis=-1)
+        rows = x.reshape(-1, x.shape[-1])
+        guesses = eqx.filter_vmap(lambda head: jax.vmap(head)(rows))(self.heads)
+        return guesses.reshape(len(guesses), *x.shape[:-1], -1)
 
-    def reward(
-        self, features: Float[Array, "rows features"], action: Float[Array, "rows action"]
-    ) -> Float[Array, " rows"]:
-        """r_dis for doing a_t in s_t."""
-        return spread(self.predict(features, action), self.config.measure)
+    def reward(self, states: State, actions: Float[Array, "steps *batch action"]) -> Float[Array, "steps *batch"]:
+        """r_dis for every a_t in a dream's states [time *batch ...]: the last state is only arrived in."""
+        return spread(self.predict(states.features[:-1], actions, states.h[1:]), self.config.measure)
 
     def loss(
         self, watched: Watched, action: Float[Array, "batch time action"], is_first: Bool[Array, "batch time"]
@@ -63,11 +69,9 @@ class Ensemble(eqx.Module):
         into the world model.
         """
         states, posterior = jax.lax.stop_gradient(watched)
-        size = states.features.shape[-1]
-        features = states.features[:, :-1].reshape(-1, size)
-        target = (states.z if self.config.target == "sample" else posterior)[:, 1:].reshape(len(features), -1)
-        guesses = self.predict(features, action[:, 1:].reshape(len(features), -1))
-        error = jnp.square(guesses - target).sum(-1).sum(0)
+        z_tp1 = (states.z if self.config.target == "sample" else posterior)[:, 1:]
+        guesses = self.predict(states.features[:, :-1], action[:, 1:], states.h[:, 1:])
+        error = jnp.square(guesses - z_tp1.reshape(guesses.shape[1:])).sum(-1).sum(0)
         # Call-out E1 (ours): the research code also learns from pairs whose second row starts a new episode.
-        inside = ~is_first[:, 1:].reshape(-1)
+        inside = ~is_first[:, 1:]
         return (error * inside).sum() / jnp.maximum(inside.sum(), 1)

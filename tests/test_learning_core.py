@@ -129,7 +129,7 @@ def test_the_spread_of_an_ensemble_agrees_with_an_independent_implementation():
 
 def test_the_ensemble_learns_the_next_state_from_the_action_that_led_there():
     """Targets that depend on the action in row t+1 can be learned; the pair over an episode's start does not count."""
-    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8), 4 + 6, 5, 6, key=KEY)
+    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, reads="state"), 4, 5, 6, key=KEY)
     rows = batch(4, 6)
     states = State(jnp.zeros((4, 6, 4)), jax.random.normal(KEY, (4, 6, 2, 3)))
     loss = eqx.filter_jit(lambda z, a: ensemble.loss(Watched(State(states.h, z), z), a, rows.is_first))
@@ -139,11 +139,25 @@ def test_the_ensemble_learns_the_next_state_from_the_action_that_led_there():
     assert loss(states.z, rows.action.at[1, 3].add(1.0)) == base, "row 3 of sequence 1 starts an episode"
 
 
+def test_heads_that_read_the_memory_read_the_one_that_the_action_led_to():
+    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, reads="memory"), 4, 5, 6, key=KEY)
+    rows = batch(4, 6)
+    h, z = jax.random.normal(KEY, (4, 6, 4)), jax.random.normal(KEY, (4, 6, 2, 3))
+    loss = eqx.filter_jit(lambda h, a: ensemble.loss(Watched(State(h, z), z), a, rows.is_first))
+    base = loss(h, rows.action)
+    assert loss(h, rows.action + 1.0) == base, "the action is already in the memory"
+    assert loss(h.at[:, 0].add(1.0), rows.action) == base, "no pair arrives in row 0"
+    assert loss(h.at[0, 3].add(1.0), rows.action) != base
+    reward = ensemble.reward(State(jnp.swapaxes(h, 0, 1), jnp.swapaxes(z, 0, 1)), jnp.zeros((5, 4, 5)))
+    again = ensemble.predict(jnp.zeros((4, 10)), jnp.zeros((4, 5)), h[:, 3])
+    np.testing.assert_allclose(reward[2], spread(again, ensemble.config.measure), rtol=1e-5)
+
+
 def test_teaching_the_mean_is_teaching_samples_without_their_noise():
     """E_z |f - z|^2 = |f - p|^2 + a number that does not depend on f: averaged gradients must agree."""
     rows, probs = batch(2, 2), jax.nn.softmax(jax.random.normal(KEY, (2, 2, 2, 3)))
     of = {
-        target: Ensemble(EnsembleConfig(heads=2, hidden=4, target=target), 4 + 6, 5, 6, key=KEY)
+        target: Ensemble(EnsembleConfig(heads=2, hidden=4, target=target, reads="state"), 4, 5, 6, key=KEY)
         for target in ("sample", "mean")
     }
 
@@ -165,7 +179,7 @@ def test_teaching_the_mean_is_teaching_samples_without_their_noise():
 def test_agreeing_heads_are_not_curious_and_the_world_model_is_not_taught_by_the_ensemble():
     same = jnp.broadcast_to(jnp.arange(6.0), (3, 4, 6))
     assert (spread(same, "deviation") == 0).all()
-    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8), 4 + 6, 5, 6, key=KEY)
+    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, reads="state"), 4, 5, 6, key=KEY)
     rows = batch(2, 4)
 
     def loss(z):
