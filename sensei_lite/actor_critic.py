@@ -68,7 +68,8 @@ class Actor(eqx.Module):
     ):
         self.discrete, self.mix = discrete, mix
         outputs = action_size if discrete else 2 * action_size
-        # A small last layer starts the policy near uniform, as today's danijar/dreamerv3 does.
+        # Call-out A1 (implementations): a small last layer starts the policy near uniform, as today's danijar/dreamerv3
+        # does. In version 1 and SENSEI it has scale 1.
         self.mlp = MLP(feature_size, outputs, config.hidden, config.layers, out_scale=0.01, key=key)
 
     def __call__(self, features: Float[Array, " features"]) -> OneHotPolicy | BoundedNormal:

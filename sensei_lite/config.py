@@ -80,6 +80,8 @@ class EnsembleConfig:
     best guess, but the noise of a draw shakes the heads, and this shaking looks like disagreement. Paper: sample."""
     measure: Literal["variance", "deviation"] = "deviation"
     """How spread becomes a reward. Paper's text: variance; research code: standard deviation."""
+    scale: float = 1.0
+    """What the spread is multiplied by. Paper: 1."""
     learning_rate: float = 1e-3
     """Adam. Paper: 1e-4."""
     second_moment: float = 0.95

@@ -58,7 +58,8 @@ class Ensemble(eqx.Module):
 
     def reward(self, states: State, actions: Float[Array, "steps *batch action"]) -> Float[Array, "steps *batch"]:
         """r_dis for every a_t in a dream's states [time *batch ...]: the last state is only arrived in."""
-        return spread(self.predict(states.features[:-1], actions, states.h[1:]), self.config.measure)
+        guesses = self.predict(states.features[:-1], actions, states.h[1:])
+        return self.config.scale * spread(guesses, self.config.measure)
 
     def loss(
         self, watched: Watched, action: Float[Array, "batch time action"], is_first: Bool[Array, "batch time"]

@@ -109,7 +109,8 @@ class WorldModel(eqx.Module):
     ) -> tuple[State, Float[Array, "batch time stoch classes"], Float[Array, "batch time stoch classes"]]:
         """States, posteriors and priors of every row of a batch. Here, and only here, batch is added by ``vmap``."""
         embeddings = self.encoder(centred(rows.image))
-        # Memory at the start of a sequence is not known: it starts afresh, as if the row were the first of an episode.
+        # Call-out W1 (implementations): memory before a sequence is not known, so it starts afresh, as if the first row
+        # began an episode. So do version 1 and SENSEI; today's danijar/dreamerv3 stores memory with each row.
         is_first = rows.is_first.at[:, 0].set(True)
         start = self.rssm.initial()
         keys = jax.random.split(key, len(rows.reward))
@@ -151,6 +152,8 @@ class WorldModel(eqx.Module):
             "image": self.decoder.loss(features, centred(rows.image)),
             "reward": jax.vmap(jax.vmap(self.reward.loss))(features, rows.reward),
             "continue": jax.nn.softplus(logits) - went_on * logits,
+            # Call-out W2 (ours): what is interesting shapes the state, as the task's reward does. SENSEI's settings for
+            # MiniHack and Robodesk let neither of the two heads do so (`grad_heads: [decoder, cont]`).
             "semantic": jax.vmap(jax.vmap(self.semantic.loss))(features, rows.semantic),
             "dynamics": kl.dynamics,
             "representation": kl.representation,

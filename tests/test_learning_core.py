@@ -202,6 +202,46 @@ def test_a_dream_is_what_its_own_actions_lead_to(model):
         np.testing.assert_allclose(states.h[t + 1], recur(before, actions[t]), atol=1e-6)
 
 
+def test_a_replayed_sequence_starts_with_an_empty_memory(model):
+    """Row 0 is read as the first of an episode, whatever came before it; what led there does not count."""
+    rows = batch()
+    observe = eqx.filter_jit(lambda rows: model.observe(rows, key=KEY)[0])
+    as_first = rows._replace(is_first=rows.is_first.at[:, 0].set(True), action=rows.action.at[:, 0].set(0.0))
+    assert (observe(rows).h == observe(as_first).h).all()
+
+
+def test_dreams_start_from_replayed_states_without_repetition():
+    numbers = jnp.arange(12.0)
+    states = State(numbers.reshape(3, 4, 1), jnp.zeros((3, 4, 1, 1)))
+    rows = batch(3, 4)._replace(is_terminal=numbers.reshape(3, 4) % 3 == 0)
+    some, terminal = agents._starts(states, rows, 5, key=KEY)
+    chosen = np.asarray(some.h)[:, 0]
+    assert len(set(chosen)) == 5
+    assert (terminal == (chosen % 3 == 0)).all()
+    others = {tuple(np.asarray(agents._starts(states, rows, 5, key=jax.random.key(i))[0].h)[:, 0]) for i in range(5)}
+    assert len(others) > 1, "always the same starts"
+    every, _ = agents._starts(states, rows, None, key=KEY)
+    assert (every.h[:, 0] == numbers).all()
+
+
+def test_the_paper_preset_has_the_research_codes_settings():
+    """The numbers of SENSEI's research code for MiniHack, from its configuration file."""
+    config = paper()
+    model, ensemble, behaviour, train = config.world_model, config.ensemble, config.behaviour, config.train
+    assert (model.deter, model.stoch, model.classes, model.hidden, model.layers) == (512, 32, 32, 512, 2)
+    assert (model.encoder, model.depth, model.bins, model.unimix, model.free_bits) == ("conv", 32, 255, 0.01, 1.0)
+    assert (model.dynamics_scale, model.representation_scale, model.clip) == (0.5, 0.1, 1000.0)
+    assert (model.learning_rate, ensemble.learning_rate, behaviour.learning_rate) == (1e-4, 1e-4, 3e-5)
+    assert {part.second_moment for part in (model, ensemble, behaviour)} == {0.999}
+    assert (ensemble.heads, ensemble.layers, ensemble.hidden, ensemble.clip) == (8, 2, 512, 100.0)
+    assert (ensemble.reads, ensemble.target, ensemble.measure, ensemble.scale) == ("state", "sample", "deviation", 1.0)
+    assert (behaviour.horizon, behaviour.starts, behaviour.lam, behaviour.entropy) == (15, None, 0.95, 3e-4)
+    assert behaviour.discount == 1 - 1 / 333
+    assert (behaviour.slow_rate, behaviour.return_decay, behaviour.clip) == (0.02, 0.99, 100.0)
+    assert (train.batch, train.length, train.capacity) == (16, 64, 1_000_000)
+    assert train.batch * train.length / train.env_steps_per_update == 512, "the train ratio"
+
+
 def test_an_open_loop_dream_looks_first_and_then_sees_only_actions(model):
     rows, watch = batch(), 2
     dream = eqx.filter_jit(lambda m, rows: m.open_loop(rows, watch, key=KEY))
