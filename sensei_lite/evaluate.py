@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from scipy import stats
 
 from sensei_lite import agent as agents
@@ -35,6 +35,10 @@ class Outcome(NamedTuple):
     """Mean sum of the task's rewards in an episode."""
     length: Float[Array, ""]
     """Mean steps of an episode."""
+    situations: Int[Array, ""]
+    """How many different situations there were in all episodes together (see `World.situation`)."""
+    situations_each: Float[Array, ""]
+    """Mean number of different situations in one episode."""
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -75,23 +79,30 @@ def _first_episodes(
         raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
     begin_key, play_key = jax.random.split(key)
     state, row = begin_batch(world, keys=jax.random.split(begin_key, episodes))
-    running = jnp.ones(episodes, bool)
+    running, visited = jnp.ones(episodes, bool), jnp.zeros((episodes, world.situations), bool)
 
-    def step(carry: tuple[Any, Transition, Any, Array], key: Array) -> tuple[tuple, tuple[Any, Array, Array]]:
-        state, row, memory, running = carry
+    def step(carry: tuple[Any, Transition, Any, Array, Array], key: Array) -> tuple[tuple, tuple[Any, Array, Array]]:
+        state, row, memory, running, visited = carry
         act_key, world_key = jax.random.split(key)
         memory, action = choose(memory, row, act_key)
         keys = jax.random.split(world_key, episodes)
         state, row = advance_batch(world, state, row.is_last, action, keys=keys)
+        if world.situations:
+            situation = jax.vmap(world.situation)(state)
+            visited = visited.at[jnp.arange(episodes), situation].max(running)
         counted = {name: happened & running for name, happened in row.events.items()}
         result = (counted, jnp.where(running, row.reward, 0.0), running)
-        return (state, row, memory, running & ~row.is_last), result
+        return (state, row, memory, running & ~row.is_last, visited), result
 
-    _, (events, rewards, steps) = jax.lax.scan(step, (state, row, memory, running), jax.random.split(play_key, limit))
+    start = (state, row, memory, running, visited)
+    end, (events, rewards, steps) = jax.lax.scan(step, start, jax.random.split(play_key, limit))
+    visited = end[-1]
     return Outcome(
         reached={name: happened.any(0).mean() for name, happened in events.items()},
         reward=rewards.sum(0).mean(),
         length=steps.sum(0).mean(),
+        situations=visited.any(0).sum(),
+        situations_each=visited.sum(1).mean(),
     )
 
 

@@ -93,7 +93,9 @@ def _counts(world: World, chunks: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _shares(outcome: Outcome) -> dict[str, float]:
-    return {f"{name} in test episodes": float(share) for name, share in outcome.reached.items()}
+    shares = {f"{name} in test episodes": float(share) for name, share in outcome.reached.items()}
+    coverage = {"situations in all test episodes": outcome.situations, "situations in one": outcome.situations_each}
+    return shares | {name: float(number) for name, number in coverage.items()}
 
 
 def _write(path: Path, rows: list[dict[str, object]]) -> None:

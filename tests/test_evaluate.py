@@ -44,6 +44,10 @@ def test_only_the_first_episode_of_each_world_counts(monkeypatch):
     assert outcome.reward == sum(solved) / episodes
     lengths = [len(plan) if ok else WORLD.max_steps for plan, ok in zip(plans, solved, strict=True)]
     assert outcome.length == pytest.approx(np.mean(lengths))
+    # Who stands still meets one situation; who walks, several: as many as there are in the union over worlds.
+    assert 1 < outcome.situations_each < outcome.situations <= WORLD.situations
+    standing = evaluate._first_episodes(WORLD, episodes, lambda t, row, key: (t, jnp.full(episodes, apply)), 0, key=KEY)
+    assert standing.situations_each == 1
 
 
 def test_a_fresh_agent_plays_like_a_random_one():
