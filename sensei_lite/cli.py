@@ -1,7 +1,8 @@
 """The command line: ``sensei-lite demo``, ``train``, ``study``, ``bench``."""
 
+import ast
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -24,7 +25,8 @@ def demo(folder: Path = Path("runs/demo"), rows: int = 5000, seed: int = 0) -> N
 def train(
     folder: Path = Path("runs/train"),
     agent: Literal["plan2explore", "task"] = "plan2explore",
-    world: str = "keyroom-lab",
+    world: str = "keyroom",
+    settings: tuple[str, ...] = (),
     preset: Literal["smoke", "lab", "paper"] = "lab",
     updates: int = 5000,
     seed: int = 0,
@@ -35,6 +37,7 @@ def train(
         folder: where settings, progress and checkpoints go.
         agent: plan2explore is curious and wants to know the world; task wants the world's reward.
         world: a name, as in ``sensei_lite.worlds.world_names()``, or ``gymnasium:`` and any Gymnasium id.
+        settings: of the world, such as ``size=5 rooms=1``.
         preset: sizes and ratios (see ``sensei_lite.config``).
         updates: how often the agent learns in all.
         seed: chooses weights, layouts and chance.
@@ -45,7 +48,7 @@ def train(
     from sensei_lite.worlds import HostWorld, make_world
 
     config = agent_config(PRESETS[preset](), agent)
-    made = make_world(world, num_envs=config.train.envs)
+    made = make_world(world, num_envs=config.train.envs, **_read(settings))
     try:
         train_in(folder, config, made, updates=updates, seed=seed)
     finally:
@@ -57,7 +60,8 @@ def train(
 def study(
     folder: Path = Path("runs/study"),
     agents: tuple[Literal["random", "plan2explore", "task"], ...] = ("random", "plan2explore", "task"),
-    world: str = "keyroom-lab",
+    world: str = "keyroom",
+    settings: tuple[str, ...] = (),
     preset: Literal["smoke", "lab", "paper"] = "lab",
     updates: int = 5000,
     seeds: int = 5,
@@ -68,6 +72,7 @@ def study(
         folder: where the runs and table.csv go.
         agents: which agents to compare.
         world: the name of a JAX world, as in ``sensei_lite.worlds.world_names()``.
+        settings: of the world, such as ``size=5 rooms=1``.
         preset: sizes and ratios (see ``sensei_lite.config``).
         updates: how often each agent learns.
         seeds: how many seeds, 0 and up; 2 at least.
@@ -76,7 +81,7 @@ def study(
     from sensei_lite.study import print_table, run_study
     from sensei_lite.worlds import HostWorld, make_world
 
-    made = make_world(world)
+    made = make_world(world, **_read(settings))
     if isinstance(made, HostWorld):
         made.close()
         raise ValueError(f"a study needs a JAX world, and {world} is a host world")
@@ -106,6 +111,20 @@ def bench(
         learner.print_table(learner.bench_learner(folder / "learner.csv", repeats))
 
 
+def _read(settings: tuple[str, ...]) -> dict[str, Any]:
+    """``size=5 view=None`` as arguments. What is no Python value is a word."""
+    found: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ValueError(f"a setting is written name=value, and {setting!r} has no '='")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name] = value
+    return found
+
+
 def main() -> None:
     """Read the command line and do what it says. Wrong input ends in one line that says what was wrong."""
     commands = (
@@ -117,5 +136,7 @@ def main() -> None:
     keep_compiled_programs()
     try:
         tyro.cli(commands, prog="sensei-lite", description="SENSEI, in JAX and Equinox.")
-    except (ValueError, TypeError, ImportError, OSError) as error:
+    except KeyboardInterrupt:
+        raise SystemExit("sensei-lite: stopped; the same command goes on from the last checkpoint") from None
+    except (ValueError, TypeError, ImportError, OSError, FloatingPointError) as error:
         raise SystemExit(f"sensei-lite: {error}") from error

@@ -73,3 +73,37 @@ def test_a_folder_that_cannot_be_written_ends_in_one_line(tmp_path):
     assert told.returncode == 1
     assert told.stderr.splitlines()[-1].startswith("sensei-lite: ")
     assert "Traceback" not in told.stderr
+
+
+def test_training_by_command_goes_on_where_it_stopped(tmp_path):
+    settings = ("--settings", "size=4", "decorations=0", "max_steps=9")
+    folder = ("--folder", str(tmp_path / "run"), "--preset", "smoke", "--agent", "task")
+    for updates in ("2", "4"):
+        told = command("train", *folder, "--updates", updates, *settings)
+        assert told.returncode == 0, told.stderr
+    with (tmp_path / "run" / "events.csv").open() as file:
+        assert [row["updates"] for row in csv.DictReader(file)] == ["2", "4"]
+    told = command("train", *folder, "--updates", "4", "--settings", "size=5")
+    assert told.returncode == 1
+    assert "world.decorations was 0 and is 2" in told.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--settings", "size"), "a setting is written name=value, and 'size' has no '='"),
+        (("--settings", "siez=4"), "keyroom has no setting siez"),
+        (("--world", "keyrom"), "there is no world called 'keyrom'"),
+        (("--updates", "7"), "updates is 7; it must be a multiple of chunk_updates (2)"),
+    ],
+)
+def test_wrong_training_ends_in_one_line(tmp_path, arguments, complaint):
+    told = command("train", "--folder", str(tmp_path), "--preset", "smoke", *arguments)
+    assert told.returncode == 1
+    assert complaint in told.stderr.splitlines()[-1]
+
+
+def test_a_study_of_a_host_world_is_refused(tmp_path):
+    told = command("study", "--folder", str(tmp_path), "--world", "gymnasium:SenseiLite/KeyRoom-v0")
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1].endswith("gymnasium:SenseiLite/KeyRoom-v0 is a host world")
