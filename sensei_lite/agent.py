@@ -72,7 +72,7 @@ def init(config: Config, image_shape: tuple[int, int, int], actions: Discrete | 
     world_model = WorldModel(model, image_shape, actions.size, key=model_key)
     size_z = model.stoch * model.classes
     size = model.deter + size_z
-    ensemble = Ensemble(config.ensemble, model.deter, actions.size, size_z, key=ensemble_key)
+    ensemble = Ensemble(config.ensemble, model.deter, actions.size, model.stoch, model.classes, key=ensemble_key)
     discrete = isinstance(actions, Discrete)
     actor = Actor(behaviour, size, actions.size, discrete, model.unimix, key=actor_key)
     names = [name for name, _ in behaviour.reward_weights]

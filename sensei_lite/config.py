@@ -78,8 +78,8 @@ class EnsembleConfig:
     target: Literal["sample", "mean"] = "mean"
     """What every head is taught: the z that was drawn, or the probabilities that it was drawn from. Both have the same
     best guess, but the noise of a draw shakes the heads, and this shaking looks like disagreement. Paper: sample."""
-    measure: Literal["variance", "deviation"] = "deviation"
-    """How spread becomes a reward. Paper's text: variance; research code: standard deviation."""
+    measure: Literal["variance", "deviation", "information"] = "information"
+    """How disagreement becomes a reward (see `disagreement`). Paper's text: variance; research code: deviation."""
     scale: float = 1.0
     """What the spread is multiplied by. Paper: 1."""
     learning_rate: float = 1e-3
@@ -91,7 +91,8 @@ class EnsembleConfig:
 
     def __post_init__(self) -> None:
         _require(self.heads >= 2, f"ensemble.heads is {self.heads}; fewer than 2 cannot disagree")
-        _require(self.measure in ("variance", "deviation"), f"ensemble.measure is {self.measure!r}")
+        measures = ("variance", "deviation", "information")
+        _require(self.measure in measures, f"ensemble.measure is {self.measure!r}; there are {', '.join(measures)}")
         _require(self.reads in ("state", "memory"), f"ensemble.reads is {self.reads!r}; it is 'state' or 'memory'")
         _require(self.target in ("sample", "mean"), f"ensemble.target is {self.target!r}; it is 'sample' or 'mean'")
 
@@ -220,7 +221,15 @@ def paper() -> Config:
             learning_rate=1e-4,
             second_moment=0.999,
         ),
-        EnsembleConfig(layers=2, hidden=512, reads="state", target="sample", learning_rate=1e-4, second_moment=0.999),
+        EnsembleConfig(
+            layers=2,
+            hidden=512,
+            reads="state",
+            target="sample",
+            measure="deviation",
+            learning_rate=1e-4,
+            second_moment=0.999,
+        ),
         BehaviourConfig(
             horizon=15,
             starts=None,

@@ -1,12 +1,19 @@
 """Curiosity: an ensemble guesses the next stochastic state, and where its members disagree there is something to learn.
 
-    r_dis(s_t, a_t) = mean over dimensions of the spread over heads n of  f_n(s_t, a_t),   f_n trained to give z_{t+1}
+    f_n(s_t, a_t), n = 1 ... N, each trained to give z_{t+1}
+
+    variance     r_dis = mean over dimensions of  Var_n f_n                              (SENSEI's text)
+    deviation    r_dis = mean over dimensions of  sqrt(Var_n f_n)                        (SENSEI's research code)
+    information  r_dis = sum over categoricals of H[mean_n p_n] - mean_n H[p_n]          (this code's lab preset)
 
 Members start from different weights and see the same data. Where data is plenty they agree, even about what is random
 (all predict its mean); where it is scarce they do not. So disagreement rewards the unknown and not the noisy.
 
-Source: Plan2Explore (arXiv 2005.05960). SENSEI's text takes the variance, its research code the standard deviation;
-both are here. Built in notebook 04_curiosity.
+Plan2Explore derives its reward as the information gained about which member is right. For members that give a number
+with equal noise, the variance stands for it; z is made of categoricals, and for members that give probabilities p_n the
+information is the third line, in nats.
+
+Source: Plan2Explore (arXiv 2005.05960), SENSEI (arXiv 2503.01584). Built in notebook 04_curiosity.
 """
 
 import equinox as eqx
@@ -15,6 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from sensei_lite.config import EnsembleConfig
+from sensei_lite.distributions import categorical_entropy, unimix
 from sensei_lite.networks import MLP
 from sensei_lite.rssm import State
 from sensei_lite.shapes import Seed
@@ -30,15 +38,26 @@ def spread(predictions: Float[Array, "heads *batch size"], measure: str) -> Floa
     return jnp.sqrt(jax.lax.stop_gradient(variance)).mean(-1)
 
 
+def information(log_probs: Float[Array, "heads *batch stoch classes"]) -> Float[Array, "*batch"]:
+    """I: what one would learn, on average, from being told which head is right, in nats, summed over the categoricals.
+
+    0 where heads agree, however uncertain they are; ln(heads) for each categorical where all are sure of another class.
+    """
+    mean = jnp.exp(log_probs).mean(0)
+    return (categorical_entropy(jnp.log(mean)) - categorical_entropy(log_probs).mean(0)).sum(-1)
+
+
 class Ensemble(eqx.Module):
     """Heads with a leading axis on every weight: one ``vmap`` runs them all."""
 
     heads: MLP
+    classes: int = eqx.field(static=True)
     config: EnsembleConfig = eqx.field(static=True)
 
-    def __init__(self, config: EnsembleConfig, deter: int, action_size: int, size_z: int, *, key: Seed):
-        self.config = config
+    def __init__(self, config: EnsembleConfig, deter: int, action_size: int, stoch: int, classes: int, *, key: Seed):
+        self.config, self.classes = config, classes
         keys = jax.random.split(key, config.heads)
+        size_z = stoch * classes
         size_in = deter if config.reads == "memory" else deter + size_z + action_size
         self.heads = eqx.filter_vmap(lambda k: MLP(size_in, size_z, config.hidden, config.layers, key=k))(keys)
 
@@ -47,32 +66,36 @@ class Ensemble(eqx.Module):
         s_t: Float[Array, "*rows features"],
         a_t: Float[Array, "*rows action"],
         h_tp1: Float[Array, "*rows deter"],
-    ) -> Float[Array, "heads *rows size"]:
-        """Every head's guess of z_{t+1}, flattened, from s_t and a_t, or from h_{t+1}, which the RSSM made of them."""
+    ) -> Float[Array, "heads *rows stoch classes"]:
+        """Every head's guess of z_{t+1}: numbers, or for ``measure="information"`` log-probabilities."""
         # Call-out E2 (ours): `reads="memory"` makes each head a prior of its own. The RSSM has already worked out where
         # a_t leads, so heads fit in a tenth of the updates, and what they still disagree about is what is rare.
         x = h_tp1 if self.config.reads == "memory" else jnp.concatenate([s_t, a_t], axis=-1)
         rows = x.reshape(-1, x.shape[-1])
         guesses = eqx.filter_vmap(lambda head: jax.vmap(head)(rows))(self.heads)
-        return guesses.reshape(len(guesses), *x.shape[:-1], -1)
+        guesses = guesses.reshape(len(guesses), *x.shape[:-1], -1, self.classes)
+        return unimix(guesses) if self.config.measure == "information" else guesses
 
     def reward(self, states: State, actions: Float[Array, "steps *batch action"]) -> Float[Array, "steps *batch"]:
         """r_dis for every a_t in a dream's states [time *batch ...]: the last state is only arrived in."""
         guesses = self.predict(states.features[:-1], actions, states.h[1:])
-        return self.config.scale * spread(guesses, self.config.measure)
+        if self.config.measure == "information":
+            return self.config.scale * information(guesses)
+        return self.config.scale * spread(guesses.reshape(*guesses.shape[:-2], -1), self.config.measure)
 
     def loss(
         self, watched: Watched, action: Float[Array, "batch time action"], is_first: Bool[Array, "batch time"]
     ) -> Float[Array, ""]:
-        """Squared error of every head, summed over dimensions and heads, averaged over pairs (t, t+1) of one episode.
+        """Error of every head, summed over dimensions and heads, averaged over pairs (t, t+1) of one episode.
 
-        ``action`` is aligned on arrival, so the a_t that leads from s_t to s_{t+1} stands in row t+1. No gradient flows
-        into the world model.
+        Squared error for numbers, cross-entropy for probabilities. ``action`` is aligned on arrival, so the a_t that
+        leads from s_t to s_{t+1} stands in row t+1. No gradient flows into the world model.
         """
         states, posterior = jax.lax.stop_gradient(watched)
         z_tp1 = (states.z if self.config.target == "sample" else posterior)[:, 1:]
         guesses = self.predict(states.features[:, :-1], action[:, 1:], states.h[:, 1:])
-        error = jnp.square(guesses - z_tp1.reshape(guesses.shape[1:])).sum(-1).sum(0)
+        is_information = self.config.measure == "information"
+        error = (-z_tp1 * guesses if is_information else jnp.square(guesses - z_tp1)).sum((-2, -1)).sum(0)
         # Call-out E1 (ours): the research code also learns from pairs whose second row starts a new episode.
         inside = ~is_first[:, 1:]
         return (error * inside).sum() / jnp.maximum(inside.sum(), 1)

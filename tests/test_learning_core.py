@@ -13,7 +13,7 @@ import pytest
 from sensei_lite import agent as agents
 from sensei_lite.actor_critic import Actor, actor_loss, advantages, imagine
 from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, TrainConfig, WorldModelConfig, paper, smoke
-from sensei_lite.disagreement import Ensemble, spread
+from sensei_lite.disagreement import Ensemble, information, spread
 from sensei_lite.replay import Replay
 from sensei_lite.returns import PercentileNormaliser
 from sensei_lite.rssm import State
@@ -129,7 +129,7 @@ def test_the_spread_of_an_ensemble_agrees_with_an_independent_implementation():
 
 def test_the_ensemble_learns_the_next_state_from_the_action_that_led_there():
     """Targets that depend on the action in row t+1 can be learned; the pair over an episode's start does not count."""
-    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, reads="state"), 4, 5, 6, key=KEY)
+    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, reads="state", measure="variance"), 4, 5, 2, 3, key=KEY)
     rows = batch(4, 6)
     states = State(jnp.zeros((4, 6, 4)), jax.random.normal(KEY, (4, 6, 2, 3)))
     loss = eqx.filter_jit(lambda z, a: ensemble.loss(Watched(State(states.h, z), z), a, rows.is_first))
@@ -140,7 +140,7 @@ def test_the_ensemble_learns_the_next_state_from_the_action_that_led_there():
 
 
 def test_heads_that_read_the_memory_read_the_one_that_the_action_led_to():
-    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, reads="memory"), 4, 5, 6, key=KEY)
+    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, reads="memory", measure="variance"), 4, 5, 2, 3, key=KEY)
     rows = batch(4, 6)
     h, z = jax.random.normal(KEY, (4, 6, 4)), jax.random.normal(KEY, (4, 6, 2, 3))
     loss = eqx.filter_jit(lambda h, a: ensemble.loss(Watched(State(h, z), z), a, rows.is_first))
@@ -150,14 +150,39 @@ def test_heads_that_read_the_memory_read_the_one_that_the_action_led_to():
     assert loss(h.at[0, 3].add(1.0), rows.action) != base
     reward = ensemble.reward(State(jnp.swapaxes(h, 0, 1), jnp.swapaxes(z, 0, 1)), jnp.zeros((5, 4, 5)))
     again = ensemble.predict(jnp.zeros((4, 10)), jnp.zeros((4, 5)), h[:, 3])
-    np.testing.assert_allclose(reward[2], spread(again, ensemble.config.measure), rtol=1e-5)
+    np.testing.assert_allclose(reward[2], spread(again.reshape(2, 4, 6), "variance"), rtol=1e-5)
+
+
+def test_information_is_what_heads_could_teach_one_another():
+    sure = jnp.log(jnp.array([[0.98, 0.01, 0.01], [0.01, 0.98, 0.01], [0.01, 0.01, 0.98]]))[:, None]
+    unsure = jnp.log(jnp.full((3, 1, 3), 1 / 3))
+    told = lambda log_probs: float(information(log_probs))  # noqa: E731
+    assert told(unsure) == pytest.approx(0.0, abs=1e-6), "all agree that nothing is known"
+    assert told(jnp.broadcast_to(sure[:1], (3, 1, 3))) == pytest.approx(0.0, abs=1e-6), "all know the same"
+    entropy = -(0.98 * np.log(0.98) + 0.02 * np.log(0.01))
+    assert told(sure) == pytest.approx(np.log(3) - entropy, rel=1e-5), "each knows something else"
+    both = told(jnp.concatenate([sure, unsure], axis=1))
+    assert both == pytest.approx(told(sure), rel=1e-5), "categoricals add up, and noise adds nothing"
+
+
+def test_heads_of_probabilities_learn_by_cross_entropy():
+    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, measure="information"), 4, 5, 2, 3, key=KEY)
+    rows, h = batch(2, 3), jax.random.normal(KEY, (2, 3, 4))
+    posterior = jax.nn.softmax(jax.random.normal(KEY, (2, 3, 2, 3)))
+    watched = Watched(State(h, posterior), posterior)
+    guesses = ensemble.predict(jnp.zeros((2, 2, 10)), jnp.zeros((2, 2, 5)), h[:, 1:])
+    np.testing.assert_allclose(jnp.exp(guesses).sum(-1), 1.0, rtol=1e-5)
+    expected = -(posterior[:, 1:] * guesses).sum((-1, -2)).sum(0).mean()
+    assert ensemble.loss(watched, rows.action, rows.is_first) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_teaching_the_mean_is_teaching_samples_without_their_noise():
     """E_z |f - z|^2 = |f - p|^2 + a number that does not depend on f: averaged gradients must agree."""
     rows, probs = batch(2, 2), jax.nn.softmax(jax.random.normal(KEY, (2, 2, 2, 3)))
     of = {
-        target: Ensemble(EnsembleConfig(heads=2, hidden=4, target=target, reads="state"), 4, 5, 6, key=KEY)
+        target: Ensemble(
+            EnsembleConfig(heads=2, hidden=4, target=target, reads="state", measure="variance"), 4, 5, 2, 3, key=KEY
+        )
         for target in ("sample", "mean")
     }
 
@@ -179,7 +204,7 @@ def test_teaching_the_mean_is_teaching_samples_without_their_noise():
 def test_agreeing_heads_are_not_curious_and_the_world_model_is_not_taught_by_the_ensemble():
     same = jnp.broadcast_to(jnp.arange(6.0), (3, 4, 6))
     assert (spread(same, "deviation") == 0).all()
-    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, reads="state"), 4, 5, 6, key=KEY)
+    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, reads="state", measure="variance"), 4, 5, 2, 3, key=KEY)
     rows = batch(2, 4)
 
     def loss(z):
