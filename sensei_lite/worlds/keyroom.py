@@ -31,9 +31,9 @@ class KeyRoom(GridWorld):
     closet: int = 1
     """Side of the closet in cells, without its walls. Paper: 5."""
     rooms: int | None = None
-    """How many different rooms there are: closets, doors and exits. Agent, key and looks are drawn anew for every
-    episode all the same. None: every episode has a room of its own, and nothing can be learned by heart. Paper: None.
-    """
+    """How many different rooms there are: closets, doors, exits and keys. Where the agent starts and how things look
+    is drawn anew for every episode all the same. None: every episode has a room of its own, and nothing can be learned
+    by heart. Paper: None."""
 
     event_names: ClassVar[tuple[str, ...]] = (
         "key_seen",
@@ -71,13 +71,13 @@ class KeyRoom(GridWorld):
     def make_layout(self, *, key: Seed) -> tuple[Layout, Cell]:
         """Lay out the closet, its door, the exit, the key and the agent, each at random."""
         rows, columns = self.grid_shape
-        noise, u = draw_noise(7, (rows, columns), 5, key=key)
-        place_noise, paint_noise, room_noise = noise[0], noise[1], noise[2:]
+        noise, u = draw_noise(8, (rows, columns), 5, key=key)
+        start_noise, paint_noise, room_noise = noise[0], noise[1], noise[2:]
         looks, place_of_closet = u[:2], u[2:4]
         if self.rooms is not None:
             room_key = jax.random.fold_in(jax.random.key(0), choose(u[4], self.rooms))
-            room_noise, place_of_closet = draw_noise(5, (rows, columns), 2, key=room_key)
-        exit_noise, *door_noise = room_noise
+            room_noise, place_of_closet = draw_noise(6, (rows, columns), 2, key=room_key)
+        key_noise, exit_noise, *door_noise = room_noise
         row, column = jnp.arange(rows)[:, None], jnp.arange(columns)[None, :]
         border = (row == 0) | (row == rows - 1) | (column == 0) | (column == columns - 1)
 
@@ -97,7 +97,8 @@ class KeyRoom(GridWorld):
         )
         door = jnp.stack([door_row, door_column]).astype(jnp.int32)
         (goal,) = random_cells(inside, 1, exit_noise)
-        agent, key_cell = random_cells(outside, 2, place_noise)
+        (key_cell,) = random_cells(outside, 1, key_noise)
+        (agent,) = random_cells(outside & ~((row == key_cell[0]) & (column == key_cell[1])), 1, start_noise)
 
         kind = self._paint(is_wall, outside, paint_noise, looks)
         kind = kind.at[door[0], door[1]].set(tiles.DOOR_LOCKED).at[goal[0], goal[1]].set(tiles.EXIT)
