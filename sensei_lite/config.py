@@ -15,7 +15,7 @@ class WorldModelConfig:
 
     deter: int = 128
     """Size of the deterministic state h. Paper: 512."""
-    stoch: int = 16
+    stoch: int = 32
     """Number of categorical variables of the stochastic state z. Paper: 32."""
     classes: int = 8
     """Classes of each categorical variable. Paper: 32."""
@@ -39,7 +39,7 @@ class WorldModelConfig:
     """Weight of the KL term that teaches the prior. Paper: 0.5; today's danijar/dreamerv3: 1."""
     representation_scale: float = 0.1
     """Weight of the KL term that teaches the posterior. Paper: 0.1."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Adam. Paper: 1e-4."""
     second_moment: float = 0.95
     """Memory of Adam's mean of squared gradients (its beta 2). Paper: 0.999. The first gradients are large, and a long
@@ -106,13 +106,13 @@ class BehaviourConfig:
     is Plan2Explore; the extrinsic stream alone is a task agent."""
     horizon: int = 10
     """Imagined steps. Paper: 15."""
-    starts: int | None = 128
+    starts: int | None = None
     """How many replayed states of a batch imagination starts from, drawn anew each update; None: all. Paper: all."""
     discount: float = 0.95
     """Worth of a reward one step later. Paper: 1 - 1/333."""
     lam: float = 0.95
     """The lambda of the return: 0 trusts the critic, 1 the imagined rewards. Paper: 0.95."""
-    entropy: float = 1e-3
+    entropy: float = 5e-3
     """Weight of the policy's entropy. Paper: 3e-4."""
     slow_rate: float = 0.02
     """Share of the critic in its slow copy per update. Paper: 0.02."""
@@ -148,9 +148,9 @@ class TrainConfig:
 
     envs: int = 16
     """Worlds side by side. Paper: 1."""
-    batch: int = 16
+    batch: int = 8
     """Sequences in an update. Paper: 16."""
-    length: int = 16
+    length: int = 8
     """Rows in a sequence. Paper: 64."""
     env_steps_per_update: float = 8.0
     """Environment steps (all worlds together) for each update. Paper: 2, which it calls a train ratio of 512."""

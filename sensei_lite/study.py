@@ -6,8 +6,9 @@ updates are the same. The random agent learns nothing and plays the same number 
     <folder>/<agent>-<seed>/     a training run for each (see `training_run`); a study that was stopped goes on
     <folder>/table.csv           one row for each agent and figure: mean, 95% interval, and the value of every seed
 
-Figures: how often each event happened per 1,000 environment steps over the last half of training, how many different
-situations the agent was in (see `World.situation`), and the share of test episodes in which each event happened.
+Figures: how often each event happened per 1,000 environment steps over the last half of training, how many situations
+the agent visited in training and how evenly (see `World.situation`), and the share of test episodes in which each event
+happened.
 """
 
 import csv
@@ -66,22 +67,28 @@ def run_study(
 
 def _figures(folder: Path, agent: str, config: Config, world: World, seed: int, updates: int) -> dict[str, float]:
     """All figures of one run."""
-    test_key = jax.random.fold_in(jax.random.key(seed), 1)
+    key, test_key = jax.random.key(seed), jax.random.fold_in(jax.random.key(seed), 1)
     if AGENTS[agent]:
         state = train_in(folder, config, world, updates=updates, seed=seed)
         with (folder / "events.csv").open() as file:
             chunks = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        outcome = play_episodes(state.agent, world, TEST_EPISODES, key=test_key)
+        outcome, visits = play_episodes(state.agent, world, TEST_EPISODES, key=test_key), state.visits
     else:
-        chunks = _random_chunks(config, world, seed, updates)
+        number = updates // config.train.chunk_updates
+        counts, visits = random_chunks(config, world, number, key=key)
+        chunks = [{name: float(values[chunk]) for name, values in counts.items()} for chunk in range(number)]
         outcome = play_random_episodes(world, TEST_EPISODES, key=test_key)
-    return _counts(world, chunks[len(chunks) // 2 :]) | _shares(outcome)
+    coverage = {"situations visited evenly": effective_number(np.asarray(visits))}
+    return _counts(world, chunks[len(chunks) // 2 :]) | coverage | _shares(outcome)
 
 
-def _random_chunks(config: Config, world: World, seed: int, updates: int) -> list[dict[str, float]]:
-    chunks = updates // config.train.chunk_updates
-    counts = random_chunks(config, world, chunks, key=jax.random.key(seed))
-    return [{name: float(numbers[chunk]) for name, numbers in counts.items()} for chunk in range(chunks)]
+def effective_number(visits: np.ndarray) -> float:
+    """How many situations were visited, if rarely visited ones count for less: the exponential of the entropy.
+
+    n situations visited equally often count n; what is added by a situation with few visits goes to 0 with them.
+    """
+    shares = visits[visits > 0] / visits.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def _counts(world: World, chunks: list[dict[str, float]]) -> dict[str, float]:

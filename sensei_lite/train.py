@@ -11,7 +11,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Int, Key, PyTree
 
 from sensei_lite import agent as agents
 from sensei_lite.agent import AgentState, Memory, Metrics
@@ -37,6 +37,8 @@ class TrainState(NamedTuple):
     """All randomness of what is still to come."""
     steps: Array
     """Environment steps so far, all worlds together."""
+    visits: Int[Array, " situations"]
+    """How often the agent was in each situation of the world (see `World.situation`), random play not counted."""
 
 
 def to_row(actions: Discrete | Box, row: Transition) -> Rows:
@@ -90,7 +92,7 @@ def start_training(config: Config, world: World, *, key: Seed) -> TrainState:
     # Random play did not use the agent's memory: it begins with the next row as if an episode started there.
     memory = agents.first_memory(agent, settings.envs, world.actions.size)
     steps = jnp.asarray(number * settings.envs, jnp.int32)
-    return TrainState(agent, replay, state, row, memory, key, steps)
+    return TrainState(agent, replay, state, row, memory, key, steps, no_visits(world))
 
 
 def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainState, dict[str, Array]]:
@@ -102,10 +104,16 @@ def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainSt
     world_state, row = advance_batch(world, state.world, state.row.is_last, action, keys=keys)
     replay = state.replay.add(to_row(world.actions, row))
     counts = count(world, world_state, row)
+    visits = state.visits.at[counts["situations"]].add(1) if world.situations else state.visits
     state = state._replace(
-        replay=replay, world=world_state, row=row, memory=memory, steps=state.steps + counts["steps"]
+        replay=replay, world=world_state, row=row, memory=memory, steps=state.steps + counts["steps"], visits=visits
     )
     return state, counts
+
+
+def no_visits(world: World) -> Int[Array, " situations"]:
+    """The count before anything was visited."""
+    return jnp.zeros(world.situations, jnp.int32)
 
 
 def count(world: World, state: PyTree, row: Transition) -> dict[str, Array]:
@@ -154,22 +162,28 @@ def train_chunk(config: Config, world: World, state: TrainState) -> tuple[TrainS
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def random_chunks(config: Config, world: World, chunks: int, *, key: Seed) -> dict[str, Array]:
-    """The counts of ``chunks`` chunks, each [chunks], of an agent that acts at random and learns nothing."""
+def random_chunks(
+    config: Config, world: World, chunks: int, *, key: Seed
+) -> tuple[dict[str, Array], Int[Array, " situations"]]:
+    """What an agent does that acts at random and learns nothing: the counts of each chunk [chunks], and all visits."""
     rounds, collects, _ = rounds_of(config.train)
     envs = config.train.envs
     begin_key, play_key = jax.random.split(key)
 
-    def step(carry: tuple[PyTree, Transition], key: Array) -> tuple[tuple, dict[str, Array]]:
-        state, row = carry
+    def step(carry: tuple[PyTree, Transition, Array], key: Array) -> tuple[tuple, dict[str, Array]]:
+        state, row, visits = carry
         action_key, world_key = jax.random.split(key)
         action = random_actions(world, (envs,), key=action_key)
         state, row = advance_batch(world, state, row.is_last, action, keys=jax.random.split(world_key, envs))
-        return (state, row._replace(image=None)), count(world, state, row)
+        counts = count(world, state, row)
+        visits = visits.at[counts["situations"]].add(1) if world.situations else visits
+        return (state, row._replace(image=None), visits), counts
 
-    def chunk(carry: tuple[PyTree, Transition], key: Array) -> tuple[tuple, dict[str, Array]]:
+    def chunk(carry: tuple[PyTree, Transition, Array], key: Array) -> tuple[tuple, dict[str, Array]]:
         carry, counts = jax.lax.scan(step, carry, jax.random.split(key, rounds * collects))
         return carry, add_up(world, counts)
 
     state, row = begin_batch(world, keys=jax.random.split(begin_key, envs))
-    return jax.lax.scan(chunk, (state, row._replace(image=None)), jax.random.split(play_key, chunks))[1]
+    start = (state, row._replace(image=None), no_visits(world))
+    end, counts = jax.lax.scan(chunk, start, jax.random.split(play_key, chunks))
+    return counts, end[-1]

@@ -42,7 +42,7 @@ def begin_host_training(config: Config, world: HostWorld, *, key: Seed) -> Train
     replay = Replay.create(settings.capacity // settings.envs, to_row(world.actions, row))
     memory = agents.first_memory(agent, settings.envs, world.actions.size)
     replay = _remember(replay, world.actions, row)
-    return TrainState(agent, replay, (), row, memory, key, jnp.zeros((), jnp.int32))
+    return TrainState(agent, replay, (), row, memory, key, jnp.zeros((), jnp.int32), jnp.zeros(0, jnp.int32))
 
 
 def play_at_random(config: Config, world: HostWorld, state: TrainState) -> TrainState:

@@ -13,7 +13,7 @@ from sensei_lite import agent as agents
 from sensei_lite import evaluate
 from sensei_lite.config import smoke
 from sensei_lite.evaluate import over_seeds, play_episodes, play_random_episodes
-from sensei_lite.study import agent_config, run_study
+from sensei_lite.study import agent_config, effective_number, run_study
 from sensei_lite.train import add_up, random_chunks, start_training, train_chunk
 from sensei_lite.worlds import KeyRoom, begin_batch
 from sensei_lite.worlds.oracle import shortest_plan
@@ -100,13 +100,18 @@ def _all_situations():
 
 def test_a_chunk_and_random_chunks_count_alike():
     config = smoke()
-    _, _, counts = train_chunk(config, WORLD, start_training(config, WORLD, key=KEY))
-    random = random_chunks(config, WORLD, 3, key=KEY)
+    state, _, counts = train_chunk(config, WORLD, start_training(config, WORLD, key=KEY))
+    random, visits = random_chunks(config, WORLD, 3, key=KEY)
     assert set(counts) == set(random)
     steps = config.train.chunk_updates * config.train.env_steps_per_update
     assert int(counts["steps"]) <= steps
     assert all(numbers.shape == (3,) for numbers in random.values())
     assert (random["situations"] <= steps).all()
+    assert state.visits.sum() == steps, "one situation a step and world"
+    assert (state.visits > 0).sum() == counts["situations"]
+    assert visits.sum() == 3 * steps
+    assert effective_number(np.array([5, 5, 0, 5])) == pytest.approx(3)
+    assert 2 < effective_number(np.array([500, 500, 1])) < 2.1
     assert (random["steps"] <= steps).all()
 
 
@@ -124,7 +129,7 @@ def test_a_study_compares_agents_over_seeds_and_goes_on(tmp_path, monkeypatch):
         seeds = [float(row["seed_0"]), float(row["seed_1"])]
         assert float(row["mean"]) == pytest.approx(np.mean(seeds), rel=2e-3, abs=1e-6)
         assert float(row["low"]) <= float(row["mean"]) <= float(row["high"])
-    assert {row["figure"] for row in written} >= {"exit_reached in test episodes", "situations per chunk"}
+    assert {row["figure"] for row in written} >= {"exit_reached in test episodes", "situations visited evenly"}
     # What is finished is not trained again.
     monkeypatch.setattr("sensei_lite.training_run.train_chunk", None)
     assert study() == rows
