@@ -26,7 +26,7 @@ from sensei_lite.returns import PercentileNormaliser
 from sensei_lite.rssm import State
 from sensei_lite.shapes import AnyArray, Images, Seed
 from sensei_lite.spaces import Box, Discrete
-from sensei_lite.world_model import Rows, TwoHotHead, WorldModel, centred
+from sensei_lite.world_model import Rows, TwoHotHead, Watched, WorldModel, centred
 
 Metrics = dict[str, Array]
 
@@ -174,12 +174,7 @@ def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Met
     world_model, model_state, model_norm = _step(
         _model_optimiser(config), gradient, agent.optimisers.world_model, agent.world_model
     )
-    ensemble_loss, gradient = eqx.filter_value_and_grad(lambda e: e.loss(watched, rows.action, rows.is_first))(
-        agent.ensemble
-    )
-    ensemble, ensemble_state, _ = _step(
-        _ensemble_optimiser(config), gradient, agent.optimisers.ensemble, agent.ensemble
-    )
+    ensemble, ensemble_state, curious = _learn_to_disagree(agent, watched, rows)
     agent = eqx.tree_at(lambda a: (a.world_model, a.ensemble), agent, (world_model, ensemble))
 
     start, start_is_terminal = _starts(watched.states, rows, config.behaviour.starts, key=start_key)
@@ -188,7 +183,7 @@ def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Met
     rate = config.behaviour.slow_rate
     slow = jax.tree.map(lambda old, new: (1 - rate) * old + rate * new, agent.slow_critics, critics)
     metrics = {f"loss/{name}": term for name, term in terms.items()}
-    metrics |= {"loss/ensemble": ensemble_loss, "gradient/world_model": model_norm, **dream}
+    metrics |= {"gradient/world_model": model_norm, **curious, **dream}
     return AgentState(
         world_model=world_model,
         ensemble=ensemble,
@@ -207,6 +202,16 @@ def _step(
 ) -> tuple[Any, PyTree, Array]:
     changes, state = optimiser.update(gradient, state, module)
     return optax.apply_updates(module, changes), state, optax.tree.norm(gradient)
+
+
+def _learn_to_disagree(agent: AgentState, watched: Watched, rows: Rows) -> tuple[Ensemble, PyTree, Metrics]:
+    """One step of the ensemble, if its reward counts for anything."""
+    if "disagreement" not in dict(agent.config.behaviour.reward_weights):
+        return agent.ensemble, agent.optimisers.ensemble, {}
+    loss, gradient = eqx.filter_value_and_grad(lambda e: e.loss(watched, rows.action, rows.is_first))(agent.ensemble)
+    optimiser = _ensemble_optimiser(agent.config)
+    ensemble, state, _ = _step(optimiser, gradient, agent.optimisers.ensemble, agent.ensemble)
+    return ensemble, state, {"loss/ensemble": loss}
 
 
 def _starts(states: State, rows: Rows, number: int | None, *, key: Seed) -> tuple[State, Float[Array, " starts"]]:
