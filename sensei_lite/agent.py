@@ -26,7 +26,7 @@ from sensei_lite.returns import PercentileNormaliser
 from sensei_lite.rssm import State
 from sensei_lite.shapes import AnyArray, Images, Seed
 from sensei_lite.spaces import Box, Discrete
-from sensei_lite.world_model import Rows, TwoHotHead, Watched, WorldModel, centred
+from sensei_lite.world_model import Rows, TwoHotHead, Watched, WorldModel
 
 Metrics = dict[str, Array]
 
@@ -62,14 +62,16 @@ class Memory(NamedTuple):
     """The action it took last, one-hot or continuous."""
 
 
-def init(config: Config, image_shape: tuple[int, int, int], actions: Discrete | Box, *, key: Seed) -> AgentState:
-    """A new agent for pictures of ``image_shape`` and an action space.
+def init(
+    config: Config, image_shape: tuple[int, int, int], actions: Discrete | Box, vector_size: int = 0, *, key: Seed
+) -> AgentState:
+    """A new agent for pictures of ``image_shape``, ``vector_size`` numbers beside them, and an action space.
 
     Raises ValueError where the pictures do not fit the encoder.
     """
     model_key, ensemble_key, actor_key, critic_key = jax.random.split(key, 4)
     model, behaviour = config.world_model, config.behaviour
-    world_model = WorldModel(model, image_shape, actions.size, key=model_key)
+    world_model = WorldModel(model, image_shape, actions.size, vector_size, key=model_key)
     size_z = model.stoch * model.classes
     size = model.deter + size_z
     ensemble = Ensemble(config.ensemble, model.deter, actions.size, model.stoch, model.classes, key=ensemble_key)
@@ -147,6 +149,7 @@ def act(
     memory: Memory,
     image: Images,
     is_first: Bool[Array, " batch"],
+    vector: Float[Array, "batch vector"] | None = None,
     *,
     key: Seed,
 ) -> Memory:
@@ -155,7 +158,7 @@ def act(
     ``is_first`` says which pictures start an episode: there the memory is wiped.
     """
     state_key, action_key = jax.random.split(key)
-    embeddings = agent.world_model.encoder(centred(image))
+    embeddings = agent.world_model.embed(image, vector)
     keys = jax.random.split(state_key, len(embeddings))
     state, _ = jax.vmap(lambda s, a, e, f, k: agent.world_model.rssm.observe_step(s, a, e, f, key=k))(
         memory.state, memory.action, embeddings, is_first, keys

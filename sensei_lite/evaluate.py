@@ -50,7 +50,7 @@ def play_episodes(agent: AgentState, world: World, episodes: int, *, key: Seed) 
     memory = agents.first_memory(agent, episodes, world.actions.size)
 
     def choose(memory: Any, row: Transition, key: Array) -> tuple[Any, Array]:
-        memory = agents.act(agent, memory, row.image, row.is_first, key=key)
+        memory = agents.act(agent, memory, row.image, row.is_first, row.vector, key=key)
         return memory, agents.decode_action(world.actions, memory.action)
 
     return _first_episodes(world, episodes, choose, memory, key=key)

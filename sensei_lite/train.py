@@ -50,6 +50,7 @@ def to_row(actions: Discrete | Box, row: Transition) -> Rows:
         semantic=jnp.zeros_like(row.reward),
         is_first=row.is_first,
         is_terminal=row.is_terminal,
+        vector=row.vector,
     )
 
 
@@ -73,7 +74,7 @@ def start_training(config: Config, world: World, *, key: Seed) -> TrainState:
     """A new agent and its worlds, with ``train.warm_up`` rows of random play in the replay."""
     agent_key, world_key, play_key, key = jax.random.split(key, 4)
     settings = config.train
-    agent = agents.init(config, world.image_shape, world.actions, key=agent_key)
+    agent = agents.init(config, world.image_shape, world.actions, world.vector_size, key=agent_key)
     state, row = begin_batch(world, keys=jax.random.split(world_key, settings.envs))
     replay = Replay.create(settings.capacity // settings.envs, to_row(world.actions, row)).add(
         to_row(world.actions, row)
@@ -98,7 +99,7 @@ def start_training(config: Config, world: World, *, key: Seed) -> TrainState:
 def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainState, dict[str, Array]]:
     """Act once in every world and remember what came back. Also returns how often each event happened."""
     act_key, world_key = jax.random.split(key)
-    memory = agents.act(state.agent, state.memory, state.row.image, state.row.is_first, key=act_key)
+    memory = agents.act(state.agent, state.memory, state.row.image, state.row.is_first, state.row.vector, key=act_key)
     action = agents.decode_action(world.actions, memory.action)
     keys = jax.random.split(world_key, state.row.is_last.shape[0])
     world_state, row = advance_batch(world, state.world, state.row.is_last, action, keys=keys)
@@ -177,13 +178,18 @@ def random_chunks(
         state, row = advance_batch(world, state, row.is_last, action, keys=jax.random.split(world_key, envs))
         counts = count(world, state, row)
         visits = visits.at[counts["situations"]].add(1) if world.situations else visits
-        return (state, row._replace(image=None), visits), counts
+        return (state, _unseen(row), visits), counts
 
     def chunk(carry: tuple[PyTree, Transition, Array], key: Array) -> tuple[tuple, dict[str, Array]]:
         carry, counts = jax.lax.scan(step, carry, jax.random.split(key, rounds * collects))
         return carry, add_up(world, counts)
 
     state, row = begin_batch(world, keys=jax.random.split(begin_key, envs))
-    start = (state, row._replace(image=None), no_visits(world))
+    start = (state, _unseen(row), no_visits(world))
     end, counts = jax.lax.scan(chunk, start, jax.random.split(play_key, chunks))
     return counts, end[-1]
+
+
+def _unseen(row: Transition) -> Transition:
+    """A row without what nobody looks at: then it is not even drawn."""
+    return row._replace(image=None, vector=None)

@@ -37,7 +37,7 @@ def begin_host_training(config: Config, world: HostWorld, *, key: Seed) -> Train
     if world.num_envs != settings.envs:
         raise ValueError(f"train.envs is {settings.envs}, but {world.name} was made with {world.num_envs} copies")
     agent_key, begin_key, key = jax.random.split(key, 3)
-    agent = eqx.filter_jit(agents.init)(config, world.image_shape, world.actions, key=agent_key)
+    agent = eqx.filter_jit(agents.init)(config, world.image_shape, world.actions, world.vector_size, key=agent_key)
     row = world.begin(seed=_number(begin_key))
     replay = Replay.create(settings.capacity // settings.envs, to_row(world.actions, row))
     memory = agents.first_memory(agent, settings.envs, world.actions.size)
@@ -78,7 +78,7 @@ def train_host_chunk(
         key, collect_key, learn_key = jax.random.split(state.key, 3)
         agent, replay, row, memory = state.agent, state.replay, state.row, state.memory
         for act_key in jax.random.split(collect_key, collects):
-            memory, action = _choose(agent, memory, row.image, row.is_first, actions, key=act_key)
+            memory, action = _choose(agent, memory, row._replace(events={}), actions, key=act_key)
             row = world.advance(np.asarray(action))
             replay = _remember(replay, actions, row)
             for name, number in _count(row).items():
@@ -110,9 +110,9 @@ def _count(row: Transition) -> dict[str, Any]:
 
 @eqx.filter_jit
 def _choose(
-    agent: AgentState, memory: Memory, image: Array, is_first: Array, actions: Discrete | Box, *, key: Seed
+    agent: AgentState, memory: Memory, row: Transition, actions: Discrete | Box, *, key: Seed
 ) -> tuple[Memory, Array]:
-    memory = agents.act(agent, memory, image, is_first, key=key)
+    memory = agents.act(agent, memory, row.image, row.is_first, row.vector, key=key)
     return memory, agents.decode_action(actions, memory.action)
 
 

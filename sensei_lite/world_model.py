@@ -4,6 +4,7 @@ An encoder reads the picture, the RSSM keeps the state s_t, and four heads read 
 sum of named terms, each a mean over batch and time:
 
     L = sum of squared pixel errors                       image
+      + sum of squared errors of symlog(numbers)          vector (where a world gives numbers beside its pictures)
       + -ln p(r_t | s_t)                                  reward (two-hot)
       + -ln p(continue_t | s_t)                           continue (the world did not end here)
       + -ln p(r_sem_t | s_t)                              semantic reward (two-hot)
@@ -21,8 +22,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 
 from sensei_lite.config import WorldModelConfig
-from sensei_lite.distributions import balanced_kl, symexp_bins, two_hot_loss, two_hot_mean
-from sensei_lite.networks import MLP, ConvDecoder, ConvEncoder, PatchDecoder, PatchEncoder
+from sensei_lite.distributions import balanced_kl, symexp_bins, symlog, two_hot_loss, two_hot_mean
+from sensei_lite.networks import MLP, ConvDecoder, ConvEncoder, PatchDecoder, PatchEncoder, in_rows
 from sensei_lite.rssm import RSSM, State
 from sensei_lite.shapes import Image, Seed
 
@@ -38,6 +39,8 @@ class Rows(NamedTuple):
     """R_psi of the picture; zeros while there is no R_psi."""
     is_first: Bool[Array, "*rows"]
     is_terminal: Bool[Array, "*rows"]
+    vector: Float[Array, "*rows vector"] | None = None
+    """The world's numbers beside the picture, if it has any."""
 
 
 class Watched(NamedTuple):
@@ -77,6 +80,8 @@ class WorldModel(eqx.Module):
     """Encoder, RSSM, decoder and heads."""
 
     encoder: PatchEncoder | ConvEncoder
+    read_vector: MLP | None
+    tell_vector: MLP | None
     rssm: RSSM
     decoder: PatchDecoder | ConvDecoder
     reward: TwoHotHead
@@ -84,7 +89,15 @@ class WorldModel(eqx.Module):
     goes_on: MLP
     config: WorldModelConfig = eqx.field(static=True)
 
-    def __init__(self, config: WorldModelConfig, image_shape: tuple[int, int, int], action_size: int, *, key: Seed):
+    def __init__(
+        self,
+        config: WorldModelConfig,
+        image_shape: tuple[int, int, int],
+        action_size: int,
+        vector_size: int = 0,
+        *,
+        key: Seed,
+    ):
         config.check_image(image_shape)
         self.config = config
         encoder, rssm, decoder, reward, semantic, goes_on = jax.random.split(key, 6)
@@ -95,7 +108,14 @@ class WorldModel(eqx.Module):
         else:
             self.encoder = ConvEncoder(config.depth, key=encoder)
             self.decoder = ConvDecoder(size, image_shape, config.depth, key=decoder)
-        self.rssm = RSSM(config, action_size, self.encoder.size(image_shape), key=rssm)
+        embedding_size = self.encoder.size(image_shape)
+        self.read_vector = self.tell_vector = None
+        if vector_size:
+            read, tell = jax.random.split(jax.random.fold_in(key, 1))
+            self.read_vector = MLP(vector_size, config.hidden, config.hidden, config.layers, key=read)
+            self.tell_vector = MLP(size, vector_size, config.hidden, config.layers, key=tell)
+            embedding_size += config.hidden
+        self.rssm = RSSM(config, action_size, embedding_size, key=rssm)
         self.reward = TwoHotHead(size, config.hidden, config.layers, config.bins, key=reward)
         self.semantic = TwoHotHead(size, config.hidden, config.layers, config.bins, key=semantic)
         self.goes_on = MLP(size, 1, config.hidden, config.layers, key=goes_on)
@@ -104,11 +124,28 @@ class WorldModel(eqx.Module):
         """The probability that the world did not end in this state."""
         return jax.nn.sigmoid(self.goes_on(features)[0])
 
+    def embed(
+        self,
+        image: UInt8[Array, "*rows height width channel"],
+        vector: Float[Array, "*rows vector"] | None,
+    ) -> Float[Array, "*rows embedding"]:
+        """What the posterior reads: the picture's embedding, and behind it that of the numbers.
+
+        Raises ValueError where numbers are missing or not expected.
+        """
+        if (vector is None) != (self.read_vector is None):
+            expected = "expects no numbers" if self.read_vector is None else "expects numbers"
+            raise ValueError(f"this world model {expected} beside the picture")
+        embeddings = self.encoder(centred(image))
+        if vector is None or self.read_vector is None:
+            return embeddings
+        return jnp.concatenate([embeddings, in_rows(self.read_vector, symlog(vector))], axis=-1)
+
     def observe(
         self, rows: Rows, *, key: Seed
     ) -> tuple[State, Float[Array, "batch time stoch classes"], Float[Array, "batch time stoch classes"]]:
         """States, posteriors and priors of every row of a batch. Here, and only here, batch is added by ``vmap``."""
-        embeddings = self.encoder(centred(rows.image))
+        embeddings = self.embed(rows.image, rows.vector)
         # Call-out W1 (implementations): memory before a sequence is not known, so it starts afresh, as if the first row
         # began an episode. So do version 1 and SENSEI; today's danijar/dreamerv3 stores memory with each row.
         is_first = rows.is_first.at[:, 0].set(True)
@@ -158,6 +195,9 @@ class WorldModel(eqx.Module):
             "dynamics": kl.dynamics,
             "representation": kl.representation,
         }
+        if rows.vector is not None and self.tell_vector is not None:
+            told = in_rows(self.tell_vector, features)
+            terms["vector"] = jnp.square(told - symlog(rows.vector)).sum(-1)
         weights = {"dynamics": self.config.dynamics_scale, "representation": self.config.representation_scale}
         means = {name: term.mean() for name, term in terms.items()}
         total = sum((weights.get(name, 1.0) * mean for name, mean in means.items()), jnp.zeros(()))

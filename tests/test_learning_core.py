@@ -14,6 +14,7 @@ from sensei_lite import agent as agents
 from sensei_lite.actor_critic import Actor, actor_loss, advantages, imagine
 from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, TrainConfig, WorldModelConfig, paper, smoke
 from sensei_lite.disagreement import Ensemble, information, spread
+from sensei_lite.distributions import symlog
 from sensei_lite.replay import Replay
 from sensei_lite.returns import PercentileNormaliser
 from sensei_lite.rssm import State
@@ -95,6 +96,55 @@ def test_each_half_of_the_kl_teaches_its_own_side(term_gradients):
     assert size(dynamics.prior_out) > 0
     assert size(representation.prior_out) == 0
     assert size(representation.posterior_out) > 0
+
+
+def test_numbers_beside_the_picture_are_seen_and_foretold():
+    model = WorldModel(CONFIG.world_model, SHAPE, 5, 3, key=KEY)
+    numbers = 10 * jax.random.normal(jax.random.key(2), (3, 5, 3))
+    rows = batch()._replace(vector=numbers)
+
+    def loss(model, rows):
+        _, (terms, watched) = model.loss(rows, key=KEY)
+        return terms["vector"], watched.states
+
+    (term, states), gradient = eqx.filter_jit(eqx.filter_value_and_grad(loss, has_aux=True))(model, rows)
+    told = jax.vmap(jax.vmap(model.tell_vector))(states.features)
+    assert term == pytest.approx(float(jnp.square(told - symlog(numbers)).sum(-1).mean()), rel=1e-4)
+    for part in ("read_vector", "tell_vector", "rssm"):
+        assert size(getattr(gradient, part)) > 0, part
+    assert size(gradient.decoder) == 0
+    last = rows._replace(vector=numbers.at[:, -1].add(5.0))
+    _, changed = eqx.filter_jit(loss)(model, last)
+    assert (changed.h == states.h).all(), "a memory is made before its row is seen"
+    assert (changed.z[:, :-1] == states.z[:, :-1]).all(), "the future was seen"
+    with pytest.raises(ValueError, match="expects numbers beside the picture"):
+        model.observe(batch(), key=KEY)
+    plain = WorldModel(CONFIG.world_model, SHAPE, 5, key=KEY)
+    with pytest.raises(ValueError, match="expects no numbers beside the picture"):
+        plain.observe(rows, key=KEY)
+
+
+@dataclasses.dataclass(frozen=True)
+class Compass(KeyRoom):
+    """KeyRoom whose agent also feels where it stands."""
+
+    vector_size = 2
+
+    def vector(self, state):
+        return state.agent.astype(jnp.float32)
+
+
+def test_a_worlds_numbers_are_remembered_beside_their_pictures():
+    world = Compass(size=4, decorations=0, max_steps=9)
+    state, metrics, _ = train_chunk(CONFIG, world, start_training(CONFIG, world, key=KEY))
+    rows, written = state.replay.rows, int(state.replay.written)
+    assert np.isfinite(metrics["loss/vector"])
+    for t, env in ((written - 1, 0), (written - 5, 2), (3, 1)):
+        cell = np.asarray(rows.vector[t, env]).astype(int)
+        tile = np.asarray(rows.image[t, env]).reshape(7, 8, 6, 8, 3).swapaxes(1, 2)[tuple(cell)]
+        floor = np.asarray(rows.image[t, env]).reshape(7, 8, 6, 8, 3).swapaxes(1, 2)[1:5, 1:5].reshape(16, -1)
+        others = (floor == tile.reshape(-1)).all(-1).sum()
+        assert others == 1, "the agent is drawn where it feels to be, and nowhere else"
 
 
 def test_the_total_is_the_weighted_sum_of_its_terms(model):

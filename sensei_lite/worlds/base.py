@@ -71,6 +71,15 @@ class World(abc.ABC):
         """Draw the state. ``scale=1`` is what the agent sees; larger scales draw more pixels for people and VLMs."""
 
     @property
+    def vector_size(self) -> int:
+        """How many numbers the agent is given beside the picture; 0 where a world has none."""
+        return 0
+
+    def vector(self, state: Any) -> Float[Array, " vector"]:
+        """Those numbers, such as the angles of an arm. The agent sees them as it sees the picture."""
+        raise NotImplementedError(f"{type(self).__name__} gives no numbers beside its pictures")
+
+    @property
     def situations(self) -> int:
         """How many situations `situation` tells apart; 0 where a world has no such measure."""
         return 0
@@ -101,6 +110,8 @@ class Transition(NamedTuple):
     """The world ended here: the value of this state is zero."""
     events: dict[str, AnyArray]
     """What happened on the way from t-1 to t."""
+    vector: AnyArray | None = None
+    """The world's numbers beside the picture, float32 [vector]; None where it has none."""
 
 
 def no_action(world: World) -> Array:
@@ -113,13 +124,13 @@ def no_action(world: World) -> Array:
 def begin_episode(world: World, *, key: Seed) -> tuple[PyTree, Transition]:
     """Start an episode in one world; returns the state and the episode's first row."""
     state = world.reset(key=key)
-    return state, _first_row(world)._replace(image=world.render(state))
+    return state, _with_sight(world, state, _first_row(world))
 
 
 def advance(world: World, state: PyTree, action: Array, *, key: Seed) -> tuple[PyTree, Transition]:
     """Take one step in one world; returns the new state and the row that it gives."""
     state, row = _advance_unseen(world, state, action, key=key)
-    return state, row._replace(image=world.render(state))
+    return state, _with_sight(world, state, row)
 
 
 def begin_batch(world: World, *, keys: Key[Array, " batch"]) -> tuple[PyTree, Transition]:
@@ -150,7 +161,7 @@ def advance_batch(
 
     # Laying out an episode costs more than a step, and few steps need it: one branch for the whole batch.
     state, row = jax.lax.cond(is_last.any(), restart_finished, lambda state, row: (state, row), state, row)
-    return state, row._replace(image=render_batch(world, state))
+    return state, jax.vmap(lambda s, r: _with_sight(world, s, r))(state, row)
 
 
 def render_batch(world: World, state: PyTree, scale: int = 1) -> Images:
@@ -173,6 +184,11 @@ def _first_row(world: World) -> Transition:
         is_terminal=no,
         events={name: no for name in world.event_names},
     )
+
+
+def _with_sight(world: World, state: PyTree, row: Transition) -> Transition:
+    """The row with what the agent sees of a state."""
+    return row._replace(image=world.render(state), vector=world.vector(state) if world.vector_size else None)
 
 
 def _advance_unseen(world: World, state: PyTree, action: Array, *, key: Seed) -> tuple[PyTree, Transition]:

@@ -25,8 +25,11 @@ Wrapper = Callable[[gymnasium.Env], gymnasium.Env]
 class ImageOnly(gymnasium.ObservationWrapper):
     """Make an environment's observation one uint8 picture, [height width 3], from what it offers.
 
+    With ``vector_key`` it is a dictionary of the picture (``image``) and of numbers beside it (``vector``, float32).
+
     Args:
         env: the environment.
+        vector_key: where numbers are in a dictionary observation, such as a robot's angles; None takes none.
         from_render: take ``env.render()`` instead of the observation (the environment needs render mode ``rgb_array``).
         image_key: where the picture is in a dictionary observation; None looks under `IMAGE_KEYS`.
         image_size: rows and columns to resize to (averaging areas); None keeps the size.
@@ -42,6 +45,7 @@ class ImageOnly(gymnasium.ObservationWrapper):
         from_render: bool = False,
         image_key: str | None = None,
         image_size: tuple[int, int] | None = None,
+        vector_key: str | None = None,
     ) -> None:
         super().__init__(env)
         self.event_names: tuple[str, ...] = tuple(getattr(env.unwrapped, "event_names", ()))
@@ -57,10 +61,20 @@ class ImageOnly(gymnasium.ObservationWrapper):
             space: Any = env.observation_space
             shape = (space[self._key] if self._key else space).shape
         height, width = image_size or shape[:2]
-        self.observation_space = gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)
+        self.observation_space: gymnasium.Space = gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)
+        self._vector_key = vector_key
+        if vector_key is not None:
+            numbers = gymnasium.spaces.Box(-np.inf, np.inf, (self._vector_size(vector_key),), np.float32)
+            self.observation_space = gymnasium.spaces.Dict({"image": self.observation_space, "vector": numbers})
 
-    def observation(self, observation: Any) -> np.ndarray:
-        """The picture in an observation."""
+    def observation(self, observation: Any) -> np.ndarray | dict[str, np.ndarray]:
+        """The picture in an observation, and its numbers if they are wanted."""
+        picture = self._picture(observation)
+        if self._vector_key is None:
+            return picture
+        return {"image": picture, "vector": np.asarray(observation[self._vector_key], np.float32).reshape(-1)}
+
+    def _picture(self, observation: Any) -> np.ndarray:
         picture = observation
         if self._from_render:
             picture = self.env.render()
@@ -69,6 +83,13 @@ class ImageOnly(gymnasium.ObservationWrapper):
         if self._size and picture.shape[:2] != self._size:
             picture = Picture.fromarray(picture).resize(self._size[::-1], Picture.Resampling.BOX)
         return np.asarray(picture, np.uint8)
+
+    def _vector_size(self, key: str) -> int:
+        space = self.env.observation_space
+        found = space.spaces.get(key) if isinstance(space, gymnasium.spaces.Dict) else None
+        if isinstance(found, gymnasium.spaces.Box):
+            return int(np.prod(found.shape))
+        raise ValueError(f"{_name(self.env)} has no numbers under {key!r} in its observation space {space}")
 
     def _find_key(self, image_key: str | None) -> str | None:
         space = self.env.observation_space
@@ -103,7 +124,7 @@ class HostWorld:
         num_envs: copies side by side.
         processes: run every copy in a process of its own, for worlds that are slow to step or to draw.
         wrappers: Gymnasium wrappers to put on, innermost first.
-        from_render, image_key, image_size: see `ImageOnly`.
+        from_render, image_key, image_size, vector_key: see `ImageOnly`.
         env_settings: further arguments of ``gymnasium.make``.
 
     Raises:
@@ -122,13 +143,14 @@ class HostWorld:
         from_render: bool = False,
         image_key: str | None = None,
         image_size: tuple[int, int] | None = None,
+        vector_key: str | None = None,
         **env_settings: Any,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}; it must be at least 1")
         if from_render:
             env_settings["render_mode"] = "rgb_array"
-        look = {"from_render": from_render, "image_key": image_key, "image_size": image_size}
+        look = {"from_render": from_render, "image_key": image_key, "image_size": image_size, "vector_key": vector_key}
         make_one = functools.partial(_make_one, gymnasium_id, env_settings, tuple(wrappers), look)
         makers, autoreset = [make_one] * num_envs, AutoresetMode.NEXT_STEP
         self._envs: VectorEnv
@@ -142,17 +164,20 @@ class HostWorld:
         self.actions = _action_space(
             gymnasium_id, self._envs.single_action_space, self._envs.get_attr("action_names")[0]
         )
-        self.image_shape: tuple[int, int, int] = self._envs.single_observation_space.shape  # type: ignore[assignment]
+        space: Any = self._envs.single_observation_space
+        pictures = space if vector_key is None else space["image"]
+        self.image_shape: tuple[int, int, int] = pictures.shape
+        self.vector_size: int = 0 if vector_key is None else space["vector"].shape[0]
         self.event_names: tuple[str, ...] = self._envs.get_attr("event_names")[0]
         self._was_last = np.zeros(num_envs, bool)
 
     def begin(self, seed: int | None = None) -> Transition:
         """Start an episode in every copy; copy i is seeded with ``seed + i``. Returns the first rows [batch ...]."""
-        image, _ = self._envs.reset(seed=seed)
+        seen, _ = self._envs.reset(seed=seed)
         self._was_last = np.zeros(self.num_envs, bool)
         nothing = np.zeros(self.num_envs, bool)
         return Transition(
-            image=image.copy(),
+            **self._sight(seen),
             action=self._no_actions(),
             reward=np.zeros(self.num_envs, np.float32),
             is_first=~nothing,
@@ -164,14 +189,14 @@ class HostWorld:
     def advance(self, action: np.ndarray) -> Transition:
         """Take one step in every copy, or start anew where the last row ended an episode. Returns rows [batch ...]."""
         sent = np.asarray(action)
-        image, reward, terminated, truncated, info = self._envs.step(
+        seen, reward, terminated, truncated, info = self._envs.step(
             sent.astype(np.int64) if isinstance(self.actions, Discrete) else sent
         )
         is_first, self._was_last = self._was_last, terminated | truncated
         no_cause = is_first.reshape((-1,) + (1,) * (sent.ndim - 1))
         told = info.get("events", {})
         return Transition(
-            image=image.copy(),
+            **self._sight(seen),
             action=np.where(no_cause, self._no_actions(), sent).astype(self._no_actions().dtype),
             reward=np.where(is_first, 0, reward).astype(np.float32),
             is_first=is_first,
@@ -185,6 +210,11 @@ class HostWorld:
     def close(self) -> None:
         """Release the environments."""
         self._envs.close()
+
+    def _sight(self, seen: Any) -> dict[str, np.ndarray]:
+        if isinstance(seen, dict):
+            return {"image": seen["image"].copy(), "vector": seen["vector"].copy()}
+        return {"image": seen.copy()}
 
     def _no_actions(self) -> np.ndarray:
         if isinstance(self.actions, Discrete):

@@ -115,3 +115,40 @@ def test_rows_equal_those_of_the_jax_world(processes):
 def test_what_cannot_be_a_world_says_why(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+class Arm(Slider):
+    """A dictionary of a picture and of the arm's angles."""
+
+    observation_space = gymnasium.spaces.Dict(
+        {
+            "pixels": gymnasium.spaces.Box(0, 255, (6, 8, 3), np.uint8),
+            "angles": gymnasium.spaces.Box(-np.inf, np.inf, (2, 2), np.float64),
+        }
+    )
+
+    def reset(self, *, seed=None, options=None):
+        return self._seen(), super().reset(seed=seed)[1]
+
+    def step(self, action):
+        _, *rest = super().step(action)
+        return self._seen(), *rest
+
+    def _seen(self):
+        last = getattr(self, "last", np.zeros(2))
+        return {"pixels": np.zeros((6, 8, 3), np.uint8), "angles": np.array([last, -last], np.float64)}
+
+
+gymnasium.register("SenseiLiteTest/Arm-v0", entry_point=Arm)
+
+
+def test_numbers_beside_the_picture_come_along():
+    world = HostWorld("SenseiLiteTest/Arm-v0", num_envs=2, vector_key="angles")
+    assert (world.image_shape, world.vector_size) == ((6, 8, 3), 4)
+    assert world.begin(seed=0).vector.shape == (2, 4)
+    row = world.advance(np.array([[1.0, 1.0], [-1.0, 0.0]], np.float32))
+    np.testing.assert_allclose(row.vector, [[10, 100, -10, -100], [0, 50, 0, -50]], atol=1e-4)
+    assert row.vector.dtype == np.float32
+    assert HostWorld("SenseiLiteTest/Arm-v0").begin(seed=0).vector is None
+    with pytest.raises(ValueError, match="has no numbers under 'angels'"):
+        HostWorld("SenseiLiteTest/Arm-v0", vector_key="angels")
