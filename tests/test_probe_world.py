@@ -22,10 +22,10 @@ import pytest
 from sensei_lite import agent as agents
 from sensei_lite.config import Config, TrainConfig, smoke
 from sensei_lite.spaces import Discrete
-from sensei_lite.train import start_training, train_chunk
+from sensei_lite.train import random_chunks, start_training, train_chunk
 from sensei_lite.worlds.base import Step, World
 
-CELLS, GAMMA = 4, 0.8
+GAMMA = 0.8
 
 
 class Place(NamedTuple):
@@ -35,8 +35,11 @@ class Place(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Corridor(World):
-    """Four cells; see above."""
+    """See above."""
 
+    cells: int = 4
+    ends: bool = True
+    """Whether arriving in the last cell ends the episode."""
     max_steps: int = 12
     event_names: ClassVar[tuple[str, ...]] = ("arrived",)
 
@@ -46,41 +49,38 @@ class Corridor(World):
 
     @property
     def image_shape(self):
-        return (8, 8 * CELLS, 3)
+        return (8, 8 * self.cells, 3)
 
     def reset(self, *, key):
         return Place(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
 
     def step(self, state, action, *, key):
-        cell = jnp.clip(state.cell + jnp.where(action == 1, 1, -1), 0, CELLS - 1)
-        arrived, t = cell == CELLS - 1, state.t + 1
+        cell = jnp.clip(state.cell + jnp.where(action == 1, 1, -1), 0, self.cells - 1)
+        there, t = cell == self.cells - 1, state.t + 1
+        arrived, ended = there & (state.cell != cell), there & self.ends
         return Step(
-            Place(cell, t), arrived.astype(jnp.float32), arrived, ~arrived & (t >= self.max_steps), {"arrived": arrived}
+            Place(cell, t), there.astype(jnp.float32), ended, ~ended & (t >= self.max_steps), {"arrived": arrived}
         )
 
     def render(self, state, scale=1):
-        lit = jnp.repeat(jnp.arange(CELLS) == state.cell, 8)
+        lit = jnp.repeat(jnp.arange(self.cells) == state.cell, 8)
         return jnp.broadcast_to(jnp.where(lit, 255, 0).astype(jnp.uint8)[None, :, None], self.image_shape)
+
+
+def config_for(stream: str, discount: float, horizon: int = 6) -> Config:
+    small = smoke()
+    wants = {"reward_weights": ((stream, 1.0),), "discount": discount, "horizon": horizon}
+    return Config(
+        dataclasses.replace(small.world_model, deter=32, hidden=32, bins=63, learning_rate=4e-3),
+        dataclasses.replace(small.ensemble, heads=4, hidden=32),
+        dataclasses.replace(small.behaviour, hidden=32, starts=32, learning_rate=3e-3, **wants),
+        TrainConfig(envs=8, batch=8, length=8, capacity=4096, warm_up=1024, chunk_updates=200),
+    )
 
 
 @pytest.fixture(scope="module")
 def trained():
-    small = smoke()
-    config = Config(
-        dataclasses.replace(small.world_model, deter=32, hidden=32, bins=63, learning_rate=4e-3),
-        small.ensemble,
-        dataclasses.replace(
-            small.behaviour,
-            reward_weights=(("extrinsic", 1.0),),
-            hidden=32,
-            horizon=6,
-            starts=32,
-            discount=GAMMA,
-            learning_rate=3e-3,
-        ),
-        TrainConfig(envs=8, batch=8, length=8, capacity=4096, warm_up=1024, chunk_updates=200),
-    )
-    world = Corridor()
+    config, world = config_for("extrinsic", GAMMA), Corridor()
     state = start_training(config, world, key=jax.random.key(0))
     for _ in range(4):
         state, _, counts = train_chunk(config, world, state)
@@ -133,3 +133,15 @@ def test_an_open_loop_dream_foresees_the_end(trained):
             one_hot = jax.nn.one_hot(action, 2)
             state = agent.world_model.rssm.imagine_step(state, one_hot, key=jax.random.key(t))
         assert float(agent.world_model.reward(state.features)) == pytest.approx(reward, abs=0.15), actions
+
+
+def test_curiosity_goes_where_chance_seldom_leads():
+    """In a long corridor random steps seldom reach the far end; an agent that only wants to find out does.
+
+    So it is while the far end is new: later the agent knows it all, and its interest wanders.
+    """
+    config, world = config_for("disagreement", 0.95, horizon=10), Corridor(cells=10, ends=False, max_steps=24)
+    random, _ = random_chunks(config, world, 3, key=jax.random.key(1))
+    _, _, curious = train_chunk(config, world, start_training(config, world, key=jax.random.key(0)))
+    by_chance = random["arrived"].sum() / random["episodes"].sum()
+    assert curious["arrived"] / curious["episodes"] > 2 * by_chance

@@ -10,6 +10,7 @@ from sensei_lite.worlds.keyroom import KeyRoom
 
 JAX_WORLDS: dict[str, World] = {
     "keyroom": KeyRoom(),
+    "keyroom-plain": KeyRoom(rooms=1, decorations=0, floor_textures=1, wall_shades=1),
     "keyroom-s15": KeyRoom(size=15, closet=5, view=5, moves=8, max_steps=600, tile_pixels=10, image_size=64),
     "keychest": KeyChest(),
     "keychest-s4r3": KeyChest(
