@@ -11,6 +11,7 @@ disagreement, a task agent the extrinsic reward.
 Sources: DreamerV3 (arXiv 2301.04104), Plan2Explore (arXiv 2005.05960), SENSEI (arXiv 2503.01584).
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -169,35 +170,34 @@ def act(
 def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Metrics]:
     """Learn from one batch of sequences. Metrics are scalars by name; units as in `WorldModel.loss`."""
     model_key, start_key, dream_key = jax.random.split(key, 3)
-    config = agent.config
+    agent, watched, of_model = learn_model(agent, rows, key=model_key)
+    agent, of_ensemble = learn_to_disagree(agent, watched, rows)
+    start, start_is_terminal = dream_starts(watched.states, rows, agent.config.behaviour.starts, key=start_key)
+    agent, of_behaviour = learn_to_act(agent, start, start_is_terminal, key=dream_key)
+    return dataclasses.replace(agent, updates=agent.updates + 1), of_model | of_ensemble | of_behaviour
 
-    (_, (terms, watched)), gradient = eqx.filter_value_and_grad(
-        lambda model: model.loss(rows, key=model_key), has_aux=True
-    )(agent.world_model)
-    world_model, model_state, model_norm = _step(
-        _model_optimiser(config), gradient, agent.optimisers.world_model, agent.world_model
+
+def learn_model(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Watched, Metrics]:
+    """One step of the world model; also what it saw in the rows before that step."""
+    (_, (terms, watched)), gradient = eqx.filter_value_and_grad(lambda model: model.loss(rows, key=key), has_aux=True)(
+        agent.world_model
     )
-    ensemble, ensemble_state, curious = _learn_to_disagree(agent, watched, rows)
-    agent = eqx.tree_at(lambda a: (a.world_model, a.ensemble), agent, (world_model, ensemble))
+    model, state, norm = _step(
+        _model_optimiser(agent.config), gradient, agent.optimisers.world_model, agent.world_model
+    )
+    metrics = {f"loss/{name}": term for name, term in terms.items()} | {"gradient/world_model": norm}
+    optimisers = agent.optimisers._replace(world_model=state)
+    return dataclasses.replace(agent, world_model=model, optimisers=optimisers), watched, metrics
 
-    start, start_is_terminal = _starts(watched.states, rows, config.behaviour.starts, key=start_key)
-    behaviour, behaviour_state, normalisers, dream = _learn_to_act(agent, start, start_is_terminal, key=dream_key)
-    actor, critics = behaviour
-    rate = config.behaviour.slow_rate
-    slow = jax.tree.map(lambda old, new: (1 - rate) * old + rate * new, agent.slow_critics, critics)
-    metrics = {f"loss/{name}": term for name, term in terms.items()}
-    metrics |= {"gradient/world_model": model_norm, **curious, **dream}
-    return AgentState(
-        world_model=world_model,
-        ensemble=ensemble,
-        actor=actor,
-        critics=critics,
-        slow_critics=slow,
-        normalisers=normalisers,
-        optimisers=Optimisers(model_state, ensemble_state, behaviour_state),
-        updates=agent.updates + 1,
-        config=config,
-    ), metrics
+
+def learn_to_disagree(agent: AgentState, watched: Watched, rows: Rows) -> tuple[AgentState, Metrics]:
+    """One step of the ensemble, if its reward counts for anything."""
+    if "disagreement" not in dict(agent.config.behaviour.reward_weights):
+        return agent, {}
+    loss, gradient = eqx.filter_value_and_grad(lambda e: e.loss(watched, rows.action, rows.is_first))(agent.ensemble)
+    ensemble, state, _ = _step(_ensemble_optimiser(agent.config), gradient, agent.optimisers.ensemble, agent.ensemble)
+    optimisers = agent.optimisers._replace(ensemble=state)
+    return dataclasses.replace(agent, ensemble=ensemble, optimisers=optimisers), {"loss/ensemble": loss}
 
 
 def _step(
@@ -207,17 +207,7 @@ def _step(
     return optax.apply_updates(module, changes), state, optax.tree.norm(gradient)
 
 
-def _learn_to_disagree(agent: AgentState, watched: Watched, rows: Rows) -> tuple[Ensemble, PyTree, Metrics]:
-    """One step of the ensemble, if its reward counts for anything."""
-    if "disagreement" not in dict(agent.config.behaviour.reward_weights):
-        return agent.ensemble, agent.optimisers.ensemble, {}
-    loss, gradient = eqx.filter_value_and_grad(lambda e: e.loss(watched, rows.action, rows.is_first))(agent.ensemble)
-    optimiser = _ensemble_optimiser(agent.config)
-    ensemble, state, _ = _step(optimiser, gradient, agent.optimisers.ensemble, agent.ensemble)
-    return ensemble, state, {"loss/ensemble": loss}
-
-
-def _starts(states: State, rows: Rows, number: int | None, *, key: Seed) -> tuple[State, Float[Array, " starts"]]:
+def dream_starts(states: State, rows: Rows, number: int | None, *, key: Seed) -> tuple[State, Float[Array, " starts"]]:
     """The replayed states from which dreams start: all of them, or some drawn at random without repetition."""
     # Call-out A3 (ours): with a number in `behaviour.starts` only so many dreams are dreamt, to save time.
     flat = jax.tree.map(lambda x: jax.lax.stop_gradient(x).reshape(-1, *x.shape[2:]), states)
@@ -241,9 +231,10 @@ def stream_rewards(
     return {name: of[name]() for name, _ in agent.config.behaviour.reward_weights}
 
 
-def _learn_to_act(
+def learn_to_act(
     agent: AgentState, start: State, start_is_terminal: Float[Array, " starts"], *, key: Seed
-) -> tuple[tuple[Actor, dict[str, TwoHotHead]], PyTree, dict[str, PercentileNormaliser], Metrics]:
+) -> tuple[AgentState, Metrics]:
+    """Dream from ``start`` [starts ...], and one step of the policy and its critics with what was dreamt."""
     settings = agent.config.behaviour
     states, actions = imagine(agent.world_model, agent.actor, start, settings.horizon, key=key)
     features = states.features
@@ -270,8 +261,20 @@ def _learn_to_act(
 
     behaviour = (agent.actor, agent.critics)
     (_, metrics), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(behaviour)
-    behaviour, state, _ = _step(_behaviour_optimiser(agent.config), gradient, agent.optimisers.behaviour, behaviour)
+    (actor, critics), state, _ = _step(
+        _behaviour_optimiser(agent.config), gradient, agent.optimisers.behaviour, behaviour
+    )
+    rate = settings.slow_rate
+    slow = jax.tree.map(lambda old, new: (1 - rate) * old + rate * new, agent.slow_critics, critics)
     for name in rewards:
         metrics |= {f"reward/{name}": rewards[name][1:].mean(), f"return/{name}": returns[name].mean()}
         metrics |= {f"scale/{name}": normalisers[name].scale}
-    return behaviour, state, normalisers, metrics
+    agent = dataclasses.replace(
+        agent,
+        actor=actor,
+        critics=critics,
+        slow_critics=slow,
+        normalisers=normalisers,
+        optimisers=agent.optimisers._replace(behaviour=state),
+    )
+    return agent, metrics

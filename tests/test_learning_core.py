@@ -289,13 +289,15 @@ def test_dreams_start_from_replayed_states_without_repetition():
     numbers = jnp.arange(12.0)
     states = State(numbers.reshape(3, 4, 1), jnp.zeros((3, 4, 1, 1)))
     rows = batch(3, 4)._replace(is_terminal=numbers.reshape(3, 4) % 3 == 0)
-    some, terminal = agents._starts(states, rows, 5, key=KEY)
+    some, terminal = agents.dream_starts(states, rows, 5, key=KEY)
     chosen = np.asarray(some.h)[:, 0]
     assert len(set(chosen)) == 5
     assert (terminal == (chosen % 3 == 0)).all()
-    others = {tuple(np.asarray(agents._starts(states, rows, 5, key=jax.random.key(i))[0].h)[:, 0]) for i in range(5)}
+    others = {
+        tuple(np.asarray(agents.dream_starts(states, rows, 5, key=jax.random.key(i))[0].h)[:, 0]) for i in range(5)
+    }
     assert len(others) > 1, "always the same starts"
-    every, _ = agents._starts(states, rows, None, key=KEY)
+    every, _ = agents.dream_starts(states, rows, None, key=KEY)
     assert (every.h[:, 0] == numbers).all()
 
 

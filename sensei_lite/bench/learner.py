@@ -37,10 +37,15 @@ class Case(NamedTuple):
 
 CASES = (
     Case("LAB-XS", "task", "update"),
+    Case("LAB-XS", "plan2explore", "model"),
+    Case("LAB-XS", "plan2explore", "ensemble"),
     Case("LAB-XS", "plan2explore", "update"),
     Case("LAB-XS", "plan2explore and task", "update"),
     Case("lab", "task", "chunk"),
     Case("lab", "plan2explore", "chunk"),
+    Case("lab", "plan2explore", "update"),
+    Case("lab", "plan2explore", "ensemble"),
+    Case("lab", "plan2explore", "model"),
     Case("LAB-XS", "task", "act 1"),
     Case("LAB-XS", "task", "act 16"),
     Case("lab", "task", "act 1"),
@@ -121,9 +126,14 @@ def _row(case: Case, found: dict[str, Any], again: dict[str, Any]) -> Row:
     median, fastest, slowest = found["ms"]
     gflop, rate = found["flops"] / 1e9, found["matrix_rate"] / 1e9
     reached = gflop / median * 1000
-    policy = case.work.startswith("act")
+    works = {
+        "update": "update",
+        "chunk": "update in a chunk",
+        "ensemble": "update of world model and ensemble alone",
+        "model": "update of the world model alone",
+    }
     return {
-        "what": f"{case.size} {case.agent}: {'policy step for ' + case.work[4:] if policy else 'update'}",
+        "what": f"{case.size} {case.agent}: {works.get(case.work, 'policy step for ' + case.work[4:])}",
         "trained": ", ".join(found["trained"]) or "nothing",
         "sizes": describe(case),
         "parameters": found["parameters"],

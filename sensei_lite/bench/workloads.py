@@ -18,10 +18,8 @@ import numpy as np
 from jaxtyping import PyTree
 
 from sensei_lite import agent as agents
-from sensei_lite.bench.second_behaviour import learn_second, new_second
 from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, TrainConfig, WorldModelConfig, lab, smoke
 from sensei_lite.replay import Replay
-from sensei_lite.rssm import State
 from sensei_lite.spaces import Discrete
 from sensei_lite.train import start_training, train_chunk
 from sensei_lite.world_model import Rows
@@ -56,7 +54,7 @@ def lab_xs() -> Config:
     """LAB-XS: pictures of 64 x 64, 16 sequences of 32 rows, dreams of 15 steps from all 512 states."""
     return Config(
         WorldModelConfig(deter=256, stoch=16, classes=16, hidden=256, layers=2, encoder="conv", depth=16, bins=255),
-        EnsembleConfig(heads=8, layers=2, hidden=256),
+        EnsembleConfig(heads=8, layers=2, hidden=256, reads="state", target="sample", measure="deviation"),
         BehaviourConfig(horizon=15, starts=None, hidden=256, layers=2),
         TrainConfig(batch=16, length=32),
     )
@@ -87,17 +85,20 @@ def agent_size(size: str, agent: str) -> Size:
     behaviour = dataclasses.replace(config.behaviour, reward_weights=((stream, 1.0),))
     ensemble = config.ensemble
     if agent == "task" and found.world is None:
-        # Peers' task agents have no ensemble, and `agents.update` always trains one: here it is as small as can be.
+        # A task agent does not teach its ensemble; here it is as small as can be, so as not to count as parameters.
         ensemble = dataclasses.replace(ensemble, heads=2, layers=1, hidden=1)
     return found._replace(config=dataclasses.replace(config, behaviour=behaviour, ensemble=ensemble))
 
 
 def make_program(size: str, agent: str, work: str) -> Program:
-    """Make one of the works ``update``, ``chunk`` or ``act N`` (a policy step for N observations)."""
+    """Make one of the works ``update``, ``chunk`` or ``act N`` (a policy step for N observations).
+
+    ``model`` and ``ensemble`` are updates that stop after that part, to see where the time goes.
+    """
     sizes, key = agent_size(size, agent), jax.random.key(0)
     kind, _, number = work.partition(" ")
-    if kind not in ("update", "chunk", "act"):
-        raise ValueError(f"there is no work called {work!r}; there are update, chunk and act N")
+    if kind not in ("update", "model", "ensemble", "chunk", "act"):
+        raise ValueError(f"there is no work called {work!r}; there are update, model, ensemble, chunk and act N")
     if kind == "chunk":
         if sizes.world is None:
             raise ValueError(f"{size} has no world to collect in; its work is 'update'")
@@ -105,6 +106,8 @@ def make_program(size: str, agent: str, work: str) -> Program:
     new_agent = eqx.filter_jit(agents.init)(sizes.config, sizes.image_shape, sizes.actions, key=key)
     if kind == "act":
         return _act(sizes, new_agent, int(number), key)
+    if kind in ("model", "ensemble"):
+        return _part(sizes, new_agent, kind, key)
     if agent == "plan2explore and task":
         return _update_with_second(sizes, new_agent, key)
     return _update(sizes, new_agent, key)
@@ -123,33 +126,52 @@ def _update(sizes: Size, agent: agents.AgentState, key: jax.Array) -> Program:
 
 
 def _update_with_second(sizes: Size, agent: agents.AgentState, key: jax.Array) -> Program:
-    settings = sizes.config.train
-    behaviour = sizes.config.behaviour
-    second = jax.jit(lambda key: new_second(agent, sizes.actions, key=key))(key)
-    # `agents.update` does not give away the states it met, so the second dream starts from others: as many of them,
-    # drawn at random. Which states they are does not change the work.
-    number = behaviour.starts or settings.batch * settings.length
-    h_key, z_key = jax.random.split(key)
-    stoch, classes = agent.world_model.rssm.stoch, agent.world_model.rssm.classes
-    start = State(
-        jax.random.uniform(h_key, (number, sizes.config.world_model.deter), minval=-1.0),
-        jax.nn.one_hot(jax.random.randint(z_key, (number, stoch), 0, classes), classes),
-    )
+    """What peers do at once: explore, and learn the task. The second agent has only a behaviour of its own."""
+    config, settings = sizes.config, sizes.config.train
+    task = dataclasses.replace(config.behaviour, reward_weights=(("extrinsic", 1.0),))
+    config = dataclasses.replace(config, behaviour=task)
+    second = eqx.filter_jit(agents.init)(config, sizes.image_shape, sizes.actions, key=jax.random.fold_in(key, 1))
+    second = _with_model(second, None, None)
 
     @jax.jit(donate_argnums=0)
-    def step(state: tuple, constants: tuple[Replay, State], key: jax.Array) -> tuple[tuple, PyTree]:
-        (agent, second), (replay, start) = state, constants
-        sample_key, update_key, second_key = jax.random.split(key, 3)
+    def step(both: tuple, replay: Replay, key: jax.Array) -> tuple[tuple, PyTree]:
+        agent, second = both
+        sample_key, model_key, start_key, *dream_keys = jax.random.split(key, 5)
         rows = replay.sample(settings.batch, settings.length, key=sample_key)
-        agent, metrics = agents.update(agent, rows, key=update_key)
-        second, second_metrics = learn_second(agent, second, start, key=second_key)
-        return (agent, second), (metrics, second_metrics)
+        agent, watched, of_model = agents.learn_model(agent, rows, key=model_key)
+        agent, of_ensemble = agents.learn_to_disagree(agent, watched, rows)
+        starts = agents.dream_starts(watched.states, rows, config.behaviour.starts, key=start_key)
+        agent, of_curiosity = agents.learn_to_act(agent, *starts, key=dream_keys[0])
+        second = _with_model(second, agent.world_model, agent.ensemble)
+        second, of_task = agents.learn_to_act(second, *starts, key=dream_keys[1])
+        return (agent, _with_model(second, None, None)), (of_model, of_ensemble, of_curiosity, of_task)
 
-    def networks(state: tuple) -> dict[str, PyTree]:
-        agent, second = state
+    def networks(both: tuple) -> dict[str, PyTree]:
+        agent, second = both
         return networks_of(agent) | {f"second {name}": part for name, part in _behaviour_of(second).items()}
 
-    return Program(step, (agent, second), (_random_replay(sizes, key), start), networks, 1)
+    return Program(step, (agent, second), _random_replay(sizes, key), networks, 1)
+
+
+def _with_model(agent: agents.AgentState, *parts: Any) -> agents.AgentState:
+    return eqx.tree_at(lambda a: (a.world_model, a.ensemble), agent, parts, is_leaf=lambda x: x is None)
+
+
+def _part(sizes: Size, agent: agents.AgentState, part: str, key: jax.Array) -> Program:
+    """An update that stops early: after the world model, or after the ensemble."""
+    settings = sizes.config.train
+
+    @jax.jit(donate_argnums=0)
+    def step(agent: agents.AgentState, replay: Replay, key: jax.Array) -> tuple[agents.AgentState, PyTree]:
+        sample_key, model_key = jax.random.split(key)
+        rows = replay.sample(settings.batch, settings.length, key=sample_key)
+        agent, watched, metrics = agents.learn_model(agent, rows, key=model_key)
+        if part == "model":
+            return agent, metrics
+        agent, of_ensemble = agents.learn_to_disagree(agent, watched, rows)
+        return agent, metrics | of_ensemble
+
+    return Program(step, agent, _random_replay(sizes, key), networks_of, 1)
 
 
 def _chunk(config: Config, world: World, key: jax.Array) -> Program:
