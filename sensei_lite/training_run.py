@@ -63,6 +63,7 @@ def train_in(
     train = train_chunk if isinstance(world, World) else train_host_chunk
     with tqdm(total=updates, initial=done, desc=f"train {_name(world)}", unit="update") as bar:
         while done < updates:
+            began = time.monotonic()
             state, metrics, counts = train(config, world, state)  # type: ignore[arg-type]
             done = int(state.agent.updates)
             row = {name: float(value) for name, value in sorted(metrics.items())}
@@ -73,12 +74,21 @@ def train_in(
             for name, number in (row | {f"events/{name}": number for name, number in happened.items()}).items():
                 board.add_scalar(name, number, int(state.steps))
             bar.update(config.train.chunk_updates)
-            bar.set_postfix(steps=int(state.steps), image=f"{row['loss/image']:.3g}", kl=f"{row['loss/kl']:.3g}")
+            bar.set_postfix_str(_news(state, row, happened, time.monotonic() - began))
             if done >= updates or time.monotonic() - saved >= seconds_between_checkpoints:
                 save_checkpoint(folder / CHECKPOINT, state)
                 saved = time.monotonic()
     board.close()
     return state
+
+
+def _news(state: TrainState, metrics: dict[str, float], counts: dict[str, float], seconds: float) -> str:
+    """What the progress bar says beside updates per second and the time left."""
+    rate, reward = counts["steps"] / seconds, counts["reward"] / max(counts["episodes"], 1.0)
+    return (
+        f"{int(state.steps)} env steps, {rate:.0f}/s, reward {reward:.2f}/episode, "
+        f"image {metrics['loss/image']:.3g}, kl {metrics['loss/kl']:.3g}"
+    )
 
 
 class _NoBoard:
