@@ -1,0 +1,29 @@
+"""What the book's pages conclude holds in the tables that are committed with them."""
+
+import csv
+from pathlib import Path
+
+BOOK = Path(__file__).parent.parent / "book"
+
+
+def study(name: str) -> dict[tuple[str, str], dict[str, float]]:
+    with (BOOK / "data" / "study" / f"{name}.csv").open() as file:
+        return {
+            (row.pop("agent"), row.pop("figure")): {key: float(value) for key, value in row.items()}
+            for row in csv.DictReader(file)
+        }
+
+
+def test_the_task_agent_learns_and_curiosity_beats_chance_at_the_door():
+    table = study("keyroom_plain")
+    assert {row["seeds"] for row in table.values()} == {5}
+    assert table["task", "exit_reached in test episodes"]["low"] >= 0.9
+    door = "door_opened per 1000 steps"
+    assert table["plan2explore", door]["low"] > 2 * table["random", door]["high"]
+
+
+def test_every_table_of_a_page_is_there():
+    for page in BOOK.glob("*.md"):
+        for line in page.read_text().splitlines():
+            if line.startswith(":file: "):
+                assert (BOOK / line.removeprefix(":file: ")).exists(), f"{page.name}: {line}"
