@@ -69,7 +69,7 @@ class Ensemble(eqx.Module):
     ) -> Float[Array, "heads *rows stoch classes"]:
         """Every head's guess of z_{t+1}: numbers, or for ``measure="information"`` log-probabilities."""
         # Call-out E2 (ours): `reads="memory"` makes each head a prior of its own. The RSSM has already worked out where
-        # a_t leads, so heads fit in a tenth of the updates, and what they still disagree about is what is rare.
+        # a_t leads, so heads fit much sooner, and what they still disagree about is what is rare.
         x = h_tp1 if self.config.reads == "memory" else jnp.concatenate([s_t, a_t], axis=-1)
         rows = x.reshape(-1, x.shape[-1])
         guesses = eqx.filter_vmap(lambda head: jax.vmap(head)(rows))(self.heads)

@@ -78,7 +78,7 @@ def _figures(folder: Path, agent: str, config: Config, world: World, seed: int, 
         counts, visits = random_chunks(config, world, number, key=key)
         chunks = [{name: float(values[chunk]) for name, values in counts.items()} for chunk in range(number)]
         outcome = play_random_episodes(world, TEST_EPISODES, key=test_key)
-    coverage = {"situations visited evenly": effective_number(np.asarray(visits))}
+    coverage = {"situations visited evenly": effective_number(np.asarray(visits))} if world.situations else {}
     return _counts(world, chunks[len(chunks) // 2 :]) | coverage | _shares(outcome)
 
 
@@ -96,6 +96,8 @@ def _counts(world: World, chunks: list[dict[str, float]]) -> dict[str, float]:
     rates = {
         f"{name} per 1000 steps": 1000 * sum(chunk[name] for chunk in chunks) / steps for name in world.event_names
     }
+    if not world.situations:
+        return rates
     return rates | {"situations per chunk": float(np.mean([chunk["situations"] for chunk in chunks]))}
 
 

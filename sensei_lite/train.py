@@ -6,7 +6,7 @@ metrics are read and progress is shown.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -119,9 +119,13 @@ def no_visits(world: World) -> Int[Array, " situations"]:
 
 def count(world: World, state: PyTree, row: Transition) -> dict[str, Array]:
     """What one step of all worlds adds to a chunk's counts; ``situations`` are numbers [envs], not yet a count."""
+    return count_row(row) | ({"situations": jax.vmap(world.situation)(state)} if world.situations else {})
+
+
+def count_row(row: Transition) -> dict[str, Any]:
+    """Events, episodes, steps and reward of one row of all worlds."""
     counts = {name: happened.sum() for name, happened in row.events.items()}
-    counts |= {"episodes": row.is_last.sum(), "steps": (~row.is_first).sum(), "reward": row.reward.sum()}
-    return counts | ({"situations": jax.vmap(world.situation)(state)} if world.situations else {})
+    return counts | {"episodes": row.is_last.sum(), "steps": (~row.is_first).sum(), "reward": row.reward.sum()}
 
 
 def add_up(world: World, counts: dict[str, Array]) -> dict[str, Array]:

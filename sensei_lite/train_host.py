@@ -9,7 +9,6 @@ checkpoint: a run that goes on from one begins with new episodes, and its number
 """
 
 import functools
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -23,7 +22,7 @@ from sensei_lite.config import Config
 from sensei_lite.replay import Replay
 from sensei_lite.shapes import Seed
 from sensei_lite.spaces import Box, Discrete
-from sensei_lite.train import TrainState, learn_step, rounds_of, to_row
+from sensei_lite.train import TrainState, count_row, learn_step, rounds_of, to_row
 from sensei_lite.worlds.base import Transition
 from sensei_lite.worlds.host import HostWorld
 
@@ -73,7 +72,7 @@ def train_host_chunk(
 ) -> tuple[TrainState, Metrics, dict[str, Array]]:
     """As `train.train_chunk`, for a host world; ``state`` is used up."""
     rounds, collects, updates = rounds_of(config.train)
-    actions, counts, metrics = world.actions, _no_counts(world), []
+    actions, rows, metrics = world.actions, [], []
     for _ in range(rounds):
         key, collect_key, learn_key = jax.random.split(state.key, 3)
         agent, replay, row, memory = state.agent, state.replay, state.row, state.memory
@@ -81,31 +80,21 @@ def train_host_chunk(
             memory, action = _choose(agent, memory, row._replace(events={}), actions, key=act_key)
             row = world.advance(np.asarray(action))
             replay = _remember(replay, actions, row)
-            for name, number in _count(row).items():
-                counts[name] += number
+            rows.append(count_row(row))
         state = state._replace(replay=replay, row=row, memory=memory, key=key)
         for update_key in jax.random.split(learn_key, updates):
             agent, new = _learn(config, state.agent, state.replay, key=update_key)
             state = state._replace(agent=agent)
             metrics.append(new)
     means = jax.tree.map(lambda *values: jnp.stack(values).mean(), *metrics)
-    sums = {name: jnp.asarray(number, jnp.float32) for name, number in counts.items()}
-    return state._replace(steps=state.steps + int(counts["steps"])), means, sums
+    sums = {name: jnp.asarray(sum(counts[name] for counts in rows)) for name in rows[0]}
+    return state._replace(steps=state.steps + sums["steps"].astype(jnp.int32)), means, sums
 
 
 def _random_actions(world: HostWorld, chance: np.random.Generator) -> np.ndarray:
     if isinstance(world.actions, Discrete):
         return chance.integers(world.actions.size, size=world.num_envs).astype(np.int32)
     return chance.uniform(-1.0, 1.0, (world.num_envs, world.actions.size)).astype(np.float32)
-
-
-def _no_counts(world: HostWorld) -> dict[str, float]:
-    return dict.fromkeys((*world.event_names, "episodes", "steps", "reward"), 0.0)
-
-
-def _count(row: Transition) -> dict[str, Any]:
-    counts = {name: happened.sum() for name, happened in row.events.items()}
-    return counts | {"episodes": row.is_last.sum(), "steps": (~row.is_first).sum(), "reward": row.reward.sum()}
 
 
 @eqx.filter_jit
