@@ -65,6 +65,7 @@ def study(
     preset: Literal["smoke", "lab", "paper"] = "lab",
     updates: int = 5000,
     seeds: int = 5,
+    first_seed: int = 0,
 ) -> None:
     """Train several agents with several seeds and compare them. A study that was stopped goes on.
 
@@ -75,7 +76,8 @@ def study(
         settings: of the world, such as ``size=5 rooms=1``.
         preset: sizes and ratios (see ``sensei_lite.config``).
         updates: how often each agent learns.
-        seeds: how many seeds, 0 and up; 2 at least.
+        seeds: how many seeds; 2 at least.
+        first_seed: the first of them; settings that were chosen by looking at some seeds are studied with others.
     """
     from sensei_lite.config import PRESETS
     from sensei_lite.study import print_table, run_study
@@ -85,7 +87,8 @@ def study(
     if isinstance(made, HostWorld):
         made.close()
         raise ValueError(f"a study needs a JAX world, and {world} is a host world")
-    print_table(run_study(folder, PRESETS[preset](), made, agents=agents, seeds=seeds, updates=updates))
+    numbers = range(first_seed, first_seed + seeds)
+    print_table(run_study(folder, PRESETS[preset](), made, agents=agents, seeds=numbers, updates=updates))
     print(f"the table with every seed is {folder / 'table.csv'}")
 
 

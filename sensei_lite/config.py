@@ -80,8 +80,9 @@ class EnsembleConfig:
     best guess, but the noise of a draw shakes the heads, and this shaking looks like disagreement. Paper: sample."""
     measure: Literal["variance", "deviation", "information"] = "information"
     """How disagreement becomes a reward (see `disagreement`). Paper's text: variance; research code: deviation."""
-    scale: float = 1.0
-    """What the spread is multiplied by. Paper: 1."""
+    scale: float = 0.1
+    """What the spread is multiplied by. Returns of a range under 1 are not stretched (see `returns`), so with a small
+    scale an agent that has nothing left to find out acts at random again and does not follow noise. Paper: 1."""
     learning_rate: float = 1e-3
     """Adam. Paper: 1e-4."""
     second_moment: float = 0.95
@@ -154,7 +155,7 @@ class TrainConfig:
     """Rows in a sequence. Paper: 64."""
     env_steps_per_update: float = 8.0
     """Environment steps (all worlds together) for each update. Paper: 2, which it calls a train ratio of 512."""
-    capacity: int = 32_768
+    capacity: int = 24_576
     """Rows that the replay holds, all worlds together. Paper: 1e6."""
     warm_up: int = 2_048
     """Rows collected at random before the first update."""
@@ -227,6 +228,7 @@ def paper() -> Config:
             reads="state",
             target="sample",
             measure="deviation",
+            scale=1.0,
             learning_rate=1e-4,
             second_moment=0.999,
         ),

@@ -6,9 +6,8 @@ updates are the same. The random agent learns nothing and plays the same number 
     <folder>/<agent>-<seed>/     a training run for each (see `training_run`); a study that was stopped goes on
     <folder>/table.csv           one row for each agent and figure: mean, 95% interval, and the value of every seed
 
-Figures: how often each event happened per 1,000 environment steps over the last half of training, how many situations
-the agent visited in training and how evenly (see `World.situation`), and the share of test episodes in which each event
-happened.
+Figures: how often each event happened per 1,000 environment steps of training, how many situations the agent visited in
+training and how evenly (see `World.situation`), and the share of test episodes in which each event happened.
 """
 
 import csv
@@ -44,22 +43,22 @@ def agent_config(config: Config, agent: str) -> Config:
 
 
 def run_study(
-    folder: Path, config: Config, world: World, *, agents: Sequence[str], seeds: int, updates: int
+    folder: Path, config: Config, world: World, *, agents: Sequence[str], seeds: Sequence[int], updates: int
 ) -> list[dict[str, object]]:
-    """Train every agent with every seed (0, 1, ...), and write and return the table.
+    """Train every agent with every seed, and write and return the table.
 
     Raises ValueError where there is no such agent or only one seed, RunError where a folder holds another study.
     """
-    if seeds < 2:
-        raise ValueError(f"seeds is {seeds}; a study needs at least 2 to say anything about their spread")
+    if len(seeds) < 2:
+        raise ValueError(f"there are {len(seeds)} seeds; a study needs at least 2 to say anything about their spread")
     configs = {agent: agent_config(config, agent) for agent in agents}
     rows: list[dict[str, object]] = []
     for agent, settings in configs.items():
-        figures = [_figures(folder / f"{agent}-{seed}", agent, settings, world, seed, updates) for seed in range(seeds)]
+        figures = [_figures(folder / f"{agent}-{seed}", agent, settings, world, seed, updates) for seed in seeds]
         for name in figures[0]:
             values = [figure[name] for figure in figures]
             summary = over_seeds(values)
-            numbers = summary._asdict() | {f"seed_{seed}": value for seed, value in enumerate(values)}
+            numbers = summary._asdict() | {f"seed_{seed}": value for seed, value in zip(seeds, values, strict=True)}
             rows.append({"agent": agent, "figure": name, **{key: float(f"{x:.4g}") for key, x in numbers.items()}})
     _write(folder / "table.csv", rows)
     return rows
@@ -79,7 +78,7 @@ def _figures(folder: Path, agent: str, config: Config, world: World, seed: int, 
         chunks = [{name: float(values[chunk]) for name, values in counts.items()} for chunk in range(number)]
         outcome = play_random_episodes(world, TEST_EPISODES, key=test_key)
     coverage = {"situations visited evenly": effective_number(np.asarray(visits))} if world.situations else {}
-    return _counts(world, chunks[len(chunks) // 2 :]) | coverage | _shares(outcome)
+    return _counts(world, chunks) | coverage | _shares(outcome)
 
 
 def effective_number(visits: np.ndarray) -> float:

@@ -119,7 +119,7 @@ def test_a_study_compares_agents_over_seeds_and_goes_on(tmp_path, monkeypatch):
     config = smoke()
 
     def study():
-        return run_study(tmp_path, config, WORLD, agents=["random", "plan2explore"], seeds=2, updates=4)
+        return run_study(tmp_path, config, WORLD, agents=["random", "plan2explore"], seeds=[0, 1], updates=4)
 
     rows = study()
     with (tmp_path / "table.csv").open() as file:
