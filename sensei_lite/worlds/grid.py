@@ -107,7 +107,7 @@ class GridWorld(World):
 
     @abc.abstractmethod
     def facts(self, state: GridState) -> dict[str, Flag]:
-        """The world's events as facts about one state, in the order of ``event_names``."""
+        """What is true now: the world's events, in the order of ``event_names``, and what else is worth asking."""
 
     @property
     def actions(self) -> Discrete:
@@ -182,6 +182,13 @@ class GridWorld(World):
     def _sees(self, state: GridState, lit: Bool[Array, "height width"], cell: Cell) -> Flag:
         in_view = jnp.ones((), bool) if self.view is None else (abs(cell - state.agent) <= self.view // 2).all()
         return in_view & lit[cell[0], cell[1]]
+
+    def _at_lock(self, state: GridState) -> Flag:
+        """The agent stands where it could use the key, and there is still use for it."""
+        return next_to(state.agent, state.layout.lock) & ~state.unlocked
+
+    def _key_lies_in_view(self, state: GridState) -> Flag:
+        return ~state.has_key & self._sees(state, self.lit(state), state.layout.key)
 
     # --- the picture -------------------------------------------------------------------------------------------------
 

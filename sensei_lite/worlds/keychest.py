@@ -104,4 +104,7 @@ class KeyChest(GridWorld):
             "key_picked_up": state.has_key,
             "chest_seen": state.lock_was_seen,
             "chest_opened": state.unlocked,
+            "chest_reached": self._at_lock(state),
+            "chest_reached_with_key": self._at_lock(state) & state.has_key,
+            "key_in_view": self._key_lies_in_view(state),
         }

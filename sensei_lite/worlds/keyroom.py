@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool
 from sensei_lite.shapes import Cell, Flag, Seed
 from sensei_lite.worlds import tiles
 from sensei_lite.worlds.grid import MOVES, GridState, GridWorld
-from sensei_lite.worlds.layout import Layout, choose, draw_noise, next_to, random_cells
+from sensei_lite.worlds.layout import Layout, choose, draw_noise, random_cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ class KeyRoom(GridWorld):
 
     def facts(self, state: GridState) -> dict[str, Flag]:
         """What is true now; an event is a fact that becomes true."""
-        at_door = next_to(state.agent, state.layout.lock) & ~state.unlocked
+        at_door = self._at_lock(state)
         return {
             "key_seen": state.key_was_seen,
             "key_picked_up": state.has_key,
@@ -121,6 +121,7 @@ class KeyRoom(GridWorld):
             "door_reached_with_key": at_door & state.has_key,
             "door_opened": state.unlocked,
             "exit_reached": (state.agent == state.layout.goal).all(),
+            "key_in_view": self._key_lies_in_view(state),
         }
 
 

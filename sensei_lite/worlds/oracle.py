@@ -11,7 +11,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from sensei_lite.shapes import Flag
 from sensei_lite.worlds.grid import GridState, GridWorld
@@ -69,3 +69,23 @@ def shortest_plan(world: GridWorld, state: GridState) -> list[int]:
                     following.append(after)
         frontier = following
     raise ValueError("no plan leads to success from this state")
+
+
+def way_to_success(world: GridWorld, state: GridState) -> Int[Array, " situations"]:
+    """For every situation of this episode's layout (see `World.situation`), the action that leads to success soonest.
+
+    With d(s) steps left from s: d(s) = 1 where an action succeeds, else 1 + min_a d(step(s, a)). Where no way leads to
+    success the answer means nothing.
+    """
+    following, succeeds = transition_table(world, state)
+    far = jnp.full(world.situations, 1e6)
+
+    def shorten(steps: Float[Array, " situations"]) -> Float[Array, " situations"]:
+        return jnp.minimum(jnp.where(succeeds, 1.0, 1.0 + steps[following]).min(1), far)
+
+    def unfinished(carry: tuple[Array, Array]) -> Array:
+        before, now = carry
+        return (before != now).any()
+
+    _, steps = jax.lax.while_loop(unfinished, lambda carry: (carry[1], shorten(carry[1])), (far, shorten(far)))
+    return jnp.where(succeeds, 1.0, 1.0 + steps[following]).argmin(1)

@@ -1,0 +1,84 @@
+"""Observations to ask about, when no agent is at hand: random play, and play that is guided to success.
+
+Guided play knows the way and takes it with a probability of its own for every episode, else a random step. So its
+episodes reach from aimless to purposeful, and every situation is in the pictures. The guide looks at the true state
+(`worlds.oracle`), as no agent may: this is for making and testing annotators, and SENSEI's own first pictures come from
+a curious agent.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from sensei_lite.observations import Observations, join_observations
+from sensei_lite.shapes import Seed
+from sensei_lite.worlds.base import World, advance_batch, begin_batch
+from sensei_lite.worlds.grid import GridState, GridWorld
+from sensei_lite.worlds.oracle import way_to_success
+from sensei_lite.worlds.random_play import random_actions
+
+BLOCK = 64
+"""Episodes that are played side by side; a block's pictures are in memory together."""
+
+
+def play_observations(world: World, episodes: int, *, guided: bool, scale: int = 1, seed: int) -> Observations:
+    """Play ``episodes`` episodes to their ends and keep every picture, ``scale`` times as large as an agent's.
+
+    Raises ValueError where the world has no limit of steps, or should be guided and has no grid.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes is {episodes}; it must be at least 1")
+    if getattr(world, "max_steps", None) is None:
+        raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
+    if guided and not isinstance(world, GridWorld):
+        raise ValueError(f"{type(world).__name__} is no grid world, so nobody knows the way in it")
+    blocks = []
+    for begin in range(0, episodes, BLOCK):
+        number = min(BLOCK, episodes - begin)
+        key = jax.random.fold_in(jax.random.key(seed), begin)
+        blocks.append(_ordered(*jax.device_get(_play(world, number, guided, scale, key=key)), first_episode=begin))
+    return join_observations(blocks)
+
+
+def _ordered(images: np.ndarray, valid: np.ndarray, facts: dict, *, first_episode: int) -> Observations:
+    """The pictures of first episodes, one episode after the other."""
+    episode, t = np.nonzero(valid.T)
+    return Observations(
+        images[t, episode],
+        (first_episode + episode).astype(np.int64),
+        t.astype(np.int32),
+        {name: values[t, episode] for name, values in facts.items()},
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _play(world: World, episodes: int, guided: bool, scale: int, *, key: Seed) -> tuple[Array, Array, dict[str, Array]]:
+    """Pictures [time episodes ...], which of them belong to first episodes, and facts [time episodes]."""
+    begin_key, boldness_key, play_key = jax.random.split(key, 3)
+    state, row = begin_batch(world, keys=jax.random.split(begin_key, episodes))
+    way = jax.vmap(lambda s: way_to_success(world, s))(state) if guided and isinstance(world, GridWorld) else None
+    boldness = jax.random.uniform(boldness_key, (episodes,))
+
+    def see(state: GridState) -> tuple[Array, dict[str, Array]]:
+        return jax.vmap(lambda s: world.render(s, scale))(state), jax.vmap(world.facts)(state)
+
+    def step(carry: tuple, key: Array) -> tuple[tuple, tuple[Array, Array, dict[str, Array]]]:
+        state, row, running = carry
+        act_key, choice_key, world_key = jax.random.split(key, 3)
+        action = random_actions(world, (episodes,), key=act_key)
+        if way is not None:
+            known = way[jnp.arange(episodes), jax.vmap(world.situation)(state)]
+            action = jnp.where(jax.random.uniform(choice_key, (episodes,)) < boldness, known, action)
+        state, row = advance_batch(world, state, row.is_last, action, keys=jax.random.split(world_key, episodes))
+        image, facts = see(state)
+        return (state, row, running & ~row.is_last), (image, running, facts)
+
+    image, facts = see(state)
+    start = (state, row, jnp.ones(episodes, bool))
+    keys = jax.random.split(play_key, world.max_steps)  # type: ignore[attr-defined]
+    _, (images, valid, later) = jax.lax.scan(step, start, keys)
+    first = (image, jnp.ones(episodes, bool), facts)
+    return jax.tree.map(lambda one, rest: jnp.concatenate([one[None], rest]), first, (images, valid, later))
