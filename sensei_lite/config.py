@@ -159,12 +159,18 @@ class TrainConfig:
     """Rows that the replay holds, all worlds together. Paper: 1e6."""
     warm_up: int = 2_048
     """Rows collected at random before the first update."""
+    devices: int = 1
+    """Devices of this machine that share every update: each has a part of the batch and the whole agent. Paper: 1."""
     chunk_updates: int = 50
     """Updates inside one compiled call: progress is shown and checkpoints are written between calls."""
 
     def __post_init__(self) -> None:
-        for name in ("envs", "batch", "length", "capacity", "chunk_updates"):
+        for name in ("envs", "batch", "length", "capacity", "devices", "chunk_updates"):
             _require(getattr(self, name) >= 1, f"train.{name} is {getattr(self, name)}; it must be at least 1")
+        _require(
+            self.batch % self.devices == 0,
+            f"train.batch is {self.batch}; it must be a multiple of train.devices ({self.devices})",
+        )
         _require(self.length >= 2, f"train.length is {self.length}; a sequence needs at least 2 rows")
         _require(
             self.capacity // self.envs >= 2 * self.length,

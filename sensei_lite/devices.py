@@ -5,7 +5,8 @@ Devices share one update. Each has an equal part of the replayed sequences and a
     gradient of the mean loss = mean over devices of the gradient of each device's own mean loss
 
 JAX's compiler divides the work: it is told where arguments lie, and puts in the sums over devices that it needs. So
-`agents.update` is used as it is, and only the order in which numbers are added is another.
+`agents.update` is used as it is, and only the order in which numbers are added is another. In a training run, the
+setting ``train.devices`` does the same for the devices of one machine.
 
 Several hosts run the same program, each with worlds and a replay of its own:
 

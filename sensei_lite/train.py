@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Key, PyTree
 
 from sensei_lite import agent as agents
@@ -141,7 +143,28 @@ def learn_step(config: Config, agent: AgentState, replay: Replay, *, key: Seed) 
     """Draw a batch and update the agent once."""
     sample_key, update_key = jax.random.split(key)
     rows = replay.sample(config.train.batch, config.train.length, key=sample_key)
+    if config.train.devices > 1:
+        # All that follows from a row is computed where the row lies, and JAX's compiler adds up the gradients.
+        spread = NamedSharding(_mesh(config.train), PartitionSpec("batch"))
+        rows = jax.lax.with_sharding_constraint(rows, spread)
     return agents.update(agent, rows, key=update_key)
+
+
+def on_devices(settings: TrainConfig, state: TrainState) -> TrainState:
+    """The state where `train_chunk` expects it: whole on each of ``train.devices`` devices.
+
+    Raises ValueError where this machine has fewer.
+    """
+    if settings.devices == 1:
+        return state
+    return jax.device_put(state, NamedSharding(_mesh(settings), PartitionSpec()))
+
+
+def _mesh(settings: TrainConfig) -> Mesh:
+    found = jax.local_devices()
+    if len(found) < settings.devices:
+        raise ValueError(f"train.devices is {settings.devices}, and this machine has {len(found)}")
+    return Mesh(np.asarray(found[: settings.devices]), ("batch",))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)

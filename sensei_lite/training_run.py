@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from sensei_lite.checkpoint import load_checkpoint, save_checkpoint
 from sensei_lite.config import Config
-from sensei_lite.train import TrainState, start_training, train_chunk
+from sensei_lite.train import TrainState, on_devices, start_training, train_chunk
 from sensei_lite.train_host import begin_host_training, go_on_in_new_episodes, play_at_random, train_host_chunk
 from sensei_lite.worlds.base import World
 from sensei_lite.worlds.host import HostWorld
@@ -54,7 +54,7 @@ def train_in(
     if updates % config.train.chunk_updates:
         raise ValueError(f"updates is {updates}; it must be a multiple of chunk_updates ({config.train.chunk_updates})")
     _claim(folder, _describe(config, world, seed))
-    state = _begin_or_resume(folder, config, world, seed)
+    state = on_devices(config.train, _begin_or_resume(folder, config, world, seed))
     done = int(state.agent.updates)
     for name in ("metrics.csv", "events.csv"):
         _drop_rows_after(folder / name, done)

@@ -22,7 +22,7 @@ from sensei_lite import agent as agents
 from sensei_lite.config import smoke
 from sensei_lite.devices import connect_hosts, join_rows, local_copy, parallel_update, start_seeds, train_seeds
 from sensei_lite.spaces import Discrete
-from sensei_lite.train import start_training, train_chunk
+from sensei_lite.train import on_devices, start_training, train_chunk
 from sensei_lite.world_model import Rows, WorldModel
 from sensei_lite.worlds.base import Step, World
 
@@ -131,6 +131,16 @@ def one_device_and_eight(folder: str) -> None:
     assert traced == [BATCH], "two updates are compiled for once"
     alone = jax.jit(lambda agent, rows, key: agents.update(agent, rows, key=key))
     write(Path(folder, "1.npz"), two_updates(lambda agent, rows, *, key: alone(agent, rows, key), some_rows()))
+    spread = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, devices=4))
+    for name, config in (("chunk4", spread), ("chunk1", CONFIG)):
+        lies.clear()
+        state = on_devices(config.train, start_training(config, Walk(), key=jax.random.key(0)))
+        write(Path(folder, f"{name}.npz"), train_chunk(config, Walk(), state))
+        devices, batch = config.train.devices, config.train.batch
+        assert (devices, batch // devices) in lies, f"with devices={devices} the batch lies {set(lies)}"
+    with pytest.raises(ValueError, match=r"train.devices is 16, and this machine has 8"):
+        on_devices(dataclasses.replace(CONFIG.train, devices=16, batch=16), state)
+
     two = join_rows(some_rows(), BATCH, jax.devices()[2:4])
     assert [(shard.device.id, len(shard.data)) for shard in two.reward.addressable_shards] == [(2, 4), (3, 4)]
 
@@ -215,6 +225,15 @@ def folder(tmp_path_factory) -> Path:
 
 def test_eight_devices_learn_what_one_learns(folder):
     assert differences(folder / "8.npz", folder / "1.npz") == []
+
+
+def test_a_run_on_four_devices_learns_what_it_learns_on_one(folder):
+    assert differences(folder / "chunk4.npz", folder / "chunk1.npz") == []
+
+
+def test_a_batch_that_cannot_be_divided_is_refused():
+    with pytest.raises(ValueError, match=r"train\.batch is 4; it must be a multiple of train\.devices \(3\)"):
+        dataclasses.replace(CONFIG.train, devices=3)
 
 
 def test_two_hosts_learn_what_one_device_learns(folder):
