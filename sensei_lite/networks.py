@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from sensei_lite.convolutions import double, halve
 from sensei_lite.shapes import Seed
 
 Vector = Float[Array, "_"]
@@ -164,51 +165,35 @@ class PatchDecoder(eqx.Module):
 
 
 class StridedConvolution(eqx.Module):
-    """A convolution with kernel 4 and stride 2 that halves the picture, written as one matrix product.
+    """A convolution with kernel 4 and stride 2 that halves the picture (see `convolutions`)."""
 
-    XLA computes this layer's gradient slowly on a CPU. Here the picture becomes 2 x 2 blocks (space to depth), each
-    output cell sees 2 x 2 blocks, and forward and backward passes are plain matrix products.
-    """
-
-    kernel: Float[Array, "4 channel_in_x_4 channel_out"]
+    kernel: Float[Array, "4 4 channel_in channel_out"]
 
     def __init__(self, channels_in: int, channels_out: int, *, key: Seed):
         deviation = 1 / np.sqrt(16 * channels_in)
-        self.kernel = _truncated_normal((4, 4 * channels_in, channels_out), deviation, key=key)
+        self.kernel = _truncated_normal((4, 4, channels_in, channels_out), deviation, key=key)
 
     def __call__(self, x: Pictures) -> Pictures:
         """[height width in] to [height/2 width/2 out]."""
         *batch, height, width, channels = x.shape
-        rows, columns = height // 2 + 1, width // 2 + 1
-        x = jnp.pad(x, (*((0, 0) for _ in batch), (1, 1), (1, 1), (0, 0)))
-        blocks = jnp.swapaxes(x.reshape(*batch, rows, 2, columns, 2, channels), -4, -3)
-        blocks = blocks.reshape(*batch, rows, columns, 4 * channels)
-        corners = [blocks[..., i : rows - 1 + i, j : columns - 1 + j, :] for i in (0, 1) for j in (0, 1)]
-        seen = jnp.concatenate(corners, -1)
-        flat = seen.reshape(-1, seen.shape[-1]) @ self.kernel.reshape(-1, self.kernel.shape[-1])
-        return flat.reshape(*seen.shape[:-1], -1)
+        flat = halve(x.reshape(-1, height, width, channels), self.kernel)
+        return flat.reshape(*batch, *flat.shape[1:])
 
 
 class StridedDeconvolution(eqx.Module):
     """The transpose of `StridedConvolution`: doubles the picture."""
 
-    kernel: Float[Array, "4 channel_out_x_4 channel_in"]
+    kernel: Float[Array, "4 4 channel_out channel_in"]
 
     def __init__(self, channels_in: int, channels_out: int, *, key: Seed):
         deviation = 1 / np.sqrt(4 * channels_in)  # every output pixel is a sum over 2 x 2 inputs
-        self.kernel = _truncated_normal((4, 4 * channels_out, channels_in), deviation, key=key)
+        self.kernel = _truncated_normal((4, 4, channels_out, channels_in), deviation, key=key)
 
     def __call__(self, x: Pictures) -> Pictures:
         """[height width in] to [2 height 2 width out]."""
         *batch, height, width, channels = x.shape
-        rows, columns, no_pad = height + 1, width + 1, [(0, 0) for _ in batch]
-        flat = x.reshape(-1, channels) @ self.kernel.reshape(-1, channels).T
-        parts = flat.reshape(*batch, height, width, 4, -1)
-        blocks = jnp.zeros((*batch, rows, columns, parts.shape[-1]))
-        for i, (top, left) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-            blocks += jnp.pad(parts[..., i, :], (*no_pad, (top, 1 - top), (left, 1 - left), (0, 0)))
-        pixels = jnp.swapaxes(blocks.reshape(*batch, rows, columns, 2, 2, -1), -4, -3)
-        return pixels.reshape(*batch, 2 * rows, 2 * columns, -1)[..., 1:-1, 1:-1, :]
+        flat = double(x.reshape(-1, height, width, channels), self.kernel)
+        return flat.reshape(*batch, *flat.shape[1:])
 
 
 class ConvEncoder(eqx.Module):

@@ -14,8 +14,6 @@ from sensei_lite.networks import (
     PatchDecoder,
     PatchEncoder,
     RecurrentCell,
-    StridedConvolution,
-    StridedDeconvolution,
     linear,
 )
 
@@ -49,32 +47,6 @@ def test_the_cell_keeps_its_memory_where_the_update_gate_is_shut():
     shut = eqx.tree_at(lambda cell: cell.norm.bias, cell, bias)
     np.testing.assert_allclose(shut(jnp.ones(3), h), h, atol=1e-6)
     assert float(abs(cell(jnp.ones(3), h) - h).max()) > 0.05
-
-
-def test_the_strided_convolution_is_xlas_convolution():
-    """The matrix form against `lax.conv`, in value and in both gradients."""
-    layer = StridedConvolution(3, 5, key=jax.random.key(5))
-    x = jax.random.normal(jax.random.key(6), (8, 12, 3))
-    # Ours is ordered (2x2 block, pixel in block and channel); XLA's kernel by rows and columns.
-    kernel = layer.kernel.reshape(2, 2, 2, 2, 3, 5).transpose(0, 2, 1, 3, 4, 5).reshape(4, 4, 3, 5)
-
-    def theirs(x, kernel):
-        return jax.lax.conv_general_dilated(
-            x[None], kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )[0]
-
-    np.testing.assert_allclose(layer(x), theirs(x, kernel), atol=1e-5)
-    ours_gradient = jax.jit(jax.grad(lambda x: jnp.sin(layer(x)).sum()))(x)
-    their_gradient = jax.jit(jax.grad(lambda x: jnp.sin(theirs(x, kernel)).sum()))(x)
-    np.testing.assert_allclose(ours_gradient, their_gradient, atol=1e-5)
-
-
-def test_the_deconvolution_is_the_transpose_of_the_convolution():
-    """<conv(x), y> = <x, deconv(y)> for shared weights."""
-    down = StridedConvolution(2, 6, key=jax.random.key(7))
-    up = eqx.tree_at(lambda up: up.kernel, StridedDeconvolution(6, 2, key=jax.random.key(8)), down.kernel)
-    x, y = jax.random.normal(jax.random.key(9), (8, 4, 2)), jax.random.normal(jax.random.key(10), (4, 2, 6))
-    assert float((down(x) * y).sum()) == pytest.approx(float((x * up(y)).sum()), rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["patch", "conv"])
