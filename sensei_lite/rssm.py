@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from sensei_lite.config import WorldModelConfig
 from sensei_lite.distributions import mode_one_hot, sample_one_hot, unimix
-from sensei_lite.networks import Block, RecurrentCell, linear
+from sensei_lite.networks import Block, Linear, RecurrentCell, linear
 from sensei_lite.shapes import Flag, Seed
 
 LogProbs = Float[Array, "stoch classes"]
@@ -47,11 +47,11 @@ class RSSM(eqx.Module):
     into: Block
     cell: RecurrentCell
     prior_block: Block
-    prior_out: eqx.nn.Linear
-    from_memory: eqx.nn.Linear
-    from_picture: eqx.nn.Linear
+    prior_out: Linear
+    from_memory: Linear
+    from_picture: Linear
     posterior_norm: eqx.nn.LayerNorm
-    posterior_out: eqx.nn.Linear
+    posterior_out: Linear
     stoch: int = eqx.field(static=True)
     classes: int = eqx.field(static=True)
     mix: float = eqx.field(static=True)

@@ -23,7 +23,9 @@ def test_the_task_agent_learns_and_curiosity_beats_chance():
     door = "door_opened per 1000 steps"
     assert table["plan2explore", door]["low"] > 3 * table["random", door]["high"]
     last = "door_opened in test episodes"
-    assert table["plan2explore", last]["low"] < table["random", last]["high"], "the page says that the last is no better"
+    assert table["plan2explore", last]["low"] < table["random", last]["high"], (
+        "the page says that the last is no better"
+    )
 
 
 def test_every_table_of_a_page_is_there():
