@@ -10,6 +10,9 @@ EXTRAS ?= notebooks,minihack,test
 # On Linux without a GPU, `make setup EXTRAS=all TORCH_BACKEND=cpu` takes the small CPU build of torch.
 TORCH_BACKEND ?=
 
+# On Linux: large memory pages for everything that is started here, notebooks too (see sensei_lite/memory_pages.py).
+export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+
 BIN := .venv/bin
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,

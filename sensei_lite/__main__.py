@@ -1,5 +1,15 @@
-"""``python -m sensei_lite`` is the same as ``sensei-lite``."""
+"""``sensei-lite`` and ``python -m sensei_lite`` begin here."""
 
-from sensei_lite.cli import main
+from sensei_lite.memory_pages import restart_with_large_pages
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    restart_with_large_pages()
+    from sensei_lite.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
