@@ -6,14 +6,16 @@ SHELL := /bin/bash
 # The Python that makes .venv (3.11, 3.12 or 3.13).
 PYTHON ?= python3
 # The parts of the project to install; pyproject.toml says what each one brings.
-EXTRAS ?= notebooks,minihack,test
-# On Linux without a GPU, `make setup EXTRAS=all TORCH_BACKEND=cpu` takes the small CPU build of torch.
-TORCH_BACKEND ?=
+EXTRAS ?= notebooks,minihack,vlm,test
+# Which build of torch: auto takes the one for this machine's GPU, or the small one for CPUs. It comes from PyTorch's own
+# index; where that cannot be reached, torch comes from where everything else does (on Linux that build is 5 GB).
+TORCH_BACKEND ?= auto
 
 # On Linux: large memory pages for everything that is started here, notebooks too (see sensei_lite/memory_pages.py).
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
 BIN := .venv/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS)]'
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
@@ -31,7 +33,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python could not make a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/uv || { echo "Installing uv into .venv ..."; $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
 	@echo "Installing sensei_lite[$(EXTRAS)] into .venv (once; a minute or two) ..."
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) -c constraints.txt -e '.[$(EXTRAS)]'
+	@$(INSTALL) --torch-backend=$(TORCH_BACKEND) 2>/dev/null || $(INSTALL)
 	@rm -f .venv/ready-* && touch $@
 
 run: setup  ## the main job: for now, a short demonstration of the worlds (seconds)

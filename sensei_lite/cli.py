@@ -1,4 +1,4 @@
-"""The command line: ``sensei-lite demo``, ``train``, ``study``, ``bench``."""
+"""The command line: ``sensei-lite`` and a word for each thing that it can do; ``--help`` lists them."""
 
 import ast
 from pathlib import Path
@@ -92,6 +92,111 @@ def study(
     print(f"the table with every seed is {folder / 'table.csv'}")
 
 
+def collect(
+    folder: Path = Path("runs/taste"),
+    world: str = "keyroom",
+    settings: tuple[str, ...] = (),
+    episodes: int = 100,
+    play: Literal["guided", "random"] = "guided",
+    seed: int = 0,
+) -> None:
+    """Collect pictures to ask about, with the true facts beside them.
+
+    Args:
+        folder: the run folder; the pictures go to observations.npz.
+        world: the name of a JAX world, as in ``sensei_lite.worlds.world_names()``.
+        settings: of the world, such as ``size=5 rooms=1``.
+        episodes: how many are played to their ends.
+        play: at random, or guided: each episode knows the way to some degree, so that all situations are seen.
+        seed: chooses episodes and actions.
+    """
+    from sensei_lite import pipeline
+
+    seen = pipeline.collect(folder, world, _read(settings), episodes=episodes, guided=play == "guided", seed=seed)
+    print(f"{len(seen.images):,} pictures of {episodes} episodes are in {folder / pipeline.OBSERVATIONS}")
+    for name, holds in seen.facts.items():
+        print(f"  {name:24}{holds.mean():8.1%}")
+
+
+def annotate(
+    folder: Path = Path("runs/taste"),
+    annotator: Literal["clip", "chat", "human", "scripted"] = "clip",
+    settings: tuple[str, ...] = (),
+    pairs: int = 5000,
+    choose: Literal["random", "spread"] = "random",
+    both_orders: bool | None = None,
+    budget_calls: int | None = None,
+    budget_dollars: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Ask which of two pictures is more interesting. Whoever is stopped and asks again goes on with what is open.
+
+    Args:
+        folder: a run folder with observations.npz; the answers go to preferences.sqlite.
+        annotator: clip (a local model), chat (a vision-language model behind OpenAI's protocol, key in OPENAI_API_KEY),
+            human (you, in a browser on this machine), scripted (the truth, with faults as you set them).
+        settings: of the annotator, such as ``model=gpt-4o base_url=http://localhost:8000/v1 prompt=general
+            price=(2.5,10)``, ``manner=llava noise=0.1``, or for clip ``model=ViT-B-32/laion2b_s34b_b79k margin=0.1``.
+        pairs: how many pairs of pictures.
+        choose: pairs at random, as the paper does, or spread over episodes and time, for small budgets.
+        both_orders: ask about every pair twice, with the pictures exchanged, and call contradictions ties. If it is
+            not said, everyone but a human is asked so.
+        budget_calls: stop after so many questions.
+        budget_dollars: stop when so much is spent.
+        seed: chooses pairs.
+    """
+    from sensei_lite import pipeline
+    from sensei_lite.annotators.ask import Budget
+
+    pipeline.annotate(
+        folder,
+        annotator,
+        _read(settings),
+        pairs=pairs,
+        choose=choose,
+        both_orders=annotator != "human" if both_orders is None else both_orders,
+        budget=Budget(budget_calls, budget_dollars),
+        seed=seed,
+    )
+
+
+def distil(
+    folder: Path = Path("runs/taste"),
+    annotator: str | None = None,
+    version: str | None = None,
+    settings: tuple[str, ...] = (),
+    seed: int = 0,
+) -> None:
+    """Teach R_psi, a reward for pictures, with the answers; measure it and draw it.
+
+    Args:
+        folder: a run folder with observations.npz and preferences.sqlite; R_psi goes to semantic_reward/.
+        annotator: whose answers, where there are those of several.
+        version: of that annotator, where there are several (as the report of ``annotate`` names it).
+        settings: of `DistilConfig`, such as ``encoder=cnn hidden=512 learning_rate=1e-5 epochs=50``.
+        seed: chooses held-out episodes and the first weights.
+    """
+    from sensei_lite import pipeline
+    from sensei_lite.taste_report import draw_taste
+
+    taste = pipeline.distil_taste(folder, _read(settings), annotator=annotator, version=version, seed=seed)
+    held_out = taste.distilled.held_out
+    print(f"R_psi {taste.content_hash} after {taste.distilled.best.number} epochs is in {folder / pipeline.REWARD}")
+    print(f"it agrees with the annotator on {held_out.accuracy:.1%} of {held_out.pairs} held-out pairs")
+    print(f"it orders pictures of held-out episodes as the truth does in {taste.truth:.1%} of pairs")
+    print(f"expected calibration error {taste.calibration.error:.3f}; mean R_psi by situation:")
+    for name, one in taste.situations.items():
+        print(f"  {name:24}{one.mean:8.2f}  [{one.low:.2f}, {one.high:.2f}]")
+    for farm in taste.farms:
+        can = {True: "CAN be farmed: standing still pays more", False: "cannot be farmed", None: "may be farmable"}
+        print(
+            f"{farm.waiting} before {farm.event} {can[farm.farmable]} "
+            f"(standing for ever {farm.stay:.1f}, going on {farm.go_on:.1f}, to the end {farm.finish:.1f})"
+        )
+    for path in draw_taste(folder, taste):
+        print(path)
+
+
 def bench(
     what: Literal["worlds", "learner", "all"] = "all", folder: Path = Path("runs/bench"), repeats: int = 7
 ) -> None:
@@ -134,6 +239,9 @@ def main() -> None:
         Annotated[None, tyro.conf.subcommand(name="demo", constructor=demo)]
         | Annotated[None, tyro.conf.subcommand(name="train", constructor=train)]
         | Annotated[None, tyro.conf.subcommand(name="study", constructor=study)]
+        | Annotated[None, tyro.conf.subcommand(name="collect", constructor=collect)]
+        | Annotated[None, tyro.conf.subcommand(name="annotate", constructor=annotate)]
+        | Annotated[None, tyro.conf.subcommand(name="distil", constructor=distil)]
         | Annotated[None, tyro.conf.subcommand(name="bench", constructor=bench)]
     )
     keep_compiled_programs()

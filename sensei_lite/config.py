@@ -190,6 +190,58 @@ class TrainConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class DistilConfig:
+    """R_psi and how it is distilled from preferences. Raises ValueError for sizes that cannot work.
+
+    The paper's is ``DistilConfig(encoder="cnn", hidden=512, learning_rate=1e-5, epochs=50, patience=50)``.
+    """
+
+    encoder: Literal["patch", "cnn"] = "patch"
+    """patch: patches and their neighbours, cheap on a CPU. cnn: three convolutions. Paper: cnn."""
+    patch: int = 8
+    """Side of a patch in pixels, for the patch encoder; best the tile size of the world."""
+    depth: int = 16
+    """Channels of a patch's embedding, or of the first convolution (doubled at each further one). Paper: 16."""
+    hidden: int = 64
+    """Width of hidden layers. Paper: 512."""
+    learning_rate: float = 3e-3
+    """AdamW. Paper: 1e-5."""
+    weight_decay: float = 1e-5
+    """Share of every weight that is taken away per step, in units of the learning rate. Paper: 1e-5."""
+    batch: int = 32
+    """Pairs in a minibatch. Paper: 32."""
+    epochs: int = 20
+    """Most passes over all training pairs. Paper: 50."""
+    patience: int = 5
+    """Epochs without a better held-out loss after which training stops. Paper: it never stops early, but the best
+    weights are chosen all the same."""
+    held_out: float = 0.1
+    """Share of the episodes that are kept for checking. Research code: 0.05 of the pairs, whatever their episodes."""
+
+    def __post_init__(self) -> None:
+        for name in ("patch", "depth", "hidden", "batch", "epochs", "patience"):
+            _require(getattr(self, name) >= 1, f"distil.{name} is {getattr(self, name)}; it must be at least 1")
+        _require(self.encoder in ("patch", "cnn"), f"distil.encoder is {self.encoder!r}; it is 'patch' or 'cnn'")
+        _require(0 < self.held_out < 1, f"distil.held_out is {self.held_out}; it must be between 0 and 1")
+        _require(self.learning_rate > 0, f"distil.learning_rate is {self.learning_rate}; it must be above 0")
+        _require(self.weight_decay >= 0, f"distil.weight_decay is {self.weight_decay}; it cannot be negative")
+
+    def check_image(self, shape: tuple[int, int, int]) -> None:
+        """Raises ValueError where pictures of this shape [height width channel] do not fit the encoder."""
+        height, width, _ = shape
+        if self.encoder == "patch":
+            fits, rule = (
+                height % self.patch == 0 and width % self.patch == 0,
+                f"a multiple of distil.patch ({self.patch})",
+            )
+        else:
+            fits, rule = min(height, width) >= 36, "at least 36, because three convolutions shrink it"
+        _require(
+            fits, f"a picture of {height} x {width} does not fit the {self.encoder} encoder: each side must be {rule}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """All settings of an agent and its training."""
 

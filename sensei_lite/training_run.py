@@ -13,7 +13,6 @@ a host world cannot promise that: it keeps its state to itself, so the run goes 
 
 import csv
 import dataclasses
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -25,16 +24,13 @@ from tqdm import tqdm
 
 from sensei_lite.checkpoint import load_checkpoint, save_checkpoint
 from sensei_lite.config import Config
+from sensei_lite.run_folder import claim
 from sensei_lite.train import TrainState, on_devices, start_training, train_chunk
 from sensei_lite.train_host import begin_host_training, go_on_in_new_episodes, play_at_random, train_host_chunk
 from sensei_lite.worlds.base import World
 from sensei_lite.worlds.host import HostWorld
 
 CHECKPOINT = "checkpoint.npz"
-
-
-class RunError(ValueError):
-    """A run folder that does not fit what was asked; the message names the file and the field."""
 
 
 def train_in(
@@ -53,7 +49,7 @@ def train_in(
     """
     if updates % config.train.chunk_updates:
         raise ValueError(f"updates is {updates}; it must be a multiple of chunk_updates ({config.train.chunk_updates})")
-    _claim(folder, _describe(config, world, seed))
+    claim(folder / "config.json", _describe(config, world, seed))
     state = on_devices(config.train, _begin_or_resume(folder, config, world, seed))
     done = int(state.agent.updates)
     for name in ("metrics.csv", "events.csv"):
@@ -117,31 +113,7 @@ def _name(world: World | HostWorld) -> str:
 def _describe(config: Config, world: World | HostWorld, seed: int) -> dict[str, Any]:
     of_world = world.settings if isinstance(world, HostWorld) else dataclasses.asdict(world)  # type: ignore[call-overload]
     settings = {"world": {"name": _name(world)} | of_world, "seed": seed}
-    return json.loads(json.dumps(settings | {"agent": dataclasses.asdict(config)}))
-
-
-def _claim(folder: Path, description: dict[str, Any]) -> None:
-    """Write down what the run is, or make sure that it is the same one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "config.json"
-    if not path.exists():
-        path.write_text(json.dumps(description, indent=1) + "\n")
-        return
-    try:
-        before = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path} is damaged: {error}") from error
-    if different := _first_difference(before, description):
-        raise RunError(f"{path} belongs to another run: {different}. Choose another folder")
-
-
-def _first_difference(before: Any, now: Any, place: str = "") -> str:
-    if isinstance(before, dict) and isinstance(now, dict):
-        for name in sorted(set(before) | set(now)):
-            if found := _first_difference(before.get(name), now.get(name), f"{place}.{name}" if place else name):
-                return found
-        return ""
-    return "" if before == now else f"{place} was {before!r} and is {now!r}"
+    return settings | {"agent": dataclasses.asdict(config)}
 
 
 def _begin_or_resume(folder: Path, config: Config, world: World | HostWorld, seed: int) -> TrainState:

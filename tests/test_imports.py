@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).parent.parent / "sensei_lite"
 
 # From the ground up. A module may import from its own part and from the parts above it in this list.
 LAYERS = [
-    {"shapes", "spaces", "config", "compilation"},
-    {"checkpoint"},
+    {"shapes", "spaces", "config", "compilation", "memory_pages"},
+    {"checkpoint", "run_folder"},
     {"distributions", "returns"},
+    {"convolutions"},
     {"networks"},
     {"rssm"},
     {"world_model"},
@@ -23,12 +24,17 @@ LAYERS = [
     {"worlds"},
     {"observations"},
     {"collect", "annotators"},
+    {"reward_model", "preference_split"},
     {"semantic_reward"},
+    {"reward_report"},
+    {"reward_farming"},
     {"train"},
     {"train_host", "devices"},
     {"training_run", "evaluate"},
-    {"study"},
+    {"study", "pipeline"},
     {"video", "figures", "widgets"},
+    {"reward_figures"},
+    {"taste_report"},
     {"bench", "demo"},
     {"cli"},
     {"__main__"},
@@ -36,7 +42,7 @@ LAYERS = [
 # Worlds know nothing of models, and models nothing of worlds: they meet in `train`.
 GROUND = LAYERS[0]
 # What only people look at: nothing that learns may import it.
-LEAVES = {"video", "figures", "widgets", "bench", "demo"}
+LEAVES = {"video", "figures", "reward_figures", "taste_report", "widgets", "bench", "demo"}
 
 
 def part_of(module: str) -> str:

@@ -1,0 +1,40 @@
+"""What a folder holds is written in it: a command that is given again goes on with the same work, or is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+class RunError(ValueError):
+    """A run folder that does not fit what was asked; the message names the file and the field."""
+
+
+def claim(path: Path, description: dict[str, Any]) -> None:
+    """Write down what the work is, as JSON, or make sure that what stands there is the same.
+
+    Raises RunError where it is not, or the file is damaged.
+    """
+    description = json.loads(json.dumps(description))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_text(json.dumps(description, indent=1) + "\n")
+        return
+    if different := _first_difference(read_claim(path), description):
+        raise RunError(f"{path} belongs to another run: {different}. Choose another folder")
+
+
+def read_claim(path: Path) -> dict[str, Any]:
+    """What `claim` wrote. Raises FileNotFoundError, or RunError where the file is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def _first_difference(before: Any, now: Any, place: str = "") -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in sorted(set(before) | set(now)):
+            if found := _first_difference(before.get(name), now.get(name), f"{place}.{name}" if place else name):
+                return found
+        return ""
+    return "" if before == now else f"{place} was {before!r} and is {now!r}"
