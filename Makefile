@@ -19,7 +19,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.t
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
-.PHONY: help setup run test lab play bench lint format notebooks constraints clean
+.PHONY: help setup run test lab play bench clip lint format notebooks constraints clean
 
 help:  ## print this list
 	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
@@ -53,6 +53,9 @@ play: setup  ## play KeyRoom yourself, with the keyboard, in this terminal
 
 bench: setup  ## measure speed on this machine, beside the peers (minutes)
 	@$(BIN)/sensei-lite bench
+
+clip: setup  ## train the small CLIP anew and measure it (15 minutes)
+	@$(BIN)/python -m sensei_lite.annotators.clip_training
 
 lint: setup  ## style and types only
 	@$(BIN)/ruff check .

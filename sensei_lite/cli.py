@@ -198,12 +198,13 @@ def distil(
 
 
 def bench(
-    what: Literal["worlds", "learner", "all"] = "all", folder: Path = Path("runs/bench"), repeats: int = 7
+    what: Literal["worlds", "learner", "taste", "all"] = "all", folder: Path = Path("runs/bench"), repeats: int = 7
 ) -> None:
-    """Measure speed on this machine: the worlds beside MiniHack and MiniGrid where they are installed, and learning.
+    """Measure speed on this machine: worlds (MiniHack and MiniGrid too, where installed), learning, annotation.
 
     Args:
-        what: worlds (environment steps), learner (updates and policy steps), or both.
+        what: worlds (environment steps), learner (updates and policy steps), taste (CLIP, the store of answers,
+            distillation), or all of it.
         folder: where the tables go, as CSV.
         repeats: timed calls for each figure; the median counts.
     """
@@ -217,6 +218,12 @@ def bench(
         from sensei_lite.bench import learner
 
         learner.print_table(learner.bench_learner(folder / "learner.csv", repeats))
+    if what in ("taste", "all"):
+        from sensei_lite.bench import annotation, clip
+
+        clip.print_table(clip.bench_clip(folder / "clip.csv", repeats))
+        annotation.print_table(annotation.bench_store(folder / "store.csv", min(repeats, 5)))
+        annotation.print_distil(annotation.bench_distil(folder / "distil.csv"))
 
 
 def _read(settings: tuple[str, ...]) -> dict[str, Any]:

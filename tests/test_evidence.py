@@ -28,6 +28,17 @@ def test_the_task_agent_learns_and_curiosity_beats_chance():
     )
 
 
+def test_the_small_clip_agrees_with_the_truth_on_what_it_never_saw():
+    with (BOOK / "data" / "clip" / "agreement.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["never_seen"] for row in rows} == {"layouts", "layouts and size"}
+    assert all(float(row["agreement"]) > 0.95 and float(row["kappa_low"]) > 0.9 for row in rows)
+    with (BOOK / "data" / "clip" / "scores.csv").open() as file:
+        for world, _, _, *levels in list(csv.reader(file))[1:]:
+            told = [float(level) for level in levels if level]
+            assert told == sorted(told), f"{world}: the scores rise from level to level"
+
+
 def test_every_table_of_a_page_is_there():
     for page in BOOK.glob("*.md"):
         for line in page.read_text().splitlines():

@@ -1,19 +1,32 @@
-"""How fast the store of answers is: pictures and answers in, what is answered and what it teaches out."""
+"""How fast answers are kept, and how fast and how well they become R_psi.
+
+The store: pictures and answers in, what is answered and what it teaches out. Distillation: R_psi from scripted answers
+of which some are wrong, held against the best that anyone could do with them, from ever more pairs.
+"""
 
 import itertools
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
 from tqdm import tqdm
 
+from sensei_lite.annotators.ask import ask
 from sensei_lite.annotators.base import Answer, Reply
 from sensei_lite.annotators.pairs import random_pairs
+from sensei_lite.annotators.scripted import Manner, ScriptedAnnotator, interest, noise_ceiling
 from sensei_lite.annotators.store import AnnotatorId, Store
 from sensei_lite.bench.measure import Row, Speed, machine, measure, print_columns, write_table
 from sensei_lite.collect import play_observations
-from sensei_lite.observations import Observations
+from sensei_lite.config import DistilConfig
+from sensei_lite.observations import Observations, Preferences
+from sensei_lite.preference_split import split_by_episode
+from sensei_lite.reward_model import rewards_of
+from sensei_lite.reward_report import accuracy_against_levels, accuracy_interval
+from sensei_lite.semantic_reward import distil
 from sensei_lite.worlds.catalogue import JAX_WORLDS
 
 PAIRS = 100_000
@@ -96,5 +109,70 @@ def print_table(rows: list[Row]) -> None:
             "per second": lambda row: f"{row['per_second']:,}",
             "[slowest, fastest]": lambda row: f"[{row['slowest']:,}, {row['fastest']:,}]",
             "file": lambda row: f"{row['file_mb']} MB",
+        },
+    )
+
+
+def bench_distil(path: Path, pairs: int = 5_000, episodes: int = 200, noise: float = 0.1, seed: int = 0) -> list[Row]:
+    """Teach R_psi once with all pairs and with fewer, each from scratch, and write the table to ``path``.
+
+    Seconds are wall time; the first row's includes compilation, as a user's first call does.
+    """
+    observations = play_observations(JAX_WORLDS["keyroom"], episodes, guided=True, seed=seed)
+    manner = Manner(noise=noise)
+    annotator = ScriptedAnnotator(observations, noise=noise, seed=seed)
+    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "answers.sqlite") as store:
+        ask(store, annotator, observations, random_pairs(observations, pairs, seed), both_orders=False)
+        preferences = store.preferences()
+    key = jax.random.key(seed)
+    split = split_by_episode(preferences, DistilConfig().held_out, key=key)
+    decided = int((preferences.target[split.held_out] != 0.5).sum())
+    rows: list[Row] = []
+    fresh = play_observations(JAX_WORLDS["keyroom"], episodes, guided=True, seed=seed + 1)
+    levels = interest(fresh.facts)
+    for number in (len(split.train), *(n for n in (3_000, 1_000, 300, 100) if n < len(split.train))):
+        start = time.perf_counter()
+        learned = distil(preferences, DistilConfig(), split=split._replace(train=split.train[:number]), key=key)
+        seconds = time.perf_counter() - start
+        low, high = accuracy_interval(learned.held_out.accuracy, decided)
+        rows.append(
+            {
+                "training_pairs": number,
+                "seconds": round(seconds, 1),
+                "epochs": len(learned.history),
+                "held_out_pairs": decided,
+                "held_out_accuracy": round(learned.held_out.accuracy, 4),
+                "low": round(low, 4),
+                "high": round(high, 4),
+                "noise_ceiling": round(noise_ceiling(manner, _share_equal(annotator, preferences, split.held_out)), 4),
+                "accuracy_in_fresh_rooms": round(
+                    accuracy_against_levels(rewards_of(learned.reward, fresh.images), levels), 4
+                ),
+                "machine": machine(),
+            }
+        )
+    write_table(rows, path)
+    return rows
+
+
+def _share_equal(annotator: ScriptedAnnotator, preferences: Preferences, pairs: np.ndarray) -> float:
+    """The share of these pairs whose two pictures are of the same level."""
+    first, second = (
+        np.array([annotator.level(preferences.images[i]) for i in ends[pairs]])
+        for ends in (preferences.first, preferences.second)
+    )
+    return float((first == second).mean())
+
+
+def print_distil(rows: list[Row]) -> None:
+    """Print the rows of `bench_distil` for a person."""
+    print_columns(
+        rows,
+        {
+            "training pairs": lambda row: f"{row['training_pairs']:,}",
+            "seconds": lambda row: f"{row['seconds']}",
+            "held-out accuracy": lambda row: f"{row['held_out_accuracy']} [{row['low']}, {row['high']}]",
+            "ceiling": lambda row: f"{row['noise_ceiling']}",
+            "fresh rooms, truth": lambda row: f"{row['accuracy_in_fresh_rooms']}",
         },
     )
