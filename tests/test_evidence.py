@@ -39,6 +39,15 @@ def test_the_small_clip_agrees_with_the_truth_on_what_it_never_saw():
             assert told == sorted(told), f"{world}: the scores rise from level to level"
 
 
+def test_a_thousand_pairs_nearly_reach_the_ceiling():
+    with (BOOK / "data" / "bench" / "distil.csv").open() as file:
+        rows = {int(row["training_pairs"]): row for row in csv.DictReader(file)}
+    ceiling = float(rows[1_000]["noise_ceiling"])
+    assert float(rows[1_000]["held_out_accuracy"]) > ceiling - 0.03
+    assert float(rows[100]["held_out_accuracy"]) < ceiling - 0.03
+    assert float(rows[max(rows)]["seconds"]) < 60
+
+
 def test_every_table_of_a_page_is_there():
     for page in BOOK.glob("*.md"):
         for line in page.read_text().splitlines():
