@@ -141,5 +141,5 @@ def test_agents_differ_only_in_what_they_want(tmp_path):
     assert dataclasses.replace(task, behaviour=smoke().behaviour) == smoke()
     with pytest.raises(ValueError, match="there is no agent called 'bored'; there are random, plan2explore, task"):
         agent_config(smoke(), "bored")
-    with pytest.raises(ValueError, match="seeds is 1"):
-        run_study(tmp_path, smoke(), WORLD, agents=["task"], seeds=1, updates=2)
+    with pytest.raises(ValueError, match="there are 1 seeds"):
+        run_study(tmp_path, smoke(), WORLD, agents=["task"], seeds=[0], updates=2)

@@ -16,7 +16,8 @@ import pytest
 from sensei_lite import training_run
 from sensei_lite.checkpoint import CheckpointError
 from sensei_lite.config import smoke
-from sensei_lite.training_run import RunError, train_in
+from sensei_lite.run_folder import RunError
+from sensei_lite.training_run import train_in
 from sensei_lite.worlds import KeyRoom
 
 CONFIG, WORLD = smoke(), KeyRoom(size=4, decorations=0, max_steps=9)

@@ -22,10 +22,12 @@ from sensei_lite.annotators.store import AnnotatorId, Store
 from sensei_lite.bench.measure import Row, Speed, machine, measure, print_columns, write_table
 from sensei_lite.collect import play_observations
 from sensei_lite.config import DistilConfig
+from sensei_lite.figures import save_figure
 from sensei_lite.observations import Observations, Preferences
 from sensei_lite.preference_split import split_by_episode
+from sensei_lite.reward_figures import pairs_figure
 from sensei_lite.reward_model import rewards_of
-from sensei_lite.reward_report import accuracy_against_levels, accuracy_interval
+from sensei_lite.reward_report import Learned, accuracy_against_levels, accuracy_interval
 from sensei_lite.semantic_reward import distil
 from sensei_lite.worlds.catalogue import JAX_WORLDS
 
@@ -114,7 +116,7 @@ def print_table(rows: list[Row]) -> None:
 
 
 def bench_distil(path: Path, pairs: int = 5_000, episodes: int = 200, noise: float = 0.1, seed: int = 0) -> list[Row]:
-    """Teach R_psi once with all pairs and with fewer, each from scratch, and write the table to ``path``.
+    """Teach R_psi once with all pairs and with fewer, each from scratch; table and figure go to ``path`` (.csv, .png).
 
     Seconds are wall time; the first row's includes compilation, as a user's first call does.
     """
@@ -152,6 +154,8 @@ def bench_distil(path: Path, pairs: int = 5_000, episodes: int = 200, noise: flo
             }
         )
     write_table(rows, path)
+    results = [Learned(r["training_pairs"], r["held_out_accuracy"], r["low"], r["high"], 0.0) for r in reversed(rows)]
+    save_figure(pairs_figure(results, float(rows[0]["noise_ceiling"])).figure, path.with_suffix(".png"))
     return rows
 
 
