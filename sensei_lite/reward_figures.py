@@ -228,7 +228,9 @@ def pairs_figure(results: Sequence[Learned], ceiling: float | None = None) -> Dr
     if ceiling is not None:
         axes.axhline(ceiling, color="0.5", linestyle="--", label=f"noise ceiling {ceiling:.3f}")
     axes.set_xscale("log")
-    axes.set_xticks(pairs, [f"{number:,}" for number in pairs], minor=False)
+    # Numbers that stand close together would be written over each other: the larger one is named.
+    named = [number for number, larger in zip(pairs, [*pairs[1:], np.inf], strict=True) if larger > 1.5 * number]
+    axes.set_xticks(named, [f"{number:,}" for number in named], minor=False)
     axes.minorticks_off()
     axes.set(xlabel="training pairs", ylabel="held-out pair accuracy")
     axes.legend(frameon=False, loc="lower right", fontsize=9)
