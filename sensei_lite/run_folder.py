@@ -1,6 +1,7 @@
 """What a folder holds is written in it: a command that is given again goes on with the same work, or is refused."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ def claim(path: Path, description: dict[str, Any]) -> None:
     description = json.loads(json.dumps(description))
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        path.write_text(json.dumps(description, indent=1) + "\n")
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+        unfinished.write_text(json.dumps(description, indent=1) + "\n")
+        unfinished.replace(path)  # whoever is killed here leaves no half of it
         return
     if different := _first_difference(read_claim(path), description):
         raise RunError(f"{path} belongs to another run: {different}. Choose another folder")

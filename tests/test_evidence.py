@@ -45,7 +45,6 @@ def test_a_thousand_pairs_nearly_reach_the_ceiling():
     ceiling = float(rows[1_000]["noise_ceiling"])
     assert float(rows[1_000]["held_out_accuracy"]) > ceiling - 0.03
     assert float(rows[100]["held_out_accuracy"]) < ceiling - 0.03
-    assert float(rows[max(rows)]["seconds"]) < 60
 
 
 def test_every_table_of_a_page_is_there():
