@@ -3,7 +3,7 @@
 From replayed states the world model dreams T steps under the policy. Each stream k (task, semantic, disagreement) has
 rewards, a critic v_k and a return R_k of its own. The policy follows the weighted, normalised advantages (REINFORCE):
 
-    A_t = sum_k w_k (R_k,t - v_k(s_t)) / scale_k / sum_k w_k
+    A_t = sum_k w_k (R_k,t - v_k(s_t)) / scale_k / W,    W = sum_k w_k (with a switch: of its explore weights)
     L_actor = -E[ weight_t ( sg(A_t) ln pi(a_t | s_t) + eta H[pi(. | s_t)] ) ]
     L_critic,k = E[ weight_t ( -ln p_k(R_k,t | s_t) - ln p_k(slow v_k(s_t) | s_t) ) ]
 
@@ -116,11 +116,15 @@ def advantages(
     returns: dict[str, Float[Array, "steps starts"]],
     values: dict[str, Float[Array, "steps starts"]],
     normalisers: dict[str, PercentileNormaliser],
-    weights: dict[str, float] | dict[str, Array],
+    weights: dict[str, float] | dict[str, Float[Array, "steps starts"]],
+    total: float,
 ) -> Float[Array, "steps starts"]:
-    """A_t: every stream's advantage on its own scale, weighed and added."""
+    """A_t: every stream's advantage on its own scale, weighed, added, and divided by ``total``.
+
+    A weight is one number, or one for every imagined state where the go/explore switch chooses them.
+    """
     parts = [weights[name] * (returns[name] - values[name]) / normalisers[name].scale for name in returns]
-    return sum(parts, jnp.zeros(())) / sum(weights[name] for name in returns)
+    return sum(parts, jnp.zeros(())) / total
 
 
 def actor_loss(

@@ -6,7 +6,7 @@
 
 One update teaches the world model and the ensemble from replayed sequences, dreams from the states that it met there,
 and teaches the policy and the critics in the dream. Which rewards count is a setting: Plan2Explore maximises
-disagreement, a task agent the extrinsic reward.
+disagreement, VLM-Motif the semantic reward, a task agent the extrinsic one, and SENSEI switches between two of them.
 
 Sources: DreamerV3 (arXiv 2301.04104), Plan2Explore (arXiv 2005.05960), SENSEI (arXiv 2503.01584).
 """
@@ -23,6 +23,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 from sensei_lite.actor_critic import Actor, actor_loss, advantages, critic_loss, dream_weights, imagine, returns_of
 from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, WorldModelConfig
 from sensei_lite.disagreement import Ensemble
+from sensei_lite.exploration import Switch
 from sensei_lite.returns import PercentileNormaliser
 from sensei_lite.rssm import State
 from sensei_lite.shapes import AnyArray, Images, Seed
@@ -49,6 +50,8 @@ class AgentState(eqx.Module):
     critics: dict[str, TwoHotHead]
     slow_critics: dict[str, TwoHotHead]
     normalisers: dict[str, PercentileNormaliser]
+    switch: Switch | None
+    """The go/explore switch, where there is one."""
     optimisers: Optimisers
     updates: Array
     """Updates so far."""
@@ -78,7 +81,7 @@ def init(
     ensemble = Ensemble(config.ensemble, model.deter, actions.size, model.stoch, model.classes, key=ensemble_key)
     discrete = isinstance(actions, Discrete)
     actor = Actor(behaviour, size, actions.size, discrete, model.unimix, key=actor_key)
-    names = [name for name, _ in behaviour.reward_weights]
+    names = behaviour.critics
     keys = jax.random.split(critic_key, len(names))
     critics = {
         name: TwoHotHead(size, behaviour.hidden, behaviour.layers, model.bins, key=k)
@@ -97,6 +100,7 @@ def init(
         # A copy of its own: donated buffers must not appear twice in one state.
         slow_critics=jax.tree.map(jnp.copy, critics),
         normalisers={name: PercentileNormaliser.create() for name in names},
+        switch=Switch.create(behaviour.switch) if behaviour.switch else None,
         optimisers=optimisers,
         updates=jnp.zeros((), jnp.int32),
         config=config,
@@ -124,7 +128,7 @@ def _behaviour_optimiser(config: Config) -> optax.GradientTransformation:
         jax.tree.map(lambda _: "actor", tree[0]),
         {name: jax.tree.map(lambda _, name=name: name, critic) for name, critic in tree[1].items()},
     )
-    return optax.multi_transform({"actor": one} | {name: one for name, _ in config.behaviour.reward_weights}, labels)
+    return optax.multi_transform({"actor": one} | {name: one for name in config.behaviour.critics}, labels)
 
 
 def encode_action(actions: Discrete | Box, action: AnyArray) -> Float[Array, "*batch action"]:
@@ -192,7 +196,7 @@ def learn_model(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState
 
 def learn_to_disagree(agent: AgentState, watched: Watched, rows: Rows) -> tuple[AgentState, Metrics]:
     """One step of the ensemble, if its reward counts for anything."""
-    if "disagreement" not in dict(agent.config.behaviour.reward_weights):
+    if "disagreement" not in agent.config.behaviour.streams:
         return agent, {}
     loss, gradient = eqx.filter_value_and_grad(lambda e: e.loss(watched, rows.action, rows.is_first))(agent.ensemble)
     ensemble, state, _ = _step(_ensemble_optimiser(agent.config), gradient, agent.optimisers.ensemble, agent.ensemble)
@@ -228,7 +232,7 @@ def stream_rewards(
         "semantic": lambda: jax.vmap(jax.vmap(model.semantic))(features),
         "disagreement": lambda: jnp.pad(agent.ensemble.reward(states, actions), ((1, 0), (0, 0))),
     }
-    return {name: of[name]() for name, _ in agent.config.behaviour.reward_weights}
+    return {name: of[name]() for name in agent.config.behaviour.streams}
 
 
 def learn_to_act(
@@ -241,12 +245,26 @@ def learn_to_act(
     rewards = stream_rewards(agent, states, actions)
     discount_continue = settings.discount * jax.vmap(jax.vmap(agent.world_model.continues))(features)
     weight = dream_weights(discount_continue, start_is_terminal)
+    told = {f"reward/{name}": reward[1:].mean() for name, reward in rewards.items()}
+
+    weights: dict[str, Any] = dict(settings.reward_weights)
+    total, switch, by_reward = sum(weights.values()), agent.switch, settings.critics == ("exploration",)
+    if switch and by_reward:
+        switch = switch.update(rewards["semantic"][1:])
+        exploring = switch.is_exploring(rewards["semantic"])
+        rewards, weights, total = {"exploration": switch.reward(rewards, exploring)}, {"exploration": 1.0}, 1.0
+        told |= {"switch/threshold": switch.threshold, "switch/exploring": exploring.mean()}
     returns, values = returns_of(agent.critics, rewards, features, discount_continue, settings.lam)
+    if switch and not by_reward:
+        switch = switch.update(returns["semantic"])
+        exploring = switch.is_exploring(returns["semantic"])
+        weights, total = switch.weights(exploring), switch.total_weight
+        told |= {"switch/threshold": switch.threshold, "switch/exploring": exploring.mean()}
     normalisers = {
         name: normaliser.update(returns[name], decay=settings.return_decay)
         for name, normaliser in agent.normalisers.items()
     }
-    advantage = advantages(returns, values, normalisers, dict(settings.reward_weights))
+    advantage = advantages(returns, values, normalisers, weights, total)
 
     def loss(behaviour: tuple[Actor, dict[str, TwoHotHead]]) -> tuple[Array, Metrics]:
         actor, critics = behaviour
@@ -266,15 +284,15 @@ def learn_to_act(
     )
     rate = settings.slow_rate
     slow = jax.tree.map(lambda old, new: (1 - rate) * old + rate * new, agent.slow_critics, critics)
-    for name in rewards:
-        metrics |= {f"reward/{name}": rewards[name][1:].mean(), f"return/{name}": returns[name].mean()}
-        metrics |= {f"scale/{name}": normalisers[name].scale}
+    for name in returns:
+        told |= {f"return/{name}": returns[name].mean(), f"scale/{name}": normalisers[name].scale}
     agent = dataclasses.replace(
         agent,
         actor=actor,
         critics=critics,
         slow_critics=slow,
         normalisers=normalisers,
+        switch=switch,
         optimisers=agent.optimisers._replace(behaviour=state),
     )
-    return agent, metrics
+    return agent, metrics | told

@@ -99,12 +99,50 @@ class EnsembleConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class SwitchConfig:
+    """The go/explore switch (see `exploration`). Raises ValueError for settings that make no switch.
+
+    "Paper" below is the research code's KeyRoom.
+    """
+
+    compares: Literal["reward", "return"] = "return"
+    """What is held against the threshold: the predicted semantic reward (the paper's text; rewards are then weighed
+    and added) or its lambda-return (the research code; advantages are then weighed and added)."""
+    percentile: float = 75.0
+    """k: the share of imagined states, in percent, that are not interesting enough to explore. Paper: 90."""
+    threshold: Literal["percentile", "range"] = "percentile"
+    """percentile: that percentile. range: its distance to the 5th, at least 1, as the research code computes it."""
+    decay: float = 0.99
+    """Memory of the threshold's moving average. Paper: 0.99."""
+    go: tuple[tuple[str, float], ...] = (("semantic", 1.0), ("disagreement", 0.1))
+    """Weights of the streams below the threshold. Paper: semantic 1, disagreement 0.1."""
+    explore: tuple[tuple[str, float], ...] = (("semantic", 0.3), ("disagreement", 1.0))
+    """Weights of the streams above it. Paper: semantic 0.3, disagreement 1."""
+
+    def __post_init__(self) -> None:
+        _require(self.compares in ("reward", "return"), f"switch.compares is {self.compares!r}; it is reward or return")
+        _require(0 < self.percentile < 100, f"switch.percentile is {self.percentile}; it must be between 0 and 100")
+        thresholds = ("percentile", "range")
+        _require(self.threshold in thresholds, f"switch.threshold is {self.threshold!r}; it is percentile or range")
+        _require(0 <= self.decay < 1, f"switch.decay is {self.decay}; it must be from 0 to under 1")
+        names, others = [name for name, _ in self.go], [name for name, _ in self.explore]
+        _require(
+            sorted(names) == sorted(others) and "semantic" in names and set(names) <= set(STREAMS),
+            f"switch.go weighs {names} and switch.explore weighs {others}: both weigh the same streams, and one of "
+            "these is semantic",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class BehaviourConfig:
     """Learning to act in imagination. Raises ValueError for sizes that cannot work."""
 
     reward_weights: tuple[tuple[str, float], ...] = (("disagreement", 1.0),)
     """The reward streams to maximise, each with its weight: extrinsic, semantic, disagreement. One stream of curiosity
-    is Plan2Explore; the extrinsic stream alone is a task agent."""
+    is Plan2Explore; the extrinsic stream alone is a task agent; the semantic stream alone is VLM-Motif. Where there is
+    a ``switch`` it has the weights, and these are not used."""
+    switch: SwitchConfig | None = None
+    """The go/explore switch, which makes the agent SENSEI. None: the weights are the same in every state."""
     horizon: int = 10
     """Imagined steps. Paper: 15."""
     starts: int | None = None
@@ -137,6 +175,16 @@ class BehaviourConfig:
         names = [name for name, _ in self.reward_weights]
         wrong = sorted(set(names) - set(STREAMS))
         _require(bool(names) and not wrong, f"behaviour.reward_weights names {wrong}; streams are {', '.join(STREAMS)}")
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The reward streams that count for anything."""
+        return tuple(name for name, _ in (self.switch.explore if self.switch else self.reward_weights))
+
+    @property
+    def critics(self) -> tuple[str, ...]:
+        """What is predicted: the return of every stream, or that of the one reward which the paper's switch makes."""
+        return ("exploration",) if self.switch and self.switch.compares == "reward" else self.streams
 
 
 STREAMS = ("extrinsic", "semantic", "disagreement")

@@ -19,6 +19,7 @@ from sensei_lite import agent as agents
 from sensei_lite.agent import AgentState, Memory, Metrics
 from sensei_lite.config import Config, TrainConfig
 from sensei_lite.replay import Replay
+from sensei_lite.reward_model import SemanticReward
 from sensei_lite.shapes import Seed
 from sensei_lite.spaces import Box, Discrete
 from sensei_lite.world_model import Rows
@@ -41,15 +42,17 @@ class TrainState(NamedTuple):
     """Environment steps so far, all worlds together."""
     visits: Int[Array, " situations"]
     """How often the agent was in each situation of the world (see `World.situation`), random play not counted."""
+    taste: SemanticReward | None = None
+    """R_psi, which never changes here; None: nothing is interesting."""
 
 
-def to_row(actions: Discrete | Box, row: Transition) -> Rows:
-    """A world's row as it is remembered."""
+def to_row(actions: Discrete | Box, row: Transition, taste: SemanticReward | None) -> Rows:
+    """A world's row as it is remembered: with how interesting R_psi finds the picture."""
     return Rows(
         image=row.image,
         action=agents.encode_action(actions, row.action),
         reward=row.reward,
-        semantic=jnp.zeros_like(row.reward),
+        semantic=jnp.zeros_like(row.reward) if taste is None else taste(row.image),
         is_first=row.is_first,
         is_terminal=row.is_terminal,
         vector=row.vector,
@@ -72,15 +75,18 @@ def rounds_of(settings: TrainConfig) -> tuple[int, int, int]:
 
 
 @eqx.filter_jit
-def start_training(config: Config, world: World, *, key: Seed) -> TrainState:
-    """A new agent and its worlds, with ``train.warm_up`` rows of random play in the replay."""
+def start_training(config: Config, world: World, taste: SemanticReward | None = None, *, key: Seed) -> TrainState:
+    """A new agent and its worlds, with ``train.warm_up`` rows of random play in the replay.
+
+    Raises ValueError where the agent wants what is interesting and there is no ``taste``, or it reads other pictures.
+    """
+    check_taste(config, taste)
     agent_key, world_key, play_key, key = jax.random.split(key, 4)
     settings = config.train
     agent = agents.init(config, world.image_shape, world.actions, world.vector_size, key=agent_key)
     state, row = begin_batch(world, keys=jax.random.split(world_key, settings.envs))
-    replay = Replay.create(settings.capacity // settings.envs, to_row(world.actions, row)).add(
-        to_row(world.actions, row)
-    )
+    first, facts = to_row(world.actions, row, taste), facts_of(world, state)
+    replay = Replay.create(settings.capacity // settings.envs, first, facts).add(first, facts)
 
     def play(carry: tuple[PyTree, Transition, Replay], key: Array) -> tuple[tuple, None]:
         state, row, replay = carry
@@ -88,14 +94,27 @@ def start_training(config: Config, world: World, *, key: Seed) -> TrainState:
         action = random_actions(world, (settings.envs,), key=action_key)
         keys = jax.random.split(step_key, settings.envs)
         state, row = advance_batch(world, state, row.is_last, action, keys=keys)
-        return (state, row, replay.add(to_row(world.actions, row))), None
+        return (state, row, replay.add(to_row(world.actions, row, taste), facts_of(world, state))), None
 
     number = settings.warm_up // settings.envs
     (state, row, replay), _ = jax.lax.scan(play, (state, row, replay), jax.random.split(play_key, number))
     # Random play did not use the agent's memory: it begins with the next row as if an episode started there.
     memory = agents.first_memory(agent, settings.envs, world.actions.size)
     steps = jnp.asarray(number * settings.envs, jnp.int32)
-    return TrainState(agent, replay, state, row, memory, key, steps, no_visits(world))
+    # A copy of R_psi: the state is used up by training, and the caller's must not be.
+    taste = jax.tree.map(jnp.copy, taste)
+    return TrainState(agent, replay, state, row, memory, key, steps, no_visits(world), taste)
+
+
+def check_taste(config: Config, taste: SemanticReward | None) -> None:
+    """Raises ValueError where the agent wants what is interesting, and there is no R_psi to say what that is."""
+    if taste is None and "semantic" in config.behaviour.streams:
+        raise ValueError("this agent maximises the semantic reward, so it needs an R_psi: distil one first")
+
+
+def facts_of(world: World, state: PyTree) -> dict[str, Array]:
+    """The true facts about the states of all worlds [envs]."""
+    return jax.vmap(world.facts)(state)
 
 
 def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainState, dict[str, Array]]:
@@ -105,7 +124,7 @@ def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainSt
     action = agents.decode_action(world.actions, memory.action)
     keys = jax.random.split(world_key, state.row.is_last.shape[0])
     world_state, row = advance_batch(world, state.world, state.row.is_last, action, keys=keys)
-    replay = state.replay.add(to_row(world.actions, row))
+    replay = state.replay.add(to_row(world.actions, row, state.taste), facts_of(world, world_state))
     counts = count(world, world_state, row)
     visits = state.visits.at[counts["situations"]].add(1) if world.situations else state.visits
     state = state._replace(

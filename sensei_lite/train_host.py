@@ -20,28 +20,32 @@ from sensei_lite import agent as agents
 from sensei_lite.agent import AgentState, Memory, Metrics
 from sensei_lite.config import Config
 from sensei_lite.replay import Replay
+from sensei_lite.reward_model import SemanticReward
 from sensei_lite.shapes import Seed
 from sensei_lite.spaces import Box, Discrete
-from sensei_lite.train import TrainState, count_row, learn_step, rounds_of, to_row
+from sensei_lite.train import TrainState, check_taste, count_row, learn_step, rounds_of, to_row
 from sensei_lite.worlds.base import Transition
 from sensei_lite.worlds.host import HostWorld
 
 
-def begin_host_training(config: Config, world: HostWorld, *, key: Seed) -> TrainState:
+def begin_host_training(
+    config: Config, world: HostWorld, taste: SemanticReward | None = None, *, key: Seed
+) -> TrainState:
     """A new agent in a host world that has just begun; its replay holds the first rows only.
 
-    Raises ValueError where the world does not have ``train.envs`` copies.
+    Raises ValueError where the world does not have ``train.envs`` copies, and as `start_training` does.
     """
+    check_taste(config, taste)
     settings = config.train
     if world.num_envs != settings.envs:
         raise ValueError(f"train.envs is {settings.envs}, but {world.name} was made with {world.num_envs} copies")
     agent_key, begin_key, key = jax.random.split(key, 3)
     agent = eqx.filter_jit(agents.init)(config, world.image_shape, world.actions, world.vector_size, key=agent_key)
     row = world.begin(seed=_number(begin_key))
-    replay = Replay.create(settings.capacity // settings.envs, to_row(world.actions, row))
+    replay = Replay.create(settings.capacity // settings.envs, to_row(world.actions, row, taste))
     memory = agents.first_memory(agent, settings.envs, world.actions.size)
-    replay = _remember(replay, world.actions, row)
-    return TrainState(agent, replay, (), row, memory, key, jnp.zeros((), jnp.int32), jnp.zeros(0, jnp.int32))
+    replay = _remember(replay, world.actions, row, taste)
+    return TrainState(agent, replay, (), row, memory, key, jnp.zeros((), jnp.int32), jnp.zeros(0, jnp.int32), taste)
 
 
 def play_at_random(config: Config, world: HostWorld, state: TrainState) -> TrainState:
@@ -51,7 +55,7 @@ def play_at_random(config: Config, world: HostWorld, state: TrainState) -> Train
     replay, row, steps = state.replay, state.row, 0
     for _ in range(config.train.warm_up // config.train.envs):
         row = world.advance(_random_actions(world, chance))
-        replay = _remember(replay, world.actions, row)
+        replay = _remember(replay, world.actions, row, state.taste)
         steps += int((~row.is_first).sum())
     return state._replace(replay=replay, row=row, key=key, steps=state.steps + steps)
 
@@ -60,7 +64,7 @@ def go_on_in_new_episodes(world: HostWorld, state: TrainState) -> TrainState:
     """Go on from a checkpoint: the same agent and replay, in worlds that begin again."""
     key, begin_key = jax.random.split(state.key)
     row = world.begin(seed=_number(begin_key))
-    return state._replace(row=row, replay=_remember(state.replay, world.actions, row), key=key)
+    return state._replace(row=row, replay=_remember(state.replay, world.actions, row, state.taste), key=key)
 
 
 def _number(key: Seed) -> int:
@@ -79,7 +83,7 @@ def train_host_chunk(
         for act_key in jax.random.split(collect_key, collects):
             memory, action = _choose(agent, memory, row._replace(events={}), actions, key=act_key)
             row = world.advance(np.asarray(action))
-            replay = _remember(replay, actions, row)
+            replay = _remember(replay, actions, row, state.taste)
             rows.append(count_row(row))
         state = state._replace(replay=replay, row=row, memory=memory, key=key)
         for update_key in jax.random.split(learn_key, updates):
@@ -106,8 +110,8 @@ def _choose(
 
 
 @functools.partial(jax.jit, static_argnums=1, donate_argnums=0)
-def _remember(replay: Replay, actions: Discrete | Box, row: Transition) -> Replay:
-    return replay.add(to_row(actions, row))
+def _remember(replay: Replay, actions: Discrete | Box, row: Transition, taste: SemanticReward | None) -> Replay:
+    return replay.add(to_row(actions, row, taste))
 
 
 @eqx.filter_jit

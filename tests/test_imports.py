@@ -19,6 +19,7 @@ LAYERS = [
     {"rssm"},
     {"world_model"},
     {"disagreement", "replay"},
+    {"exploration"},
     {"actor_critic"},
     {"agent"},
     {"worlds"},

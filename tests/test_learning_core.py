@@ -374,7 +374,7 @@ def test_streams_are_normalised_each_on_its_own_scale_before_they_are_weighed():
         "extrinsic": PercentileNormaliser(jnp.zeros(()), jnp.asarray(100.0)),
         "disagreement": PercentileNormaliser.create(),
     }
-    mixed = advantages(returns, values, normalisers, {"extrinsic": 1.0, "disagreement": 3.0})
+    mixed = advantages(returns, values, normalisers, {"extrinsic": 1.0, "disagreement": 3.0}, 4.0)
     np.testing.assert_allclose(mixed, (1.0 * 1 + 3.0 * 1) / 4.0)
 
 
