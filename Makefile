@@ -19,7 +19,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.t
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
-.PHONY: help setup run test lab play bench clip lint format notebooks constraints clean
+.PHONY: help setup run demo test lab play bench clip lint format notebooks constraints clean
 
 help:  ## print this list
 	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
@@ -36,7 +36,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(INSTALL) --torch-backend=$(TORCH_BACKEND) 2>/dev/null || $(INSTALL)
 	@rm -f .venv/ready-* && touch $@
 
-run: setup  ## the main job: for now, a short demonstration of the worlds (seconds)
+run: setup  ## the whole method on KeyRoom: annotate, distil, explore, compare; ends with a report (under 20 minutes)
+	@$(BIN)/sensei-lite run --preset lab
+
+demo: setup  ## a short look at the worlds (seconds)
 	@$(BIN)/sensei-lite demo
 
 test: setup  ## check style and types, then run every test (minutes)

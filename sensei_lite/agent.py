@@ -21,10 +21,11 @@ import optax
 from jaxtyping import Array, Bool, Float, PyTree
 
 from sensei_lite.actor_critic import Actor, actor_loss, advantages, critic_loss, dream_weights, imagine, returns_of
-from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, WorldModelConfig
+from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, NoveltyConfig, WorldModelConfig
 from sensei_lite.disagreement import Ensemble
 from sensei_lite.exploration import Switch
-from sensei_lite.returns import PercentileNormaliser
+from sensei_lite.novelty import RandomDistillation
+from sensei_lite.returns import PercentileNormaliser, lasting_reward
 from sensei_lite.rssm import State
 from sensei_lite.shapes import AnyArray, Images, Seed
 from sensei_lite.spaces import Box, Discrete
@@ -34,10 +35,11 @@ Metrics = dict[str, Array]
 
 
 class Optimisers(NamedTuple):
-    """The optimiser states of the three things that learn with rates of their own."""
+    """The optimiser states of the things that learn with rates of their own."""
 
     world_model: PyTree
     ensemble: PyTree
+    novelty: PyTree
     behaviour: PyTree
 
 
@@ -46,6 +48,7 @@ class AgentState(eqx.Module):
 
     world_model: WorldModel
     ensemble: Ensemble
+    novelty: RandomDistillation
     actor: Actor
     critics: dict[str, TwoHotHead]
     slow_critics: dict[str, TwoHotHead]
@@ -79,9 +82,10 @@ def init(
     size_z = model.stoch * model.classes
     size = model.deter + size_z
     ensemble = Ensemble(config.ensemble, model.deter, actions.size, model.stoch, model.classes, key=ensemble_key)
+    novelty = RandomDistillation(config.novelty, size, key=jax.random.fold_in(ensemble_key, 1))
     discrete = isinstance(actions, Discrete)
     actor = Actor(behaviour, size, actions.size, discrete, model.unimix, key=actor_key)
-    names = behaviour.critics
+    names = config.critics
     keys = jax.random.split(critic_key, len(names))
     critics = {
         name: TwoHotHead(size, behaviour.hidden, behaviour.layers, model.bins, key=k)
@@ -90,24 +94,28 @@ def init(
     optimisers = Optimisers(
         _model_optimiser(config).init(world_model),
         _ensemble_optimiser(config).init(ensemble),
+        _novelty_optimiser(config).init(novelty),
         _behaviour_optimiser(config).init((actor, critics)),
     )
     return AgentState(
         world_model=world_model,
         ensemble=ensemble,
+        novelty=novelty,
         actor=actor,
         critics=critics,
         # A copy of its own: donated buffers must not appear twice in one state.
         slow_critics=jax.tree.map(jnp.copy, critics),
         normalisers={name: PercentileNormaliser.create() for name in names},
-        switch=Switch.create(behaviour.switch) if behaviour.switch else None,
+        switch=Switch.create(config.switch) if behaviour.switched else None,
         optimisers=optimisers,
         updates=jnp.zeros((), jnp.int32),
         config=config,
     )
 
 
-def _adam(settings: WorldModelConfig | EnsembleConfig | BehaviourConfig, eps: float) -> optax.GradientTransformation:
+def _adam(
+    settings: WorldModelConfig | EnsembleConfig | NoveltyConfig | BehaviourConfig, eps: float
+) -> optax.GradientTransformation:
     # Call-out A2 (ours): beta 2 is a setting, and 0.95 in the lab preset, for the reason given in `WorldModelConfig`.
     adam = optax.adam(settings.learning_rate, b2=settings.second_moment, eps=eps)
     return optax.chain(optax.clip_by_global_norm(settings.clip), adam)
@@ -121,6 +129,10 @@ def _ensemble_optimiser(config: Config) -> optax.GradientTransformation:
     return _adam(config.ensemble, eps=1e-5)
 
 
+def _novelty_optimiser(config: Config) -> optax.GradientTransformation:
+    return _adam(config.novelty, eps=1e-5)
+
+
 def _behaviour_optimiser(config: Config) -> optax.GradientTransformation:
     # Actor and critics are clipped each by its own norm, as in the research code, and so share no scale.
     one = _adam(config.behaviour, eps=1e-5)
@@ -128,7 +140,7 @@ def _behaviour_optimiser(config: Config) -> optax.GradientTransformation:
         jax.tree.map(lambda _: "actor", tree[0]),
         {name: jax.tree.map(lambda _, name=name: name, critic) for name, critic in tree[1].items()},
     )
-    return optax.multi_transform({"actor": one} | {name: one for name in config.behaviour.critics}, labels)
+    return optax.multi_transform({"actor": one} | {name: one for name in config.critics}, labels)
 
 
 def encode_action(actions: Discrete | Box, action: AnyArray) -> Float[Array, "*batch action"]:
@@ -176,9 +188,10 @@ def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Met
     model_key, start_key, dream_key = jax.random.split(key, 3)
     agent, watched, of_model = learn_model(agent, rows, key=model_key)
     agent, of_ensemble = learn_to_disagree(agent, watched, rows)
+    agent, of_novelty = learn_novelty(agent, watched)
     start, start_is_terminal = dream_starts(watched.states, rows, agent.config.behaviour.starts, key=start_key)
     agent, of_behaviour = learn_to_act(agent, start, start_is_terminal, key=dream_key)
-    return dataclasses.replace(agent, updates=agent.updates + 1), of_model | of_ensemble | of_behaviour
+    return dataclasses.replace(agent, updates=agent.updates + 1), of_model | of_ensemble | of_novelty | of_behaviour
 
 
 def learn_model(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Watched, Metrics]:
@@ -196,12 +209,24 @@ def learn_model(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState
 
 def learn_to_disagree(agent: AgentState, watched: Watched, rows: Rows) -> tuple[AgentState, Metrics]:
     """One step of the ensemble, if its reward counts for anything."""
-    if "disagreement" not in agent.config.behaviour.streams:
+    if "disagreement" not in agent.config.streams:
         return agent, {}
     loss, gradient = eqx.filter_value_and_grad(lambda e: e.loss(watched, rows.action, rows.is_first))(agent.ensemble)
     ensemble, state, _ = _step(_ensemble_optimiser(agent.config), gradient, agent.optimisers.ensemble, agent.ensemble)
     optimisers = agent.optimisers._replace(ensemble=state)
     return dataclasses.replace(agent, ensemble=ensemble, optimisers=optimisers), {"loss/ensemble": loss}
+
+
+def learn_novelty(agent: AgentState, watched: Watched) -> tuple[AgentState, Metrics]:
+    """One step of random network distillation, if its reward counts for anything."""
+    if "novelty" not in agent.config.streams:
+        return agent, {}
+    features = watched.states.features
+    loss, gradient = eqx.filter_value_and_grad(lambda n: n.error(features).mean())(agent.novelty)
+    novelty, state, _ = _step(_novelty_optimiser(agent.config), gradient, agent.optimisers.novelty, agent.novelty)
+    optimisers = agent.optimisers._replace(novelty=state)
+    agent = dataclasses.replace(agent, novelty=novelty.updated(loss), optimisers=optimisers)
+    return agent, {"loss/novelty": loss}
 
 
 def _step(
@@ -230,9 +255,33 @@ def stream_rewards(
     of: dict[str, Any] = {
         "extrinsic": lambda: jax.vmap(jax.vmap(model.reward))(features),
         "semantic": lambda: jax.vmap(jax.vmap(model.semantic))(features),
+        "novelty": lambda: agent.novelty.reward(features),
         "disagreement": lambda: jnp.pad(agent.ensemble.reward(states, actions), ((1, 0), (0, 0))),
     }
-    return {name: of[name]() for name in agent.config.behaviour.streams}
+    return {name: of[name]() for name in agent.config.streams}
+
+
+def after_the_end(
+    agent: AgentState,
+    rewards: dict[str, Float[Array, "time starts"]],
+    features: Float[Array, "time starts features"],
+    continues: Float[Array, "time starts"],
+) -> dict[str, Float[Array, "time starts"]]:
+    """The rewards of a dream, with what is to follow where it foresees an episode's end.
+
+    What is interesting lasts (`returns.lasting_reward`). Curiosity finds an average state, for a new episode begins:
+    the mean value of the states from which dreams start. The task's reward is over.
+    """
+    settings, rewards = agent.config.behaviour, dict(rewards)
+    if settings.semantic_end == "lasts" and "semantic" in rewards:
+        rewards["semantic"] = lasting_reward(rewards["semantic"], continues, settings.discount)
+    if settings.curiosity_end == "average":
+        for name in [name for name in agent.critics if name in ("disagreement", "novelty")]:
+            # Call-out A4 (ours): in paper and research code nothing follows, and the curious are afraid of ends, such
+            # as an exit. Random network distillation's authors, too, let curiosity go on (arXiv 1810.12894).
+            average = jax.vmap(agent.critics[name])(features[0]).mean()
+            rewards[name] += (1.0 - continues) * settings.discount * average
+    return rewards
 
 
 def learn_to_act(
@@ -243,18 +292,20 @@ def learn_to_act(
     states, actions = imagine(agent.world_model, agent.actor, start, settings.horizon, key=key)
     features = states.features
     rewards = stream_rewards(agent, states, actions)
-    discount_continue = settings.discount * jax.vmap(jax.vmap(agent.world_model.continues))(features)
+    continues = jax.vmap(jax.vmap(agent.world_model.continues))(features)
+    discount_continue = settings.discount * continues
     weight = dream_weights(discount_continue, start_is_terminal)
     told = {f"reward/{name}": reward[1:].mean() for name, reward in rewards.items()}
 
+    lasting = after_the_end(agent, rewards, features, continues)
     weights: dict[str, Any] = dict(settings.reward_weights)
-    total, switch, by_reward = sum(weights.values()), agent.switch, settings.critics == ("exploration",)
+    total, switch, by_reward = sum(weights.values()), agent.switch, agent.config.critics == ("exploration",)
     if switch and by_reward:
         switch = switch.update(rewards["semantic"][1:])
         exploring = switch.is_exploring(rewards["semantic"])
-        rewards, weights, total = {"exploration": switch.reward(rewards, exploring)}, {"exploration": 1.0}, 1.0
+        lasting, weights, total = {"exploration": switch.reward(lasting, exploring)}, {"exploration": 1.0}, 1.0
         told |= {"switch/threshold": switch.threshold, "switch/exploring": exploring.mean()}
-    returns, values = returns_of(agent.critics, rewards, features, discount_continue, settings.lam)
+    returns, values = returns_of(agent.critics, lasting, features, discount_continue, settings.lam)
     if switch and not by_reward:
         switch = switch.update(returns["semantic"])
         exploring = switch.is_exploring(returns["semantic"])

@@ -8,6 +8,8 @@ import tyro
 
 from sensei_lite.compilation import keep_compiled_programs
 
+Explorer = Literal["random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "task"]
+
 
 def demo(folder: Path = Path("runs/demo"), rows: int = 5000, seed: int = 0) -> None:
     """Show what exists so far: worlds, a random agent, and what a solution looks like.
@@ -22,98 +24,169 @@ def demo(folder: Path = Path("runs/demo"), rows: int = 5000, seed: int = 0) -> N
     run_demo(folder, rows, seed)
 
 
+def run(
+    folder: Path = Path("runs/lab"),
+    preset: Literal["smoke", "lab", "paper"] = "lab",
+    world: str | None = None,
+    settings: tuple[str, ...] = (),
+    agents: tuple[Explorer, ...] | None = None,
+    annotator: Literal["clip", "chat", "human", "scripted"] = "clip",
+    annotator_settings: tuple[str, ...] = (),
+    pairs: int | None = None,
+    updates: int | None = None,
+    from_run: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
+    seed: int = 0,
+) -> None:
+    """The whole method: collect, annotate, distil, explore, evaluate, report. A run that was stopped goes on.
+
+    Args:
+        folder: the run folder. The same command goes on with it; another is refused.
+        preset: how much of everything (see ``sensei_lite.run_plan.PLANS``).
+        world: a name, as in ``sensei_lite.worlds.world_names()``; otherwise the preset's.
+        settings: of the world, such as ``size=5``.
+        agents: who explores, each as long as the others; otherwise plan2explore and sensei.
+        annotator: who is asked which of two pictures is more interesting (see ``sensei-lite annotate --help``).
+        annotator_settings: of the annotator.
+        pairs: how many pairs are asked about, in both orders.
+        updates: how often each agent learns, that which collects pictures too.
+        from_run: an earlier run folder, whose SENSEI agent's pictures are asked about instead: a second generation.
+        seed: chooses everything that is chosen by chance.
+    """
+    import dataclasses
+
+    from sensei_lite.report import write_report
+    from sensei_lite.run_plan import PLANS
+    from sensei_lite.run_plan import run as carry_out
+
+    changes: dict[str, Any] = {
+        "world": world,
+        "settings": _read(settings) or None,
+        "agents": agents,
+        "annotator_settings": _read(annotator_settings) or None,
+        "pairs": pairs,
+        "updates": updates,
+        "first_generation": from_run and str(from_run),
+    }
+    plan = dataclasses.replace(
+        PLANS[preset], annotator=annotator, seed=seed, **{name: x for name, x in changes.items() if x is not None}
+    )
+    for line in carry_out(folder, plan):
+        print(line)
+    print(f"the report: {write_report(folder)}")
+
+
 def train(
     folder: Path = Path("runs/train"),
-    agent: Literal["plan2explore", "task"] = "plan2explore",
-    world: str = "keyroom",
+    agent: Literal["rnd", "plan2explore", "task"] = "plan2explore",
+    world: str = "keyroom-lab",
     settings: tuple[str, ...] = (),
     preset: Literal["smoke", "lab", "paper"] = "lab",
     updates: int = 5000,
     seed: int = 0,
 ) -> None:
-    """Train one agent in a run folder. A run that was stopped goes on when the same command is given again.
+    """Train one agent that needs no R_psi in a folder of its own. A run that was stopped goes on.
 
     Args:
         folder: where settings, progress and checkpoints go.
-        agent: plan2explore is curious and wants to know the world; task wants the world's reward.
+        agent: plan2explore and rnd are curious and want to know the world; task wants the world's reward.
         world: a name, as in ``sensei_lite.worlds.world_names()``, or ``gymnasium:`` and any Gymnasium id.
         settings: of the world, such as ``size=5 rooms=1``.
         preset: sizes and ratios (see ``sensei_lite.config``).
         updates: how often the agent learns in all.
         seed: chooses weights, layouts and chance.
     """
-    from sensei_lite.config import PRESETS
-    from sensei_lite.study import agent_config
-    from sensei_lite.training_run import train_in
-    from sensei_lite.worlds import HostWorld, make_world
+    from contextlib import closing
 
-    config = agent_config(PRESETS[preset](), agent)
-    made = make_world(world, num_envs=config.train.envs, **_read(settings))
-    try:
+    from sensei_lite.config import PRESETS
+    from sensei_lite.explorers import explorer_config
+    from sensei_lite.training_run import train_in
+    from sensei_lite.worlds import make_world
+
+    config = explorer_config(PRESETS[preset](), agent)
+    with closing(make_world(world, num_envs=config.train.envs, **_read(settings))) as made:
         train_in(folder, config, made, updates=updates, seed=seed)
-    finally:
-        if isinstance(made, HostWorld):
-            made.close()
     print(f"metrics.csv, events.csv and checkpoint.npz are in {folder}")
 
 
 def study(
     folder: Path = Path("runs/study"),
-    agents: tuple[Literal["random", "plan2explore", "task"], ...] = ("random", "plan2explore", "task"),
-    world: str = "keyroom",
+    agents: tuple[str, ...] = ("random", "plan2explore", "sensei"),
+    world: str = "keyroom-lab",
     settings: tuple[str, ...] = (),
     preset: Literal["smoke", "lab", "paper"] = "lab",
     updates: int = 5000,
+    task_updates: int = 0,
     seeds: int = 5,
-    first_seed: int = 0,
+    first_seed: int = 1,
 ) -> None:
     """Train several agents with several seeds and compare them. A study that was stopped goes on.
 
     Args:
         folder: where the runs and table.csv go.
-        agents: which agents to compare.
+        agents: random, rnd, plan2explore, vlm-motif, sensei-no-switch, sensei-paper, sensei, task; with another
+            annotator than the bundled CLIP as in ``sensei:llava`` (scripted, noisy, llava, llava-both-orders, few); a
+            task agent that goes on where an explorer stopped as in ``task-after-sensei``.
         world: the name of a JAX world, as in ``sensei_lite.worlds.world_names()``.
-        settings: of the world, such as ``size=5 rooms=1``.
+        settings: of the world, such as ``size=5``.
         preset: sizes and ratios (see ``sensei_lite.config``).
         updates: how often each agent learns.
+        task_updates: how often each task agent learns; 0: as often as the others.
         seeds: how many seeds; 2 at least.
-        first_seed: the first of them; settings that were chosen by looking at some seeds are studied with others.
+        first_seed: the first of them. Settings were chosen by looking at seed 0, so studies begin at 1.
     """
-    from sensei_lite.config import PRESETS
     from sensei_lite.study import print_table, run_study
-    from sensei_lite.worlds import HostWorld, make_world
 
-    made = make_world(world, **_read(settings))
-    if isinstance(made, HostWorld):
-        made.close()
-        raise ValueError(f"a study needs a JAX world, and {world} is a host world")
     numbers = range(first_seed, first_seed + seeds)
-    print_table(run_study(folder, PRESETS[preset](), made, agents=agents, seeds=numbers, updates=updates))
+    print_table(
+        run_study(
+            folder,
+            world,
+            _read(settings),
+            preset=preset,
+            agents=agents,
+            seeds=numbers,
+            updates=updates,
+            task_updates=task_updates,
+        )
+    )
     print(f"the table with every seed is {folder / 'table.csv'}")
 
 
 def collect(
     folder: Path = Path("runs/taste"),
-    world: str = "keyroom",
+    world: str = "keyroom-lab",
     settings: tuple[str, ...] = (),
+    play: Literal["curious", "guided", "random"] = "guided",
     episodes: int = 100,
-    play: Literal["guided", "random"] = "guided",
+    preset: Literal["smoke", "lab", "paper"] = "lab",
+    updates: int = 5000,
+    pictures: int = 10_000,
     seed: int = 0,
 ) -> None:
     """Collect pictures to ask about, with the true facts beside them.
 
     Args:
         folder: the run folder; the pictures go to observations.npz.
-        world: the name of a JAX world, as in ``sensei_lite.worlds.world_names()``.
+        world: a name, as in ``sensei_lite.worlds.world_names()``; only a curious agent can play host worlds.
         settings: of the world, such as ``size=5 rooms=1``.
-        episodes: how many are played to their ends.
-        play: at random, or guided: each episode knows the way to some degree, so that all situations are seen.
+        play: curious, a Plan2Explore agent that learns meanwhile (the paper's D_init); at random; or guided: each
+            episode knows the way to some degree, so that all situations are seen within seconds.
+        episodes: how many are played to their ends (random and guided).
+        preset: sizes and ratios of the curious agent.
+        updates: how often the curious agent learns.
+        pictures: how many of those that the curious agent remembers are kept.
         seed: chooses episodes and actions.
     """
     from sensei_lite import pipeline
 
-    seen = pipeline.collect(folder, world, _read(settings), episodes=episodes, guided=play == "guided", seed=seed)
-    print(f"{len(seen.images):,} pictures of {episodes} episodes are in {folder / pipeline.OBSERVATIONS}")
+    chosen = _read(settings)
+    if play == "curious":
+        seen = pipeline.collect_curious(
+            folder, world, chosen, preset=preset, updates=updates, pictures=pictures, seed=seed
+        )
+    else:
+        seen = pipeline.collect(folder, world, chosen, episodes=episodes, guided=play == "guided", seed=seed)
+    print(f"{len(seen.images):,} pictures of {len(set(seen.episode.tolist()))} episodes are in {folder}")
     for name, holds in seen.facts.items():
         print(f"  {name:24}{holds.mean():8.1%}")
 
@@ -123,7 +196,7 @@ def annotate(
     annotator: Literal["clip", "chat", "human", "scripted"] = "clip",
     settings: tuple[str, ...] = (),
     pairs: int = 5000,
-    choose: Literal["random", "spread"] = "random",
+    choose: Literal["random", "spread", "interesting"] = "random",
     both_orders: bool | None = None,
     budget_calls: int | None = None,
     budget_dollars: float | None = None,
@@ -138,7 +211,8 @@ def annotate(
         settings: of the annotator, such as ``model=gpt-4o base_url=http://localhost:8000/v1 prompt=general
             price=(2.5,10)``, ``manner=llava noise=0.1``, or for clip ``model=ViT-B-32/laion2b_s34b_b79k margin=0.1``.
         pairs: how many pairs of pictures.
-        choose: pairs at random, as the paper does, or spread over episodes and time, for small budgets.
+        choose: pairs at random, as the paper does; spread over episodes and time, for small budgets; or of what the
+            folder's R_psi finds interesting, for a second round after ``distil``.
         both_orders: ask about every pair twice, with the pictures exchanged, and call contradictions ties. If it is
             not said, everyone but a human is asked so.
         budget_calls: stop after so many questions.
@@ -197,6 +271,79 @@ def distil(
         print(path)
 
 
+def explore(
+    folder: Path = Path("runs/taste"),
+    agent: Explorer = "sensei",
+    preset: Literal["smoke", "lab", "paper"] = "lab",
+    updates: int = 5000,
+    seed: int = 0,
+) -> None:
+    """Let an agent explore a run folder's world, with the folder's R_psi if it wants what is interesting.
+
+    Args:
+        folder: a run folder that was collected in, and distilled in if the agent needs an R_psi.
+        agent: who explores (see ``sensei_lite.explorers``); it goes to a folder of its own inside.
+        preset: sizes and ratios.
+        updates: how often the agent learns.
+        seed: chooses weights and chance.
+    """
+    from sensei_lite import pipeline
+
+    pipeline.explore(folder, agent, preset=preset, updates=updates, seed=seed)
+    print(f"metrics.csv, events.csv and checkpoint.npz are in {folder / agent}")
+
+
+def learn_task(
+    folder: Path = Path("runs/taste"),
+    after: Explorer = "sensei",
+    preset: Literal["smoke", "lab", "paper"] = "lab",
+    updates: int = 2500,
+    seed: int = 0,
+) -> None:
+    """Teach the world's task to an agent that goes on with an explorer's world model and replay.
+
+    Args:
+        folder: a run folder in which an agent explored.
+        after: whose world model and replay.
+        preset: sizes and ratios, the explorer's own.
+        updates: how often the task agent learns.
+        seed: chooses weights and chance.
+    """
+    from sensei_lite import pipeline
+
+    pipeline.learn_task(folder, after, preset=preset, updates=updates, seed=seed)
+    print(f"metrics.csv, events.csv and checkpoint.npz are in {folder / (pipeline.AFTER + after)}")
+
+
+def evaluate(
+    folder: Path = Path("runs/lab"), agents: tuple[str, ...] = ("sensei", "plan2explore"), seed: int = 0
+) -> None:
+    """Write and print what agents of a run folder caused while they explored, and do in test episodes.
+
+    Args:
+        folder: a run folder in which these agents explored.
+        agents: whose figures.
+        seed: chooses the test episodes.
+    """
+    from sensei_lite import pipeline
+
+    rows = pipeline.evaluate(folder, agents, seed=seed)
+    width = max(len(str(row["figure"])) for row in rows)
+    for row in rows:
+        print(f"{row['agent']:18}{row['figure']:{width}}{row['value']:10.4g}")
+
+
+def report(folder: Path = Path("runs/lab")) -> None:
+    """Write a run folder's report.html: a page that needs nothing but itself.
+
+    Args:
+        folder: a run folder in which agents explored.
+    """
+    from sensei_lite.report import write_report
+
+    print(write_report(folder))
+
+
 def bench(
     what: Literal["worlds", "learner", "taste", "all"] = "all", folder: Path = Path("runs/bench"), repeats: int = 7
 ) -> None:
@@ -243,12 +390,17 @@ def _read(settings: tuple[str, ...]) -> dict[str, Any]:
 def main() -> None:
     """Read the command line and do what it says. Wrong input ends in one line that says what was wrong."""
     commands = (
-        Annotated[None, tyro.conf.subcommand(name="demo", constructor=demo)]
+        Annotated[None, tyro.conf.subcommand(name="run", constructor=run)]
+        | Annotated[None, tyro.conf.subcommand(name="demo", constructor=demo)]
         | Annotated[None, tyro.conf.subcommand(name="train", constructor=train)]
         | Annotated[None, tyro.conf.subcommand(name="study", constructor=study)]
         | Annotated[None, tyro.conf.subcommand(name="collect", constructor=collect)]
         | Annotated[None, tyro.conf.subcommand(name="annotate", constructor=annotate)]
         | Annotated[None, tyro.conf.subcommand(name="distil", constructor=distil)]
+        | Annotated[None, tyro.conf.subcommand(name="explore", constructor=explore)]
+        | Annotated[None, tyro.conf.subcommand(name="learn-task", constructor=learn_task)]
+        | Annotated[None, tyro.conf.subcommand(name="evaluate", constructor=evaluate)]
+        | Annotated[None, tyro.conf.subcommand(name="report", constructor=report)]
         | Annotated[None, tyro.conf.subcommand(name="bench", constructor=bench)]
     )
     keep_compiled_programs()

@@ -1,9 +1,9 @@
-"""Observations to ask about, when no agent is at hand: random play, and play that is guided to success.
+"""Observations to ask about: what an agent remembers, and what random or guided play sees when no agent is at hand.
 
-Guided play knows the way and takes it with a probability of its own for every episode, else a random step. So its
-episodes reach from aimless to purposeful, and every situation is in the pictures. The guide looks at the true state
-(`worlds.oracle`), as no agent may: this is for making and testing annotators, and SENSEI's own first pictures come from
-a curious agent.
+SENSEI's D_init is what a curious agent saw (`remembered`). Guided play knows the way and takes it with a
+probability of its own for every episode, else a random step. So its episodes reach from aimless to purposeful, and
+every situation is in the pictures. The guide looks at the true state (`worlds.oracle`), as no
+agent may: this is for making and testing annotators.
 """
 
 import functools
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from sensei_lite.observations import Observations, join_observations
+from sensei_lite.replay import Replay
 from sensei_lite.shapes import Seed
 from sensei_lite.worlds.base import World, advance_batch, begin_batch
 from sensei_lite.worlds.grid import GridState, GridWorld
@@ -22,6 +23,41 @@ from sensei_lite.worlds.random_play import random_actions
 
 BLOCK = 64
 """Episodes that are played side by side; a block's pictures are in memory together."""
+
+
+def remembered(replay: Replay, pictures: int, *, seed: int) -> Observations:
+    """Whole episodes of what a replay holds, drawn at random until there are at least ``pictures``, or all of them.
+
+    An episode whose first rows were overwritten is left out; one that has not ended yet is taken as far as it goes.
+    Raises ValueError where the replay holds no start of an episode.
+    """
+    rows, facts = replay.in_order()
+    is_first = np.asarray(rows.is_first)
+    number = is_first.cumsum(0)  # in each world, from 1; 0 before the first start that is remembered
+    if not number.any():
+        raise ValueError("the replay holds no start of an episode")
+    worlds = np.arange(number.shape[1])
+    starts = [np.flatnonzero(is_first[:, world]) for world in worlds]
+    ends = [np.append(of[1:], len(is_first)) for of in starts]
+    spans = [(world, *span) for world in worlds for span in zip(starts[world], ends[world], strict=True)]
+    chosen, total = [], 0
+    for i in np.random.default_rng(seed).permutation(len(spans)):
+        if total >= pictures:
+            break
+        chosen.append(spans[i])
+        total += int(spans[i][2] - spans[i][1])
+    images, told = np.asarray(rows.image), {name: np.asarray(values) for name, values in facts.items()}
+    return join_observations(
+        [
+            Observations(
+                images[begin:end, world],
+                np.full(end - begin, episode, np.int64),
+                np.arange(end - begin, dtype=np.int32),
+                {name: values[begin:end, world] for name, values in told.items()},
+            )
+            for episode, (world, begin, end) in enumerate(sorted(chosen))
+        ]
+    )
 
 
 def play_observations(world: World, episodes: int, *, guided: bool, scale: int = 1, seed: int) -> Observations:

@@ -6,7 +6,8 @@ code.
 """
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,28 @@ class EnsembleConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class NoveltyConfig:
+    """Random network distillation (see `novelty`). Raises ValueError for sizes that cannot work."""
+
+    features: int = 64
+    """Numbers that the fixed random network gives, and the other one guesses. RND's paper: 512."""
+    hidden: int = 128
+    """Width of hidden layers of both."""
+    layers: int = 1
+    """Hidden layers of both."""
+    learning_rate: float = 1e-3
+    """Adam."""
+    second_moment: float = 0.95
+    """Memory of Adam's mean of squared gradients."""
+    clip: float = 100.0
+    """Global norm to which gradients are clipped."""
+
+    def __post_init__(self) -> None:
+        for name in ("features", "hidden", "layers"):
+            _require(getattr(self, name) >= 1, f"novelty.{name} is {getattr(self, name)}; it must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
 class SwitchConfig:
     """The go/explore switch (see `exploration`). Raises ValueError for settings that make no switch.
 
@@ -108,7 +131,7 @@ class SwitchConfig:
     compares: Literal["reward", "return"] = "return"
     """What is held against the threshold: the predicted semantic reward (the paper's text; rewards are then weighed
     and added) or its lambda-return (the research code; advantages are then weighed and added)."""
-    percentile: float = 75.0
+    percentile: float = 90.0
     """k: the share of imagined states, in percent, that are not interesting enough to explore. Paper: 90."""
     threshold: Literal["percentile", "range"] = "percentile"
     """percentile: that percentile. range: its distance to the 5th, at least 1, as the research code computes it."""
@@ -138,17 +161,22 @@ class BehaviourConfig:
     """Learning to act in imagination. Raises ValueError for sizes that cannot work."""
 
     reward_weights: tuple[tuple[str, float], ...] = (("disagreement", 1.0),)
-    """The reward streams to maximise, each with its weight: extrinsic, semantic, disagreement. One stream of curiosity
-    is Plan2Explore; the extrinsic stream alone is a task agent; the semantic stream alone is VLM-Motif. Where there is
-    a ``switch`` it has the weights, and these are not used."""
-    switch: SwitchConfig | None = None
-    """The go/explore switch, which makes the agent SENSEI. None: the weights are the same in every state."""
+    """The reward streams to maximise, each with its weight: extrinsic, semantic, disagreement, novelty. Disagreement
+    alone is Plan2Explore, the semantic stream VLM-Motif, the extrinsic stream a task agent (see `explorers`)."""
+    switched: bool = False
+    """Whether the go/explore switch chooses the weights (see `SwitchConfig`); ``reward_weights`` are then not used."""
     horizon: int = 10
     """Imagined steps. Paper: 15."""
     starts: int | None = None
     """How many replayed states of a batch imagination starts from, drawn anew each update; None: all. Paper: all."""
     discount: float = 0.95
     """Worth of a reward one step later. Paper: 1 - 1/333."""
+    semantic_end: Literal["lasts", "nothing"] = "lasts"
+    """What follows an episode's end in the semantic stream: its last reward for ever (see `returns.lasting_reward`), or
+    nothing. Paper: nothing."""
+    curiosity_end: Literal["average", "nothing"] = "nothing"
+    """What follows an episode's end in the streams of disagreement and novelty: an average state (see
+    `agent.after_the_end`), or nothing. Paper: nothing."""
     lam: float = 0.95
     """The lambda of the return: 0 trusts the critic, 1 the imagined rewards. Paper: 0.95."""
     entropy: float = 5e-3
@@ -176,19 +204,10 @@ class BehaviourConfig:
         wrong = sorted(set(names) - set(STREAMS))
         _require(bool(names) and not wrong, f"behaviour.reward_weights names {wrong}; streams are {', '.join(STREAMS)}")
 
-    @property
-    def streams(self) -> tuple[str, ...]:
-        """The reward streams that count for anything."""
-        return tuple(name for name, _ in (self.switch.explore if self.switch else self.reward_weights))
 
-    @property
-    def critics(self) -> tuple[str, ...]:
-        """What is predicted: the return of every stream, or that of the one reward which the paper's switch makes."""
-        return ("exploration",) if self.switch and self.switch.compares == "reward" else self.streams
-
-
-STREAMS = ("extrinsic", "semantic", "disagreement")
-"""Where rewards come from: the world's task, the vision-language model's taste, the ensemble's disagreement."""
+STREAMS = ("extrinsic", "semantic", "disagreement", "novelty")
+"""Where rewards come from: the world's task, the vision-language model's taste, the ensemble's disagreement, and for
+comparison random network distillation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,17 +314,32 @@ class Config:
 
     world_model: WorldModelConfig = dataclasses.field(default_factory=WorldModelConfig)
     ensemble: EnsembleConfig = dataclasses.field(default_factory=EnsembleConfig)
+    switch: SwitchConfig = dataclasses.field(default_factory=SwitchConfig)
+    novelty: NoveltyConfig = dataclasses.field(default_factory=NoveltyConfig)
     behaviour: BehaviourConfig = dataclasses.field(default_factory=BehaviourConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The reward streams that count for anything."""
+        weights = self.switch.explore if self.behaviour.switched else self.behaviour.reward_weights
+        return tuple(name for name, _ in weights)
+
+    @property
+    def critics(self) -> tuple[str, ...]:
+        """What is predicted: the return of every stream, or that of the one reward which the paper's switch makes."""
+        one_reward = self.behaviour.switched and self.switch.compares == "reward"
+        return ("exploration",) if one_reward else self.streams
 
 
 def smoke() -> Config:
     """The smallest agent with every part in it, for tests."""
     return Config(
-        WorldModelConfig(deter=16, stoch=4, classes=4, hidden=16, depth=4, bins=41),
-        EnsembleConfig(heads=2, hidden=16),
-        BehaviourConfig(horizon=3, starts=8, hidden=16),
-        TrainConfig(envs=4, batch=4, length=6, capacity=512, warm_up=64, chunk_updates=2),
+        world_model=WorldModelConfig(deter=16, stoch=4, classes=4, hidden=16, depth=4, bins=41),
+        ensemble=EnsembleConfig(heads=2, hidden=16),
+        novelty=NoveltyConfig(hidden=16, features=8),
+        behaviour=BehaviourConfig(horizon=3, starts=8, hidden=16),
+        train=TrainConfig(envs=4, batch=4, length=6, capacity=512, warm_up=64, chunk_updates=2),
     )
 
 
@@ -317,7 +351,7 @@ def lab() -> Config:
 def paper() -> Config:
     """The research code's sizes and ratios for MiniHack."""
     return Config(
-        WorldModelConfig(
+        world_model=WorldModelConfig(
             deter=512,
             stoch=32,
             classes=32,
@@ -328,7 +362,7 @@ def paper() -> Config:
             learning_rate=1e-4,
             second_moment=0.999,
         ),
-        EnsembleConfig(
+        ensemble=EnsembleConfig(
             layers=2,
             hidden=512,
             reads="state",
@@ -338,18 +372,41 @@ def paper() -> Config:
             learning_rate=1e-4,
             second_moment=0.999,
         ),
-        BehaviourConfig(
+        switch=SwitchConfig(threshold="range"),
+        novelty=NoveltyConfig(hidden=512, layers=2, learning_rate=1e-4, second_moment=0.999),
+        behaviour=BehaviourConfig(
             horizon=15,
             starts=None,
             discount=1 - 1 / 333,
+            semantic_end="nothing",
+            curiosity_end="nothing",
             entropy=3e-4,
             hidden=512,
             layers=2,
             learning_rate=3e-5,
             second_moment=0.999,
         ),
-        TrainConfig(envs=1, batch=16, length=64, env_steps_per_update=2.0, capacity=1_000_000),
+        train=TrainConfig(envs=1, batch=16, length=64, env_steps_per_update=2.0, capacity=1_000_000),
     )
+
+
+def config_from(description: Mapping[str, Any]) -> Config:
+    """Settings as `dataclasses.asdict` and JSON have them, as a `Config` again.
+
+    Raises ValueError where a setting is missing or not known: they are of another version of this code.
+    """
+    parts = {}
+    for part in dataclasses.fields(Config):
+        stored, known = description.get(part.name, {}), type(getattr(Config(), part.name))
+        names = {field.name for field in dataclasses.fields(known)}
+        if different := sorted(names ^ set(stored)):
+            raise ValueError(f"{part.name}.{different[0]} is not in both the settings that were stored and this code's")
+        parts[part.name] = known(**{name: _tuples(value) for name, value in stored.items()})
+    return Config(**parts)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(one) for one in value) if isinstance(value, list | tuple) else value
 
 
 PRESETS = {"smoke": smoke, "lab": lab, "paper": paper}

@@ -1,15 +1,19 @@
 """The stages of the method in one run folder, each a function that can be stopped and called again.
 
-    collect    observations.npz       pictures to ask about, with the true facts beside them
-    annotate   preferences.sqlite     which of two is more interesting: every answer of every annotator
-    distil     semantic_reward/       R_psi, what it was taught by, its measures and figures
+    collect    observations.npz           pictures of what a curious agent saw (D_init), with the true facts beside them
+    annotate   preferences.sqlite         which of two is more interesting: every answer of every annotator
+    distil     semantic_reward/           R_psi, what it was taught by, its measures and figures
+    explore    <agent>/                   an agent that explores the world (see `explorers`), SENSEI above all
+    evaluate   evaluation.csv             what each agent caused, and what it does in test episodes
 
 A finished stage is not repeated: what it made is there, and beside it (in .json files) what it was made from. Another
 order for the same folder is refused.
 """
 
+import csv
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,14 +25,16 @@ from sensei_lite.annotators.agreement import agreement, report_lines
 from sensei_lite.annotators.ask import Budget, Tally, ask
 from sensei_lite.annotators.catalogue import make_annotator
 from sensei_lite.annotators.chat import ChatAnnotator
-from sensei_lite.annotators.pairs import random_pairs, spread_pairs
+from sensei_lite.annotators.pairs import interesting_pairs, random_pairs, spread_pairs
 from sensei_lite.annotators.scripted import interest, levels_of
 from sensei_lite.annotators.store import Store
-from sensei_lite.collect import play_observations
-from sensei_lite.config import DistilConfig
+from sensei_lite.collect import play_observations, remembered
+from sensei_lite.config import PRESETS, DistilConfig, config_from
+from sensei_lite.evaluate import play_episodes, play_random_episodes
+from sensei_lite.explorers import explorer_config, learns, needs_taste
 from sensei_lite.observations import Observations, Preferences, load_observations, save_observations
 from sensei_lite.reward_farming import Farm, find_farms
-from sensei_lite.reward_model import rewards_of, save_reward
+from sensei_lite.reward_model import load_reward, rewards_of, save_reward
 from sensei_lite.reward_report import (
     Calibration,
     Estimate,
@@ -39,10 +45,18 @@ from sensei_lite.reward_report import (
     stages,
 )
 from sensei_lite.run_folder import claim, read_claim
+from sensei_lite.scores import effective_number, episode_figures, read_chunks, training_figures, write_rows
 from sensei_lite.semantic_reward import Distilled, Epoch, distil
+from sensei_lite.train import TrainState
+from sensei_lite.training_run import load_run, play_in, read_visits, train_in
 from sensei_lite.worlds import HostWorld, World, make_world
 
+WORLD = "world.json"
 OBSERVATIONS, PREFERENCES, REWARD = "observations.npz", "preferences.sqlite", "semantic_reward"
+EVALUATION, AFTER = "evaluation.csv", "task-after-"
+COLLECTOR = "plan2explore"
+"""The agent whose pictures are D_init."""
+TEST_EPISODES = 200
 CHOICES = {"random": random_pairs, "spread": spread_pairs}
 
 
@@ -54,27 +68,147 @@ def collect(
     Raises ValueError where the world or a setting is not known, or the world cannot be played so; RunError where the
     folder holds observations of something else.
     """
-    asked = {"world": world, "settings": dict(settings), "episodes": episodes, "guided": guided, "seed": seed}
+    asked = {"episodes": episodes, "guided": guided, "seed": seed}
     path = folder / OBSERVATIONS
     if not path.exists():
-        made = make_world(world, **settings)
-        if isinstance(made, HostWorld):
-            made.close()
-            raise ValueError(f"{world} is a host world; only JAX worlds can be collected from here")
-        observations = play_observations(made, episodes, guided=guided, seed=seed)
+        with closing(make_world(world, **settings)) as made:
+            if isinstance(made, HostWorld):
+                raise ValueError(f"{world} is a host world: only a curious agent can collect there (--play curious)")
+            observations = play_observations(made, episodes, guided=guided, seed=seed)
+        begin(folder, world, settings)
         claim(folder / "collect.json", asked)
         save_observations(path, observations)
         return observations
+    begin(folder, world, settings)
     claim(folder / "collect.json", asked)
     return load_observations(path)
 
 
-def world_of(folder: Path) -> World:
-    """The world that the folder's observations are from. Raises FileNotFoundError where nothing was collected."""
-    asked = read_claim(folder / "collect.json")
-    made = make_world(asked["world"], **asked["settings"])
-    assert isinstance(made, World)  # `collect` takes no others
-    return made
+def begin(folder: Path, world: str, settings: Mapping[str, Any]) -> None:
+    """Say which world the folder belongs to. Raises RunError where it belongs to another."""
+    claim(folder / WORLD, {"world": world, "settings": dict(settings)})
+
+
+def collect_curious(
+    folder: Path, world: str, settings: Mapping[str, Any], *, preset: str, updates: int, pictures: int, seed: int
+) -> Observations:
+    """D_init as in the paper: let a Plan2Explore agent explore, and keep some of what its replay holds.
+
+    It is the same run as `explore` with that agent, so whoever compares SENSEI with it needs no second one.
+
+    Raises as `training_run.train_in` does; RunError where the folder holds observations of something else.
+    """
+    begin(folder, world, settings)
+    claim(folder / "collect.json", {"preset": preset, "updates": updates, "pictures": pictures, "seed": seed})
+    if (folder / OBSERVATIONS).exists():
+        return load_observations(folder / OBSERVATIONS)
+    explore(folder, COLLECTOR, preset=preset, updates=updates, seed=seed)
+    observations = remembered(load_explorer(folder, COLLECTOR).replay, pictures, seed=seed)
+    save_observations(folder / OBSERVATIONS, observations)
+    return observations
+
+
+def collect_from(folder: Path, earlier: Path, *, pictures: int, seed: int) -> Observations:
+    """D_init of a second generation: what the SENSEI agent of an earlier run remembers.
+
+    Raises FileNotFoundError where no such agent was trained there; RunError as `collect_curious` does.
+    """
+    of_world, explorer = read_claim(earlier / WORLD), read_claim(earlier / "sensei" / "config.json")
+    begin(folder, of_world["world"], of_world["settings"])
+    origin = {"seed": explorer["seed"], "taste": explorer["taste"]}
+    claim(folder / "collect.json", {"pictures": pictures, "seed": seed, "sensei": origin})
+    if (folder / OBSERVATIONS).exists():
+        return load_observations(folder / OBSERVATIONS)
+    observations = remembered(load_explorer(earlier, "sensei").replay, pictures, seed=seed)
+    save_observations(folder / OBSERVATIONS, observations)
+    return observations
+
+
+def share_observations(folder: Path, earlier: Path) -> None:
+    """Take over another folder's world and observations as they are. Raises FileNotFoundError where there are none."""
+    begin(folder, **read_claim(earlier / WORLD))
+    claim(folder / "collect.json", read_claim(earlier / "collect.json"))
+    if not (folder / OBSERVATIONS).exists():
+        save_observations(folder / OBSERVATIONS, load_observations(earlier / OBSERVATIONS))
+
+
+def world_of(folder: Path, num_envs: int = 1) -> World | HostWorld:
+    """The world of this run folder. Raises FileNotFoundError where nothing was begun."""
+    asked = read_claim(folder / WORLD)
+    return make_world(asked["world"], num_envs=num_envs, **asked["settings"])
+
+
+def explore(folder: Path, agent: str, *, preset: str, updates: int, seed: int) -> None:
+    """Let an agent explore the folder's world in ``<folder>/<agent>``, with the folder's R_psi if it wants one.
+
+    Raises FileNotFoundError where a stage before this one is missing, and as `training_run.train_in` does.
+    """
+    config = explorer_config(PRESETS[preset](), agent)
+    taste = None
+    if needs_taste(config):
+        if not (folder / REWARD).exists():
+            raise FileNotFoundError(f"{folder / REWARD} is not there: distil first")
+        taste = load_reward(folder / REWARD)
+    with closing(world_of(folder, config.train.envs)) as world:
+        if learns(agent):
+            train_in(folder / agent, config, world, updates=updates, seed=seed, taste=taste)
+        else:
+            play_in(folder / agent, config, world, updates=updates, seed=seed)
+
+
+def learn_task(folder: Path, explorer: str, *, preset: str, updates: int, seed: int) -> None:
+    """Teach a task agent that goes on with an explorer's world model and replay, in ``<folder>/task-after-<explorer>``.
+
+    Beside it stands `explore` with the agent ``task``, which begins from scratch. Raises FileNotFoundError where the
+    explorer was not trained.
+    """
+    config = explorer_config(PRESETS[preset](), "task")
+    with closing(world_of(folder, config.train.envs)) as world:
+        explored = load_run(folder / explorer, world)
+        train_in(folder / f"{AFTER}{explorer}", config, world, updates=updates, seed=seed, explored=explored)
+
+
+def load_explorer(folder: Path, agent: str) -> TrainState:
+    """An agent of this run folder as it was last stored. Raises as `training_run.load_run` does."""
+    config = config_from(read_claim(folder / agent / "config.json")["agent"])
+    with closing(world_of(folder, config.train.envs)) as world:
+        return load_run(folder / agent, world)
+
+
+def evaluate(folder: Path, agents: Sequence[str], *, seed: int) -> list[dict[str, object]]:
+    """Write and return what each agent caused while it explored, and what it does in test episodes, one row a figure.
+
+    In a host world only the first is told. Raises FileNotFoundError where an agent has not explored.
+    """
+    rows: list[dict[str, object]] = []
+    with closing(world_of(folder)) as world:
+        for agent in agents:
+            for name, value in figures_of(folder, agent, world, seed=seed).items():
+                rows.append({"agent": agent, "figure": name, "value": float(f"{value:.4g}")})
+    write_rows(folder / EVALUATION, rows)
+    return rows
+
+
+def read_evaluation(folder: Path) -> list[dict[str, str]]:
+    """The rows that `evaluate` wrote. Raises FileNotFoundError where it was not called."""
+    with (folder / EVALUATION).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def figures_of(folder: Path, agent: str, world: World | HostWorld, *, seed: int) -> dict[str, float]:
+    """All figures of one agent of this run folder. Raises FileNotFoundError where it has not been trained."""
+    folder = folder / agent
+    figures = training_figures(read_chunks(folder), world.event_names)
+    if isinstance(world, HostWorld):
+        return figures
+    key = jax.random.fold_in(jax.random.key(seed), 1)
+    if learns(agent):
+        state = load_run(folder, world)
+        outcome, visits = play_episodes(state.agent, world, TEST_EPISODES, key=key), np.asarray(state.visits)
+    else:
+        outcome, visits = play_random_episodes(world, TEST_EPISODES, key=key), read_visits(folder)
+    coverage = {"situations visited evenly": effective_number(visits)} if world.situations else {}
+    return figures | coverage | episode_figures(outcome)
 
 
 def annotate(
@@ -90,15 +224,24 @@ def annotate(
 ) -> Tally:
     """Ask an annotator about pairs of the folder's observations; what was answered before is not asked again.
 
+    ``choose`` is how pairs are chosen (see `annotators.pairs`): random, spread, or interesting, by the R_psi that the
+    answers so far have taught.
+
     Prints what it will take before the first question, and a report over all annotators at the end.
 
     Raises FileNotFoundError where there are no observations, ValueError where a setting makes no sense; and whatever
     the annotator raises. Answers that came before are kept.
     """
     observations = load_observations(folder / OBSERVATIONS)
-    world = str(read_claim(folder / "collect.json")["world"])
+    world = str(read_claim(folder / WORLD)["world"])
     made = make_annotator(annotator, observations, world=world, prompt_file=folder / "prompt.json", **settings)
-    chosen = CHOICES[choose](observations, pairs, seed)
+    if choose == "interesting":
+        if not (folder / REWARD).exists():
+            raise FileNotFoundError(f"{folder / REWARD} is not there: interesting pairs are chosen by an R_psi")
+        rewards = rewards_of(load_reward(folder / REWARD), observations.images)
+        chosen = interesting_pairs(observations, pairs, rewards, seed)
+    else:
+        chosen = CHOICES[choose](observations, pairs, seed)
     if isinstance(made, ChatAnnotator):
         height, width = observations.images.shape[1:3]
         print(f"{made}: {made.estimate(len(chosen) * (1 + both_orders), height, width)}")

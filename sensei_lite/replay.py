@@ -60,3 +60,9 @@ class Replay(eqx.Module):
         oldest = self.written - self.filled
         slot = (oldest + start + jnp.arange(length)) % self.slots
         return jax.tree.map(lambda ring: ring.at[slot, env].get(mode="promise_in_bounds"), self.rows)
+
+    def in_order(self) -> tuple[Rows, dict[str, Bool[Array, "rows envs"]]]:
+        """All rows that it holds, oldest first [rows envs ...], and the facts about them. Not for compiled code."""
+        filled = int(self.filled)
+        slots = (int(self.written) - filled + jnp.arange(filled)) % self.slots
+        return jax.tree.map(lambda ring: ring[slots], (self.rows, self.facts))

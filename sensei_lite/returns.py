@@ -48,6 +48,23 @@ def lambda_return(
     return returns
 
 
+def lasting_reward(
+    reward: Float[Array, "time *batch"], continues: Float[Array, "time *batch"], discount: float
+) -> Float[Array, "time *batch"]:
+    """A reward that goes on for ever where the episode ends: r_t + (1 - c_t) (g r_t + g^2 r_t + ...), g: discount.
+
+    Preferences fix a reward only up to a constant, so no constant may change what an agent does. But where nothing
+    follows an end, it does: with rewards above 0 an agent never wants to end an episode, however interesting the end
+    is, and with rewards below 0 it wants any end. If the end's own reward lasts, a constant k adds k / (1 - g) to every
+    return, whenever the episode ends, and no choice depends on it.
+
+    ``continues`` (c_t) is the probability that the world did not end at t. Source: absorbing states for learned rewards
+    (Kostrikov et al., Discriminator-Actor-Critic, arXiv 1809.02925), here in closed form.
+    """
+    # Call-out R3 (ours): paper and research code let nothing follow an end. The `paper` preset does as they do.
+    return reward * (1.0 + (1.0 - continues) * discount / (1.0 - discount))
+
+
 def discount_weights(discount_continue: Float[Array, "time *batch"]) -> Float[Array, "time-1 *batch"]:
     """How much an imagined step counts in a loss: w_t = d_1 d_2 ... d_t, the chance to get there, discounted; w_0 = 1.
 

@@ -2,12 +2,35 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 
 class RunError(ValueError):
     """A run folder that does not fit what was asked; the message names the file and the field."""
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Inside, no other process works in this folder. The folder is made if need be; a killed process frees it.
+
+    Raises RunError where another process works there already, OSError where the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # A singleton can be taken again by whoever has it: a run holds its folder while its stages do the same.
+    lock = FileLock(folder / ".lock", timeout=0, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunError(f"another process works in {folder}. Wait for it, or choose another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def claim(path: Path, description: dict[str, Any]) -> None:

@@ -1,120 +1,125 @@
 """A study: several agents, several seeds, one table with intervals.
 
-Agents differ only in what they want (`BehaviourConfig.reward_weights`): the world, the model, the number of steps and
-updates are the same. The random agent learns nothing and plays the same number of steps.
+Agents differ only in what they want (see `explorers`): the world, the model, the number of steps and updates are the
+same. Every seed is a run of the whole method, with a D_init, answers and an R_psi of its own:
 
-    <folder>/<agent>-<seed>/     a training run for each (see `training_run`); a study that was stopped goes on
-    <folder>/table.csv           one row for each agent and figure: mean, 95% interval, and the value of every seed
+    <folder>/seed-3/                 the run folder of seed 3 (see `pipeline`), with an agent in each <agent>/
+    <folder>/seed-3/llava/           the same D_init, asked about in another way: see `ANNOTATIONS`
+    <folder>/table.csv               one row for each agent and figure: interquartile mean, 95% interval, every seed
 
-Figures: how often each event happened per 1,000 environment steps of training, how many situations the agent visited in
-training and how evenly (see `World.situation`), and the share of test episodes in which each event happened.
+An agent is named as in `explorers`; ``sensei:llava`` learned from other answers than the bundled CLIP's; ``task-after-
+sensei`` is a task agent that goes on with SENSEI's world model and replay, and ``task`` one that begins from scratch.
+A study that was stopped goes on, and what is finished is not trained again.
 """
 
-import csv
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-import jax
-import numpy as np
+from sensei_lite import pipeline
+from sensei_lite.config import PRESETS
+from sensei_lite.evaluate import over_seeds
+from sensei_lite.explorers import NAMES, explorer_config, needs_taste
+from sensei_lite.pipeline import AFTER
+from sensei_lite.run_plan import PLANS, teach_taste
+from sensei_lite.scores import write_rows
 
-from sensei_lite.config import Config
-from sensei_lite.evaluate import Outcome, over_seeds, play_episodes, play_random_episodes
-from sensei_lite.train import random_chunks
-from sensei_lite.training_run import train_in
-from sensei_lite.worlds.base import World
-
-AGENTS: dict[str, tuple[tuple[str, float], ...]] = {
-    "random": (),
-    "plan2explore": (("disagreement", 1.0),),
-    "task": (("extrinsic", 1.0),),
+ANNOTATIONS: dict[str, dict[str, Any]] = {
+    "scripted": {"annotator": "scripted"},
+    "noisy": {"annotator": "scripted", "annotator_settings": {"noise": 0.25}},
+    "llava": {"annotator": "scripted", "annotator_settings": {"manner": "llava"}, "both_orders": False},
+    "llava-both-orders": {"annotator": "scripted", "annotator_settings": {"manner": "llava"}},
+    "few": {"pairs": 250},
+    "one-round": {"rounds": 1},
 }
-"""What each agent wants: streams of rewards and their weights."""
-
-TEST_EPISODES = 200
-
-
-def agent_config(config: Config, agent: str) -> Config:
-    """The same settings for another agent. Raises ValueError where there is no such agent."""
-    if agent not in AGENTS:
-        raise ValueError(f"there is no agent called {agent!r}; there are {', '.join(AGENTS)}")
-    behaviour = dataclasses.replace(config.behaviour, reward_weights=AGENTS[agent] or config.behaviour.reward_weights)
-    return dataclasses.replace(config, behaviour=behaviour)
+"""Other answers than the bundled CLIP's, as changes to the plan: the truth (an upper bound); a quarter of it wrong;
+biased by position as LLaVA's answers were, asked once or in both orders; CLIP's about a twentieth of the pairs; CLIP's
+about random pairs only."""
 
 
 def run_study(
-    folder: Path, config: Config, world: World, *, agents: Sequence[str], seeds: Sequence[int], updates: int
+    folder: Path,
+    world: str,
+    settings: Mapping[str, Any],
+    *,
+    preset: str,
+    agents: Sequence[str],
+    seeds: Sequence[int],
+    updates: int,
+    task_updates: int = 0,
 ) -> list[dict[str, object]]:
     """Train every agent with every seed, and write and return the table.
+
+    ``task_updates`` is how long task agents learn; 0: as long as the others.
 
     Raises ValueError where there is no such agent or only one seed, RunError where a folder holds another study.
     """
     if len(seeds) < 2:
         raise ValueError(f"there are {len(seeds)} seeds; a study needs at least 2 to say anything about their spread")
-    configs = {agent: agent_config(config, agent) for agent in agents}
+    for agent in agents:
+        _check_name(agent)
+    figures: dict[str, list[dict[str, float]]] = {agent: [] for agent in agents}
+    for seed in seeds:
+        for agent in agents:
+            length = (task_updates or updates) if agent.startswith("task") else updates
+            run = _train(folder / f"seed-{seed}", world, settings, agent, preset, length, updates, seed)
+            figures[agent].append(run)
     rows: list[dict[str, object]] = []
-    for agent, settings in configs.items():
-        figures = [_figures(folder / f"{agent}-{seed}", agent, settings, world, seed, updates) for seed in seeds]
-        for name in figures[0]:
-            values = [figure[name] for figure in figures]
-            summary = over_seeds(values)
-            numbers = summary._asdict() | {f"seed_{seed}": value for seed, value in zip(seeds, values, strict=True)}
+    for agent, runs in figures.items():
+        for name in runs[0]:
+            values = [run[name] for run in runs]
+            numbers = over_seeds(values)._asdict()
+            numbers |= {f"seed_{seed}": value for seed, value in zip(seeds, values, strict=True)}
             rows.append({"agent": agent, "figure": name, **{key: float(f"{x:.4g}") for key, x in numbers.items()}})
-    _write(folder / "table.csv", rows)
+    write_rows(folder / "table.csv", rows)
     return rows
 
 
-def _figures(folder: Path, agent: str, config: Config, world: World, seed: int, updates: int) -> dict[str, float]:
-    """All figures of one run."""
-    key, test_key = jax.random.key(seed), jax.random.fold_in(jax.random.key(seed), 1)
-    if AGENTS[agent]:
-        state = train_in(folder, config, world, updates=updates, seed=seed)
-        with (folder / "events.csv").open() as file:
-            chunks = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        outcome, visits = play_episodes(state.agent, world, TEST_EPISODES, key=test_key), state.visits
+def _check_name(agent: str) -> None:
+    name, _, annotation = agent.removeprefix(AFTER).partition(":")
+    if name not in NAMES:
+        raise ValueError(f"there is no agent called {name!r}; there are {', '.join(NAMES)}")
+    if annotation and annotation not in ANNOTATIONS:
+        raise ValueError(f"{agent}: there is no annotation called {annotation!r}; there are {', '.join(ANNOTATIONS)}")
+
+
+def _train(
+    base: Path,
+    world: str,
+    settings: Mapping[str, Any],
+    agent: str,
+    preset: str,
+    updates: int,
+    explorer_updates: int,
+    seed: int,
+) -> dict[str, float]:
+    """All figures of one agent of one seed, trained if it is not yet."""
+    name, _, annotation = agent.removeprefix(AFTER).partition(":")
+    plan, folder = PLANS[preset], base / annotation
+    pipeline.begin(base, world, settings)
+    if needs_taste(explorer_config(PRESETS[preset](), name)):
+        pipeline.collect_curious(
+            base, world, settings, preset=preset, updates=explorer_updates, pictures=plan.pictures, seed=seed
+        )
+        if annotation:
+            pipeline.share_observations(folder, base)
+        changes = ANNOTATIONS[annotation] if annotation else {}
+        teach_taste(folder, dataclasses.replace(plan, seed=seed, **changes))
+    if agent.startswith(AFTER):
+        pipeline.explore(folder, name, preset=preset, updates=explorer_updates, seed=seed)
+        pipeline.learn_task(folder, name, preset=preset, updates=updates, seed=seed)
+        name = f"{AFTER}{name}"
     else:
-        number = updates // config.train.chunk_updates
-        counts, visits = random_chunks(config, world, number, key=key)
-        chunks = [{name: float(values[chunk]) for name, values in counts.items()} for chunk in range(number)]
-        outcome = play_random_episodes(world, TEST_EPISODES, key=test_key)
-    coverage = {"situations visited evenly": effective_number(np.asarray(visits))} if world.situations else {}
-    return _counts(world, chunks) | coverage | _shares(outcome)
-
-
-def effective_number(visits: np.ndarray) -> float:
-    """How many situations were visited, if rarely visited ones count for less: the exponential of the entropy.
-
-    n situations visited equally often count n; what is added by a situation with few visits goes to 0 with them.
-    """
-    shares = visits[visits > 0] / visits.sum()
-    return float(np.exp(-(shares * np.log(shares)).sum()))
-
-
-def _counts(world: World, chunks: list[dict[str, float]]) -> dict[str, float]:
-    steps = sum(chunk["steps"] for chunk in chunks)
-    rates = {
-        f"{name} per 1000 steps": 1000 * sum(chunk[name] for chunk in chunks) / steps for name in world.event_names
-    }
-    if not world.situations:
-        return rates
-    return rates | {"situations per chunk": float(np.mean([chunk["situations"] for chunk in chunks]))}
-
-
-def _shares(outcome: Outcome) -> dict[str, float]:
-    shares = {f"{name} in test episodes": float(share) for name, share in outcome.reached.items()}
-    coverage = {"situations in all test episodes": outcome.situations, "situations in one": outcome.situations_each}
-    return shares | {name: float(number) for name, number in coverage.items()}
-
-
-def _write(path: Path, rows: list[dict[str, object]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        pipeline.explore(folder, name, preset=preset, updates=updates, seed=seed)
+    with closing(pipeline.world_of(folder)) as made:
+        return pipeline.figures_of(folder, name, made, seed=seed)
 
 
 def print_table(rows: list[dict[str, object]]) -> None:
     """One line for each agent and figure."""
     width = max(len(str(row["figure"])) for row in rows)
+    first = max(len(str(row["agent"])) for row in rows) + 2
     for row in rows:
-        print(f"{row['agent']:14}{row['figure']:{width}}{row['mean']:10.4g}  [{row['low']:.4g}, {row['high']:.4g}]")
+        print(f"{row['agent']:{first}}{row['figure']:{width}}{row['iqm']:10.4g}  [{row['low']:.4g}, {row['high']:.4g}]")

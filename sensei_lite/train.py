@@ -5,6 +5,7 @@ once). It is one ``lax.scan`` with its buffers donated: nothing leaves the compi
 metrics are read and progress is shown.
 """
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from sensei_lite.shapes import Seed
 from sensei_lite.spaces import Box, Discrete
 from sensei_lite.world_model import Rows
 from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
+from sensei_lite.worlds.host import HostWorld
 from sensei_lite.worlds.random_play import random_actions
 
 
@@ -106,9 +108,25 @@ def start_training(config: Config, world: World, taste: SemanticReward | None = 
     return TrainState(agent, replay, state, row, memory, key, steps, no_visits(world), taste)
 
 
+def start_task(config: Config, world: World | HostWorld, explored: TrainState, *, key: Seed) -> TrainState:
+    """A task agent that begins where an explorer of this world stopped.
+
+    It has the explorer's world model, replay, and worlds as they were left; its policy and critics know nothing, and
+    its counts begin at 0.
+    """
+    agent_key, key = jax.random.split(key)
+    fresh = eqx.filter_jit(agents.init)(config, world.image_shape, world.actions, world.vector_size, key=agent_key)
+    optimisers = fresh.optimisers._replace(world_model=explored.agent.optimisers.world_model)
+    fresh = dataclasses.replace(fresh, world_model=explored.agent.world_model, optimisers=optimisers)
+    state = explored._replace(agent=fresh, key=key)
+    state = state._replace(steps=jnp.zeros_like(state.steps), visits=jnp.zeros_like(state.visits))
+    # A copy: the state is used up by training, and the explorer's must not be.
+    return jax.tree.map(jnp.copy, state)
+
+
 def check_taste(config: Config, taste: SemanticReward | None) -> None:
     """Raises ValueError where the agent wants what is interesting, and there is no R_psi to say what that is."""
-    if taste is None and "semantic" in config.behaviour.streams:
+    if taste is None and "semantic" in config.streams:
         raise ValueError("this agent maximises the semantic reward, so it needs an R_psi: distil one first")
 
 

@@ -4,6 +4,7 @@
     metrics.csv      one row a chunk: means of losses, rewards, returns
     events.csv       one row a chunk: how often each event happened, episodes, environment steps
     checkpoint.npz   everything that changes
+    semantic_reward/ the R_psi of an agent that wants what is interesting
     tensorboard/     the same numbers for TensorBoard, where the package tensorboardX is installed
 
 A run that was stopped, by Ctrl-C or by force, goes on from its last checkpoint and then gives exactly the numbers of a
@@ -20,17 +21,19 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from tqdm import tqdm
 
 from sensei_lite.checkpoint import load_checkpoint, save_checkpoint
-from sensei_lite.config import Config
-from sensei_lite.run_folder import claim
-from sensei_lite.train import TrainState, on_devices, start_training, train_chunk
+from sensei_lite.config import Config, config_from
+from sensei_lite.reward_model import SemanticReward, content_hash, load_reward, save_reward
+from sensei_lite.run_folder import claim, only_one, read_claim
+from sensei_lite.train import TrainState, on_devices, random_chunks, start_task, start_training, train_chunk
 from sensei_lite.train_host import begin_host_training, go_on_in_new_episodes, play_at_random, train_host_chunk
 from sensei_lite.worlds.base import World
 from sensei_lite.worlds.host import HostWorld
 
-CHECKPOINT = "checkpoint.npz"
+CHECKPOINT, TASTE, VISITS = "checkpoint.npz", "semantic_reward", "visits.npz"
 
 
 def train_in(
@@ -40,17 +43,41 @@ def train_in(
     *,
     updates: int,
     seed: int = 0,
+    taste: SemanticReward | None = None,
+    explored: TrainState | None = None,
     seconds_between_checkpoints: float = 60.0,
 ) -> TrainState:
     """Train until the agent has had ``updates`` updates, going on from the folder's checkpoint if there is one.
+
+    ``taste`` is the R_psi of an agent that wants what is interesting. With ``explored`` a run begins with that state's
+    world model and replay (see `train.start_task`).
 
     Raises RunError where the folder belongs to another run, FloatingPointError at the first loss that is not a number
     (the message names it and the checkpoint to go back to), CheckpointError where the checkpoint is damaged.
     """
     if updates % config.train.chunk_updates:
         raise ValueError(f"updates is {updates}; it must be a multiple of chunk_updates ({config.train.chunk_updates})")
-    claim(folder / "config.json", _describe(config, world, seed))
-    state = on_devices(config.train, _begin_or_resume(folder, config, world, seed))
+    with only_one(folder):
+        return _train(folder, config, world, updates, seed, taste, explored, seconds_between_checkpoints)
+
+
+def _train(
+    folder: Path,
+    config: Config,
+    world: World | HostWorld,
+    updates: int,
+    seed: int,
+    taste: SemanticReward | None,
+    explored: TrainState | None,
+    seconds_between_checkpoints: float,
+) -> TrainState:
+    description = describe_run(config, world, seed, taste)
+    if explored is not None:
+        description["explored"] = {"updates": int(explored.agent.updates), "steps": int(explored.steps)}
+    claim(folder / "config.json", description)
+    if taste is not None and not (folder / TASTE).exists():
+        save_reward(folder / TASTE, taste)
+    state = on_devices(config.train, _begin_or_resume(folder, config, world, taste, explored, seed))
     done = int(state.agent.updates)
     for name in ("metrics.csv", "events.csv"):
         _drop_rows_after(folder / name, done)
@@ -76,6 +103,47 @@ def train_in(
                 saved = time.monotonic()
     board.close()
     return state
+
+
+def play_in(folder: Path, config: Config, world: World | HostWorld, *, updates: int, seed: int = 0) -> None:
+    """A run of an agent that acts at random and learns nothing: as many steps as ``updates`` updates would take.
+
+    Raises ValueError for a host world, RunError as `train_in` does.
+    """
+    if isinstance(world, HostWorld):
+        raise ValueError("the random agent plays JAX worlds only")
+    with only_one(folder):
+        claim(folder / "config.json", describe_run(config, world, seed))
+        counts, visits = random_chunks(config, world, updates // config.train.chunk_updates, key=jax.random.key(seed))
+        (folder / "events.csv").unlink(missing_ok=True)
+        for chunk in range(updates // config.train.chunk_updates):
+            row = {name: float(values[chunk]) for name, values in sorted(counts.items())}
+            _append(folder / "events.csv", {"updates": (chunk + 1) * config.train.chunk_updates} | row)
+        np.savez(folder / VISITS, visits=np.asarray(visits), allow_pickle=False)
+
+
+def read_visits(folder: Path) -> np.ndarray:
+    """How often the agent of `play_in` was in each situation. Raises FileNotFoundError where nobody played."""
+    with np.load(folder / VISITS, allow_pickle=False) as stored:
+        return stored["visits"]
+
+
+def load_run(folder: Path, world: World | HostWorld) -> TrainState:
+    """The last checkpoint of a training run in this world, whatever its settings are.
+
+    Raises FileNotFoundError where there is none, CheckpointError where it is damaged, ValueError where the run is of
+    another version or of another world.
+    """
+    if not (folder / CHECKPOINT).exists():
+        raise FileNotFoundError(f"{folder / CHECKPOINT} is not there: nobody has trained in {folder}")
+    description = read_claim(folder / "config.json")
+    config = config_from(description["agent"])
+    taste = load_reward(folder / TASTE) if description["taste"] else None
+    if isinstance(world, HostWorld):
+        like = begin_host_training(config, world, taste, key=jax.random.key(0))
+    else:
+        like = jax.eval_shape(lambda: start_training(config, world, taste, key=jax.random.key(0)))
+    return load_checkpoint(folder / CHECKPOINT, like)
 
 
 def _news(state: TrainState, metrics: dict[str, float], counts: dict[str, float], seconds: float) -> str:
@@ -110,22 +178,40 @@ def _name(world: World | HostWorld) -> str:
     return world.name if isinstance(world, HostWorld) else type(world).__name__
 
 
-def _describe(config: Config, world: World | HostWorld, seed: int) -> dict[str, Any]:
+def describe_run(
+    config: Config, world: World | HostWorld, seed: int, taste: SemanticReward | None = None
+) -> dict[str, Any]:
+    """What a training run is: its world, seed, R_psi and settings, as config.json has them."""
     of_world = world.settings if isinstance(world, HostWorld) else dataclasses.asdict(world)  # type: ignore[call-overload]
     settings = {"world": {"name": _name(world)} | of_world, "seed": seed}
+    settings["taste"] = None if taste is None else content_hash(taste)
     return settings | {"agent": dataclasses.asdict(config)}
 
 
-def _begin_or_resume(folder: Path, config: Config, world: World | HostWorld, seed: int) -> TrainState:
+def _begin_or_resume(
+    folder: Path,
+    config: Config,
+    world: World | HostWorld,
+    taste: SemanticReward | None,
+    explored: TrainState | None,
+    seed: int,
+) -> TrainState:
     key, path = jax.random.key(seed), folder / CHECKPOINT
     if isinstance(world, HostWorld):
-        state = begin_host_training(config, world, key=key)
+        if explored is None:
+            state = begin_host_training(config, world, taste, key=key)
+        else:
+            state = start_task(config, world, explored, key=key)
         if path.exists():
             return go_on_in_new_episodes(world, load_checkpoint(path, state))
-        return play_at_random(config, world, state)
-    if not path.exists():
-        return start_training(config, world, key=key)
-    return load_checkpoint(path, jax.eval_shape(lambda: start_training(config, world, key=key)))
+        return play_at_random(config, world, state) if explored is None else go_on_in_new_episodes(world, state)
+
+    def begin() -> TrainState:
+        if explored is not None:
+            return start_task(config, world, explored, key=key)
+        return start_training(config, world, taste, key=key)
+
+    return load_checkpoint(path, jax.eval_shape(begin)) if path.exists() else begin()
 
 
 def _stop_where_not_a_number(folder: Path, updates: int, row: dict[str, float]) -> None:

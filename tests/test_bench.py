@@ -13,11 +13,12 @@ from sensei_lite.actor_critic import Actor, imagine
 from sensei_lite.bench import learner
 from sensei_lite.bench.flops import flops_of
 from sensei_lite.bench.learner import Case, bench_learner, matrix_rate, measure_case, print_table
-from sensei_lite.bench.measure import Speed, peak_memory_mb
+from sensei_lite.bench.measure import Speed
 from sensei_lite.bench.workloads import agent_size, fingerprint, make_program
 from sensei_lite.config import smoke
 from sensei_lite.networks import MLP, StridedConvolution
 from sensei_lite.rssm import State
+from sensei_lite.stages import peak_memory_mb
 from sensei_lite.world_model import WorldModel
 
 KEY = jax.random.key(0)

@@ -92,7 +92,7 @@ def test_training_by_command_goes_on_where_it_stopped(tmp_path):
     ("arguments", "complaint"),
     [
         (("--settings", "size"), "a setting is written name=value, and 'size' has no '='"),
-        (("--settings", "siez=4"), "keyroom has no setting siez"),
+        (("--settings", "siez=4"), "keyroom-lab has no setting siez"),
         (("--world", "keyrom"), "there is no world called 'keyrom'"),
         (("--updates", "7"), "updates is 7; it must be a multiple of chunk_updates (2)"),
     ],
@@ -101,9 +101,3 @@ def test_wrong_training_ends_in_one_line(tmp_path, arguments, complaint):
     told = command("train", "--folder", str(tmp_path), "--preset", "smoke", *arguments)
     assert told.returncode == 1
     assert complaint in told.stderr.splitlines()[-1]
-
-
-def test_a_study_of_a_host_world_is_refused(tmp_path):
-    told = command("study", "--folder", str(tmp_path), "--world", "gymnasium:SenseiLite/KeyRoom-v0")
-    assert told.returncode == 1
-    assert told.stderr.splitlines()[-1].endswith("gymnasium:SenseiLite/KeyRoom-v0 is a host world")

@@ -1,19 +1,18 @@
 """Agents are judged by whole episodes, and seeds by their spread."""
 
 import csv
-import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
 
 from sensei_lite import agent as agents
 from sensei_lite import evaluate
 from sensei_lite.config import smoke
 from sensei_lite.evaluate import over_seeds, play_episodes, play_random_episodes
-from sensei_lite.study import agent_config, effective_number, run_study
+from sensei_lite.scores import effective_number, steps_to_success
+from sensei_lite.study import run_study
 from sensei_lite.train import add_up, random_chunks, start_training, train_chunk
 from sensei_lite.worlds import KeyRoom, begin_batch
 from sensei_lite.worlds.oracle import shortest_plan
@@ -67,13 +66,16 @@ def test_a_world_without_a_limit_is_refused():
         evaluate._first_episodes(endless, 2, lambda *_: None, (), key=KEY)
 
 
-def test_the_interval_is_students():
-    values = [0.2, 0.5, 0.4, 0.9, 0.6]
+def test_the_interval_is_that_of_the_interquartile_mean():
+    values = [0.2, 0.5, 0.4, 9.0, 0.6]
     summary = over_seeds(values)
-    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    assert summary.mean == pytest.approx(0.52)
-    assert (summary.low, summary.high) == pytest.approx(tuple(expected))
+    assert summary.iqm == pytest.approx(0.5), "the lowest and the highest of five are left out"
+    # The bootstrap by hand, with other random numbers: both estimate the same quantiles.
+    drawn = np.random.default_rng(7).choice(values, (20_000, 5))
+    means = np.sort(drawn, 1)[:, 1:4].mean(1)
+    assert (summary.low, summary.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])), abs=0.1)
     assert summary.seeds == 5
+    assert over_seeds([2.0, 2.0, 2.0])[:3] == (2.0, 2.0, 2.0)
     with pytest.raises(ValueError, match="1 seeds say nothing"):
         over_seeds([1.0])
 
@@ -116,30 +118,51 @@ def test_a_chunk_and_random_chunks_count_alike():
 
 
 def test_a_study_compares_agents_over_seeds_and_goes_on(tmp_path, monkeypatch):
-    config = smoke()
+    settings = {"size": 4, "decorations": 0, "max_steps": 12}
+    names = ["random", "plan2explore", "sensei:scripted", "task-after-plan2explore"]
 
     def study():
-        return run_study(tmp_path, config, WORLD, agents=["random", "plan2explore"], seeds=[0, 1], updates=4)
+        return run_study(tmp_path, "keyroom", settings, preset="smoke", agents=names, seeds=[0, 1], updates=4)
 
     rows = study()
     with (tmp_path / "table.csv").open() as file:
         written = list(csv.DictReader(file))
     assert [(row["agent"], row["figure"]) for row in written] == [(row["agent"], row["figure"]) for row in rows]
+    assert {row["agent"] for row in written} == set(names)
     for row in written:
         seeds = [float(row["seed_0"]), float(row["seed_1"])]
-        assert float(row["mean"]) == pytest.approx(np.mean(seeds), rel=2e-3, abs=1e-6)
-        assert float(row["low"]) <= float(row["mean"]) <= float(row["high"])
+        assert float(row["iqm"]) == pytest.approx(np.mean(seeds), rel=2e-3, abs=1e-6)
+        assert float(row["low"]) <= float(row["iqm"]) <= float(row["high"])
     assert {row["figure"] for row in written} >= {"exit_reached in test episodes", "situations visited evenly"}
+    # The agent that learned from the truth has an R_psi of its own, from the seed's own pictures.
+    ours = tmp_path / "seed-1" / "scripted"
+    assert (ours / "sensei" / "semantic_reward" / "reward.json").exists()
+    assert (ours / "collect.json").read_bytes() == (tmp_path / "seed-1" / "collect.json").read_bytes()
     # What is finished is not trained again.
     monkeypatch.setattr("sensei_lite.training_run.train_chunk", None)
     assert study() == rows
 
 
-def test_agents_differ_only_in_what_they_want(tmp_path):
-    task = agent_config(smoke(), "task")
-    assert task.behaviour.reward_weights == (("extrinsic", 1.0),)
-    assert dataclasses.replace(task, behaviour=smoke().behaviour) == smoke()
-    with pytest.raises(ValueError, match="there is no agent called 'bored'; there are random, plan2explore, task"):
-        agent_config(smoke(), "bored")
+def test_a_study_refuses_what_it_does_not_know(tmp_path):
+    def study(**changes):
+        order = {"preset": "smoke", "agents": ["task"], "seeds": [0, 1], "updates": 2} | changes
+        return run_study(tmp_path, "keyroom", {}, **order)
+
     with pytest.raises(ValueError, match="there are 1 seeds"):
-        run_study(tmp_path, smoke(), WORLD, agents=["task"], seeds=[0], updates=2)
+        study(seeds=[0])
+    with pytest.raises(ValueError, match="no agent called 'bored'"):
+        study(agents=["bored"])
+    with pytest.raises(ValueError, match="no annotation called 'rude'"):
+        study(agents=["sensei:rude"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_steps_to_success_are_counted_from_the_first_good_window():
+    def chunk(steps, reward, episodes):
+        return {"steps": steps, "reward": reward, "episodes": episodes}
+
+    chunks = [chunk(100, 0, 10), chunk(100, 5, 10), chunk(100, 9, 10), chunk(100, 10, 10), chunk(100, 2, 10)]
+    assert steps_to_success(chunks, 0.8, window=1) == 300
+    assert steps_to_success(chunks, 0.8, window=2) == 400
+    assert steps_to_success(chunks, 0.96, window=2) == 500, "never: longer than the run"
+    assert steps_to_success([chunk(100, 0, 0)], 0.8, window=1) == 100, "no episode ended"

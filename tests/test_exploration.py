@@ -15,6 +15,7 @@ from sensei_lite.actor_critic import Actor, actor_loss, advantages
 from sensei_lite.config import BehaviourConfig, SwitchConfig, smoke
 from sensei_lite.distributions import symexp
 from sensei_lite.exploration import Switch
+from sensei_lite.explorers import explorer_config
 from sensei_lite.returns import PercentileNormaliser, RunningQuantile, discount_weights, lambda_return
 from sensei_lite.spaces import Discrete
 
@@ -150,8 +151,7 @@ def test_settings_that_make_no_switch_are_refused(settings, said):
 
 
 def sensei(**switch):
-    config = smoke()
-    return dataclasses.replace(config, behaviour=dataclasses.replace(config.behaviour, switch=SwitchConfig(**switch)))
+    return explorer_config(dataclasses.replace(smoke(), switch=SwitchConfig(**switch)), "sensei")
 
 
 def an_agent(config):
@@ -164,7 +164,7 @@ def test_the_papers_form_has_one_critic_and_the_research_codes_has_two():
     assert set(agent.critics) == set(agent.normalisers) == {"semantic", "disagreement"}
     assert agent.switch is not None
     assert an_agent(smoke()).switch is None
-    assert BehaviourConfig().streams == ("disagreement",)
+    assert smoke().streams == ("disagreement",)
 
 
 @pytest.mark.parametrize("compares", ["reward", "return"])
@@ -181,3 +181,29 @@ def test_learning_moves_the_switch_and_says_which_share_explores(compares):
     assert float(metrics["switch/threshold"]) == float(learned.switch.threshold) != 0.0
     moved = jax.tree.map(lambda a, b: (a != b).any(), agent.actor, learned.actor)
     assert any(jax.tree.leaves(moved))
+
+
+def test_an_end_is_worth_an_average_state_to_the_curious():
+    """Call-out A4: and what is interesting lasts (call-out R3), while the paper's settings let nothing follow."""
+    config = sensei(compares="return")
+    agent = an_agent(config)
+    where = lambda a: [a.critics[name].mlp.out.weight for name in sorted(a.critics)]  # noqa: E731
+    keys = jax.random.split(KEY, 2)
+    agent = eqx.tree_at(where, agent, [jax.random.normal(k, w.shape) for k, w in zip(keys, where(agent), strict=True)])
+    size = config.world_model.deter + config.world_model.stoch * config.world_model.classes
+    features = jax.random.normal(KEY, (3, 5, size))
+    rewards = {"semantic": jnp.full((3, 5), 2.0), "disagreement": jnp.full((3, 5), 0.1)}
+    continues = jnp.ones((3, 5)).at[1, 0].set(0.0)
+    told = agents.after_the_end(agent, rewards, features, continues)
+    average = jax.vmap(agent.critics["disagreement"])(features[0]).mean()
+    assert abs(float(average)) > 0.01
+    discount = config.behaviour.discount
+    close(told["disagreement"][1, 0], 0.1 + discount * average)
+    close(told["semantic"][1, 0], 2.0 / (1.0 - discount), rtol=1e-4)
+    untouched = continues == 1.0
+    close(told["semantic"][untouched], 2.0)
+    close(told["disagreement"][untouched], 0.1)
+
+    nothing = dataclasses.replace(config.behaviour, semantic_end="nothing", curiosity_end="nothing")
+    agent = dataclasses.replace(agent, config=dataclasses.replace(config, behaviour=nothing))
+    assert agents.after_the_end(agent, rewards, features, continues) == rewards

@@ -106,7 +106,7 @@ def test_wrong_orders_are_refused_before_anything_is_asked(tmp_path, annotator, 
 def test_host_worlds_and_unknown_settings_are_refused(tmp_path):
     with pytest.raises(TypeError, match="keyroom has no setting colour"):
         pipeline.collect(tmp_path, "keyroom", {"colour": 1}, episodes=1, guided=True, seed=0)
-    with pytest.raises(ValueError, match="only JAX worlds"):
+    with pytest.raises(ValueError, match="only a curious agent can collect there"):
         pipeline.collect(tmp_path, "gymnasium:SenseiLite/KeyRoom-v0", {}, episodes=1, guided=True, seed=0)
     assert not list(tmp_path.iterdir())
 

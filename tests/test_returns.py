@@ -19,7 +19,7 @@ from sensei_lite.distributions import (
     two_hot_mean,
     unimix,
 )
-from sensei_lite.returns import PercentileNormaliser, RunningQuantile, discount_weights, lambda_return
+from sensei_lite.returns import PercentileNormaliser, RunningQuantile, discount_weights, lambda_return, lasting_reward
 
 HORIZON, BATCH = 5, 3
 brief = settings(max_examples=40, deadline=None, database=None)
@@ -171,6 +171,27 @@ def test_discount_weights_are_products_of_the_steps_before(discount):
     assert weights.shape == (HORIZON, BATCH)
     for t in range(HORIZON):
         close(weights[t], discount.astype(np.float64)[1 : t + 1].prod(0))
+
+
+@brief
+@given(episode_arrays(10), episode_arrays(1).map(np.abs), st.floats(-5, 5, width=32))
+def test_no_choice_depends_on_a_constant_in_a_reward_that_lasts(reward, continues, constant):
+    """Call-out R3: whenever an episode ends, a constant adds the same to every return."""
+    discount = 0.9
+
+    def returns(reward, values):
+        lasting = lasting_reward(jnp.asarray(reward), jnp.asarray(continues), discount)
+        return lambda_return(lasting, values, discount * jnp.asarray(continues), 0.95)
+
+    # The critic has learned the constant too: k for ever is worth k / (1 - g).
+    worth = constant / (1 - discount)
+    values = jnp.zeros(reward.shape)
+    close(returns(reward + constant, values + worth) - returns(reward, values), worth, rtol=1e-3, atol=2e-2)
+
+
+def test_a_lasting_reward_is_paid_for_ever_at_a_sure_end_and_once_elsewhere():
+    reward, continues = jnp.array([[3.0], [2.0]]), jnp.array([[1.0], [0.0]])
+    close(lasting_reward(reward, continues, 0.9), [[3.0], [2.0 / (1 - 0.9)]])
 
 
 def test_no_gradient_flows_through_weights():

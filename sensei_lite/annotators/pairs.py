@@ -4,7 +4,9 @@
   a hundred times is asked about a hundred times as often.
 - `spread_pairs`: every picture once, as many different ones as can be, evenly over episodes and time. For small
   budgets.
-- `uncertain_pairs`: pairs whose answer an R_psi (or several) cannot tell yet. For a second round of questions.
+- `interesting_pairs`: two pictures drawn as an R_psi finds them interesting. For a second round of questions: there the
+  agent will go, and of what is rare and interesting random pairs hold too few.
+- `uncertain_pairs`: pairs whose answer an R_psi (or several) cannot tell yet. For a second round, too.
 
 In all of them no picture meets itself (by content: the same tile picture comes back often), no two pictures meet twice,
 and which one stands first is left to chance, so that an annotator's bias to a position is not a bias to anything else.
@@ -36,7 +38,39 @@ def random_pairs(observations: Observations, n: int, seed: int) -> Pairs:
     first_index, seen = _distinct(observations)
     total = _check_number(n, len(first_index))
     rng = np.random.default_rng(seed)
-    chosen = _list_and_draw(seen, n, rng) if total <= max(ENUMERATE, 4 * n) else _draw_and_reject(seen, n, rng)
+    if total <= max(ENUMERATE, 4 * n):
+        chosen = _list_and_draw(np.bincount(seen).astype(float), n, rng)
+    else:
+        chosen = _draw_and_reject(seen, n, rng)
+    return _any_order(first_index[chosen], rng)
+
+
+def interesting_pairs(
+    observations: Observations, n: int, rewards: Float[np.ndarray, " observations"], seed: int
+) -> Pairs:
+    """Draw ``n`` different pairs, each picture in proportion to exp(R) times how often it was seen.
+
+    Args:
+        observations: where the pairs come from.
+        n: how many pairs.
+        rewards: R_psi of each observation, standardised: one more makes a picture e times as likely.
+        seed: for the draws.
+
+    Raises ValueError where there are fewer than ``n`` pairs of different pictures, for a negative ``n``, and for
+    rewards that are not finite or not one for each observation.
+    """
+    if rewards.shape != (len(observations.images),):
+        raise ValueError(f"there are {rewards.size} rewards and {len(observations.images)} observations")
+    if not np.isfinite(rewards).all():
+        raise ValueError("rewards must be finite")
+    first_index, seen = _distinct(observations)
+    total = _check_number(n, len(first_index))
+    rng = np.random.default_rng(seed)
+    weights = np.bincount(seen) * np.exp(rewards[first_index] - rewards.max(initial=-np.inf))
+    if total <= max(ENUMERATE, 4 * n):
+        chosen = _list_and_draw(weights, n, rng)
+    else:
+        chosen = _draw_and_reject(rng.choice(len(weights), 20 * n, p=weights / weights.sum()), n, rng)
     return _any_order(first_index[chosen], rng)
 
 
@@ -123,15 +157,14 @@ def _any_order(pairs: np.ndarray, rng: np.random.Generator) -> Pairs:
     return rng.permuted(pairs.reshape(-1, 2), axis=1)
 
 
-def _list_and_draw(seen: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw from the list of all pairs, each as likely as its pictures were seen, without putting back.
+def _list_and_draw(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw from the list of all pairs, each as likely as the weights of its pictures say, without putting back.
 
     The pair with the earliest of exponential waiting times, whose rates are the weights, is the first one drawn, and
     so on: the same as drawing one after the other (Efraimidis and Spirakis, 2006).
     """
-    times = np.bincount(seen)
-    a, b = np.triu_indices(len(times), 1)
-    waiting = rng.exponential(size=len(a)) / (times[a].astype(float) * times[b])
+    a, b = np.triu_indices(len(weights), 1)
+    waiting = rng.exponential(size=len(a)) / (weights[a] * weights[b])
     earliest = np.argsort(waiting)[:n]
     return np.stack([a[earliest], b[earliest]], 1)
 

@@ -22,9 +22,10 @@ import jax.numpy as jnp
 from tqdm import tqdm
 
 from sensei_lite.bench.flops import matrix_flops
-from sensei_lite.bench.measure import Row, machine, measure, peak_memory_mb, print_columns, write_table
+from sensei_lite.bench.measure import Row, machine, measure, print_columns, write_table
 from sensei_lite.bench.workloads import agent_size, fingerprint, make_program
 from sensei_lite.compilation import keep_compiled_programs
+from sensei_lite.stages import peak_memory_mb
 
 
 class Case(NamedTuple):

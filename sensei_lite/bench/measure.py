@@ -1,11 +1,9 @@
 """How a speed is measured, and how it is written down."""
 
 import csv
-import math
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -46,21 +44,6 @@ def machine() -> str:
         pass  # not Linux
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{processor}, {cores} cores, Python {platform.python_version()}, jax {version('jax')}"
-
-
-def peak_memory_mb() -> float:
-    """The most memory that this process ever held, in MB (1e6 bytes); not a number where the system does not say."""
-    try:
-        # `ru_maxrss` would also count the process that started this one, whose memory it had for a moment.
-        with open("/proc/self/status") as lines:
-            return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        pass  # not Linux
-    try:
-        import resource
-    except ImportError:
-        return math.nan  # Windows
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def write_table(rows: list[Row], path: Path) -> None:

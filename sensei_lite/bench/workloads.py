@@ -53,10 +53,12 @@ class Program(NamedTuple):
 def lab_xs() -> Config:
     """LAB-XS: pictures of 64 x 64, 16 sequences of 32 rows, dreams of 15 steps from all 512 states."""
     return Config(
-        WorldModelConfig(deter=256, stoch=16, classes=16, hidden=256, layers=2, encoder="conv", depth=16, bins=255),
-        EnsembleConfig(heads=8, layers=2, hidden=256, reads="state", target="sample", measure="deviation"),
-        BehaviourConfig(horizon=15, starts=None, hidden=256, layers=2),
-        TrainConfig(batch=16, length=32),
+        world_model=WorldModelConfig(
+            deter=256, stoch=16, classes=16, hidden=256, layers=2, encoder="conv", depth=16, bins=255
+        ),
+        ensemble=EnsembleConfig(heads=8, layers=2, hidden=256, reads="state", target="sample", measure="deviation"),
+        behaviour=BehaviourConfig(horizon=15, starts=None, hidden=256, layers=2),
+        train=TrainConfig(batch=16, length=32),
     )
 
 

@@ -79,6 +79,10 @@ class World(abc.ABC):
         """Those numbers, such as the angles of an arm. The agent sees them as it sees the picture."""
         raise NotImplementedError(f"{type(self).__name__} gives no numbers beside its pictures")
 
+    def close(self) -> None:
+        """Free what the world holds: nothing here, but host worlds have processes and windows."""
+        return
+
     def facts(self, state: Any) -> Events:
         """Named truths about a state, for measuring and for scripted annotators; empty where a world tells none."""
         return {}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensei_lite.annotators import pairs as pairs_module
-from sensei_lite.annotators.pairs import random_pairs, spread_pairs, uncertain_pairs
+from sensei_lite.annotators.pairs import interesting_pairs, random_pairs, spread_pairs, uncertain_pairs
 from sensei_lite.observations import Observations
 
 
@@ -26,7 +26,11 @@ def scored(observations, n, seed):
     return uncertain_pairs(observations, n, np.random.default_rng(seed).normal(size=len(observations.images)), seed)
 
 
-KINDS = {"random": random_pairs, "spread": spread_pairs, "uncertain": scored}
+def rewarded(observations, n, seed):
+    return interesting_pairs(observations, n, np.random.default_rng(seed).normal(size=len(observations.images)), seed)
+
+
+KINDS = {"random": random_pairs, "spread": spread_pairs, "uncertain": scored, "interesting": rewarded}
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
@@ -125,6 +129,25 @@ def test_the_tournament_lets_everybody_meet_everybody_once():
             frozenset(p) for p in itertools.combinations(range(players), 2)
         }
         assert len(games) == total
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_interesting_pairs_hold_a_picture_e_times_as_often_for_one_more_of_r_psi(monkeypatch, listed):
+    """Of 400 pictures a few are interesting, and each was seen once; few pairs, so that none runs out."""
+    if not listed:
+        monkeypatch.setattr(pairs_module, "ENUMERATE", 0)
+    rewards = np.zeros(400)
+    rewards[:40] = 1.0
+    held = [interesting_pairs(observations(range(400)), 60, rewards, seed) for seed in range(60)]
+    share = np.mean(np.concatenate(held) < 40)
+    assert share == pytest.approx(40 * np.e / (40 * np.e + 360), abs=0.02)
+
+
+def test_rewards_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="there are 2 rewards and 3 observations"):
+        interesting_pairs(observations(range(3)), 1, np.zeros(2), 0)
+    with pytest.raises(ValueError, match="must be finite"):
+        interesting_pairs(observations(range(3)), 1, np.array([0.0, np.nan, 0.0]), 0)
 
 
 def test_uncertain_pairs_of_one_model_are_those_near_a_half():
