@@ -32,6 +32,7 @@ def run(
     agents: tuple[Explorer, ...] | None = None,
     annotator: Literal["clip", "chat", "human", "scripted"] = "clip",
     annotator_settings: tuple[str, ...] = (),
+    pictures: int | None = None,
     pairs: int | None = None,
     updates: int | None = None,
     from_run: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
@@ -47,6 +48,7 @@ def run(
         agents: who explores, each as long as the others; otherwise plan2explore and sensei.
         annotator: who is asked which of two pictures is more interesting (see ``sensei-lite annotate --help``).
         annotator_settings: of the annotator.
+        pictures: how many of those that the Plan2Explore agent remembers are kept to ask about.
         pairs: how many pairs are asked about, in both orders.
         updates: how often each agent learns, that which collects pictures too.
         from_run: an earlier run folder, whose SENSEI agent's pictures are asked about instead: a second generation.
@@ -63,6 +65,7 @@ def run(
         "settings": _read(settings) or None,
         "agents": agents,
         "annotator_settings": _read(annotator_settings) or None,
+        "pictures": pictures,
         "pairs": pairs,
         "updates": updates,
         "first_generation": from_run and str(from_run),

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from sensei_lite.exploration_trace import Trace
+from sensei_lite.exploration_trace import Gauge, Trace, gauges_of
 from sensei_lite.figures import EVENT_WORDS
 from sensei_lite.reward_figures import Drawing
 from sensei_lite.scores import read_chunks
@@ -32,7 +32,8 @@ STYLES: tuple[tuple[str, tuple | str], ...] = (
 
 SEMANTIC, PICTURE = "$r_{sem}$, predicted", "$R_\\psi$ of the picture"
 VALUE, NEW = "$v_{sem}$, by the critic", "$r_{dis}$"
-"""What the rewards are called in figures."""
+LABELS = {"taste": PICTURE, "semantic": SEMANTIC, "compared": VALUE, "disagreement": f"{NEW}, disagreement"}
+"""What the numbers of a trace are called in figures."""
 
 
 def words_for(events: Sequence[str]) -> str:
@@ -234,7 +235,7 @@ def state_figure(trace: Trace, t: int, *, width: float = 9.0) -> Drawing:
     """
     if not 0 <= t <= trace.steps:
         raise IndexError(f"t is {t}; this episode has the states 0 to {trace.steps}")
-    gauges = _gauges(trace, t)
+    gauges = gauges_of(trace)
     beside = width >= 6
     figure = Figure(figsize=(width, 3.4 if beside else 7.4), layout="constrained")
     if beside:
@@ -249,41 +250,24 @@ def state_figure(trace: Trace, t: int, *, width: float = 9.0) -> Drawing:
     picture.set_title(f"step {t}" + (f":\n{words}" if words else ""), fontsize=10)
     if gauges:
         rows = middle.subplots(len(gauges), 1, squeeze=False)[:, 0]
-        for axes, (name, values, value, threshold) in zip(rows, gauges, strict=True):
-            _draw_gauge(axes, name, values, value, threshold)
+        for axes, gauge in zip(rows, gauges, strict=True):
+            _draw_gauge(axes, gauge, gauge.value(t))
     _draw_weights(right.subplots(), trace, t)
     verdict = _verdict(trace, t)
     figure.suptitle("\n".join(textwrap.wrap(verdict, int(11 * width))), fontsize=11)
     told = "; ".join(
-        f"{name} {rounded(value)}" if value is not None else f"{name}: none, for no action follows"
-        for name, _, value, _ in gauges
+        f"{LABELS[gauge.name]}: "
+        + ("none, for no action follows" if (value := gauge.value(t)) is None else rounded(value))
+        for gauge in gauges
     ).translate(str.maketrans("", "", "${}\\"))
     weights = ", ".join(f"{name} {values[t]:.2g}" for name, values in trace.weights.items())
     seen = f"A state after {t} steps" + (f" ({words})" if words else "")
     return Drawing(figure, f"{seen}. {verdict}. {told}. Weights: {weights}.")
 
 
-def _gauges(trace: Trace, t: int) -> list[tuple[str, np.ndarray, float | None, float | None]]:
-    """Name, all values of the episode, the one of s_t (None in the last state for what needs an action), threshold."""
-    gauges: list[tuple[str, np.ndarray, float | None, float | None]] = []
-    if trace.taste is not None:
-        gauges.append((PICTURE, trace.taste, float(trace.taste[t]), None))
-    if trace.semantic is not None:
-        threshold = trace.threshold if trace.compares == "reward" else None
-        gauges.append((SEMANTIC, trace.semantic, float(trace.semantic[t]), threshold))
-    if trace.compares == "return" and trace.compared is not None:
-        gauges.append((VALUE, trace.compared, float(trace.compared[t]), trace.threshold))
-    if trace.disagreement is not None:
-        value = float(trace.disagreement[t]) if t < trace.steps else None
-        gauges.append((f"{NEW}, disagreement", trace.disagreement, value, None))
-    return gauges
-
-
-def _draw_gauge(axes: Axes, name: str, values: np.ndarray, value: float | None, threshold: float | None) -> None:
-    known = [*values.tolist(), *([] if threshold is None else [threshold])]
-    low, high = min(known), max(known)
-    pad = max(0.08 * (high - low), 1e-3)
-    axes.plot(values, np.zeros(len(values)), "|", color="0.65", markersize=7)
+def _draw_gauge(axes: Axes, gauge: Gauge, value: float | None) -> None:
+    threshold = gauge.threshold
+    axes.plot(gauge.values, np.zeros(len(gauge.values)), "|", color="0.65", markersize=7)
     if threshold is not None:
         axes.axvline(threshold, color="black", linestyle=(0, (1, 1.5)), linewidth=1.8)
         # On the side where the number of this state is not.
@@ -299,10 +283,10 @@ def _draw_gauge(axes: Axes, name: str, values: np.ndarray, value: float | None, 
     if value is not None:
         axes.plot(value, 0, "o", color="black", markersize=8)
         axes.annotate(rounded(value), (value, 0), (0, 8), textcoords="offset points", ha="center", fontsize=10)
-    axes.set(xlim=(low - pad, high + pad), ylim=(-0.6, 1.4), yticks=[])
+    axes.set(xlim=(gauge.low, gauge.high), ylim=(-0.6, 1.4), yticks=[])
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(labelsize=8)
-    axes.set_title(name, loc="left", fontsize=9)
+    axes.set_title(LABELS[gauge.name], loc="left", fontsize=9)
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 

@@ -87,6 +87,43 @@ class Trace(NamedTuple):
         return self.action_names[int(action)] if self.action_names else np.array2string(action, precision=2)
 
 
+class Gauge(NamedTuple):
+    """One of a trace's numbers, with the range on which it is shown."""
+
+    name: str
+    """``taste``, ``semantic``, ``compared`` or ``disagreement``, as in `Trace`."""
+    values: Float[np.ndarray, " _"]
+    """[time], or [steps] for disagreement."""
+    threshold: float | None
+    """Q, where this number is held against it."""
+    low: float
+    high: float
+
+    def value(self, t: int) -> float | None:
+        """The number of s_t; None in the last state for disagreement, because no action follows."""
+        return float(self.values[t]) if t < len(self.values) else None
+
+
+def gauges_of(trace: Trace) -> list[Gauge]:
+    """All numbers that a trace has. R_psi and r_sem share a range, so that their gauges can be compared."""
+    by_reward = trace.compares == "reward"
+    every = (
+        ("taste", trace.taste, None),
+        ("semantic", trace.semantic, trace.threshold if by_reward else None),
+        ("compared", None if by_reward else trace.compared, trace.threshold),
+        ("disagreement", trace.disagreement, None),
+    )
+    there = [(name, values, mark) for name, values, mark in every if values is not None]
+    gauges = []
+    for name, values, mark in there:
+        alike = [v for other, v, _ in there if other == name or {other, name} == {"taste", "semantic"}]
+        known = np.concatenate([*alike, [] if mark is None else [mark]])
+        low, high = float(known.min()), float(known.max())
+        pad = 0.06 * (high - low) or 0.5
+        gauges.append(Gauge(name, values, mark, low - pad, high + pad))
+    return gauges
+
+
 def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None = None, key: Seed) -> Trace:
     """Let the agent play one episode and write down everything in `Trace`.
 

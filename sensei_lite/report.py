@@ -25,7 +25,7 @@ from sensei_lite.report_parts import (
     settings_part,
     switch_part,
 )
-from sensei_lite.reward_model import load_reward
+from sensei_lite.reward_model import SETTINGS, load_reward
 from sensei_lite.run_folder import read_claim
 from sensei_lite.scores import read_chunks
 from sensei_lite.worlds import World
@@ -80,16 +80,15 @@ def _read_run(folder: Path) -> Run:
     order = list(EVENT_WORDS)
     events = sorted(counted, key=lambda name: (order.index(name) if name in order else len(order), name))
     world = pipeline.world_of(folder) if plan.get("world") in JAX_WORLDS else None
-    taste = load_reward(folder / pipeline.REWARD) if (folder / pipeline.REWARD).exists() else None
+    taste = load_reward(folder / pipeline.REWARD) if (folder / pipeline.REWARD / SETTINGS).exists() else None
     return Run(folder, plan, chunks, tuple(events), world if isinstance(world, World) else None, taste)
 
 
 def _play(run: Run) -> tuple[dict[str, Trace], list[str]]:
     """An episode of each agent that can be played, and in words why others cannot."""
     if run.world is None:
-        return {}, [
-            "This world is stepped by a host loop; episodes are shown for JAX worlds only."
-        ] if run.chunks else []
+        missing = "This world is stepped by a host loop; episodes are shown for JAX worlds only."
+        return {}, [missing] if run.chunks else []
     traces, problems = {}, []
     for name in run.chunks:
         try:
@@ -116,6 +115,8 @@ def compared(lead: float, base: float, base_name: str) -> str:
     """What another agent's rate is, and how many times as often the first one's is, in words."""
     if base == 0:
         return f"{base_name} none" + (" either" if lead == 0 else "")
+    if lead == 0:
+        return f"{base_name} {rounded(base)}, so more"
     ratio = lead / base
     times = f"{rounded(float(f'{ratio:.2g}'))} times as many"
     words = "about as many" if 0.9 < ratio < 1.1 else times if ratio > 1 else f"only {times}, so fewer"
@@ -192,8 +193,11 @@ def _evaluation(run: Run) -> Iterator[str]:
     rows = []
     for figure in dict.fromkeys([*shares, *there]):
         name = figure.removesuffix(" in test episodes")
-        told = f"{words_for([name])}, share of test episodes" if name != figure else figure.replace("_", " ")
+        told = words_for([name]) if name != figure else figure.replace("_", " ")
         rows.append([told, *(values.get((figure, agent), float("nan")) for agent in agents)])
     if rows:
+        caption = (
+            "Test episodes after exploring: the share in which each event happened. And how many situations there were."
+        )
         head = ["figure", *map(agent_words, agents)]
-        yield report_page.table(head, rows, "Test episodes after exploring, and how many situations agents were in.")
+        yield report_page.table(head, rows, caption)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image as Picture
 
 from sensei_lite.exploration_figures import rounded, words_for
-from sensei_lite.exploration_trace import Trace
+from sensei_lite.exploration_trace import Gauge, Trace, gauges_of
 from sensei_lite.reward_figures import Drawing
 
 _PAGE = """<!DOCTYPE html>
@@ -96,7 +96,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> s
     top = "".join(f'<th scope="col"{kind}>{words(name)}</th>' for name, kind in zip(head, kinds, strict=True))
     lines = []
     for row in rows:
-        first, *rest = [words(rounded(cell) if isinstance(cell, int | float) else cell) for cell in row]
+        first, *rest = [words(rounded(float(cell)) if isinstance(cell, int | float) else cell) for cell in row]
         cells = "".join(f"<td{kind}>{cell}</td>" for cell, kind in zip(rest, kinds[1:], strict=True))
         lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
     # A caption inside the table would be as wide as the table, and scroll with it.
@@ -174,8 +174,7 @@ def video(content: bytes, captions: str, name: str, lines: Sequence[str]) -> str
 
 def player(trace: Trace, name: str) -> str:
     """A slider and a play button over an episode. It is hidden where there is no JavaScript to move it."""
-    gauges = {key: (label, values, threshold) for key, label, values, threshold in _gauges(trace)}
-    meters = "".join(_meter(key, label, values, mark) for key, (label, values, mark) in gauges.items())
+    meters = "".join(map(_meter, gauges_of(trace)))
     switch = '<p>The switch says <span class="branch"></span></p>' if trace.exploring is not None else ""
     first = picture(trace.images[0], "The start of the episode.", "screen")
     label = html.escape(f"{name}: one episode, step by step")
@@ -185,44 +184,33 @@ def player(trace: Trace, name: str) -> str:
         '<p class="hint">Weights: <span class="weights"></span>. <span class="action"></span></p></div>'
         '<div class="controls"><button type="button">Play</button>'
         f'<input type="range" min="0" max="{trace.steps}" step="1" value="0" aria-label="Step of the episode"></div>'
-        f'<script type="application/json">{_json(_episode(trace, gauges))}</script></div>'
+        f'<script type="application/json">{_json(_episode(trace))}</script></div>'
     )
 
 
-def _gauges(trace: Trace) -> list[tuple[str, str, np.ndarray, float | None]]:
-    """Key, words, values and threshold of everything that has a meter."""
-    by_reward = trace.compares == "reward"
-    every: list[tuple[str, str, np.ndarray | None, float | None]] = [
-        ("taste", "R_psi of the picture", trace.taste, None),
-        ("semantic", "semantic reward r_sem, predicted", trace.semantic, trace.threshold if by_reward else None),
-        ("value", "semantic return v_sem, by the critic", None if by_reward else trace.compared, trace.threshold),
-        ("disagreement", "disagreement r_dis", trace.disagreement, None),
-    ]
-    return [(key, label, values, mark) for key, label, values, mark in every if values is not None and len(values)]
+_LABELS = {
+    "taste": "R_psi of the picture",
+    "semantic": "semantic reward r_sem, predicted",
+    "compared": "semantic return v_sem, by the critic",
+    "disagreement": "disagreement r_dis",
+}
 
 
-def _range(values: np.ndarray, mark: float | None) -> tuple[float, float]:
-    known = [*values.tolist(), *([] if mark is None else [mark])]
-    low, high = min(known), max(known)
-    pad = 0.04 * (high - low) or 0.5
-    return round(low - pad, 5), round(high + pad, 5)
-
-
-def _meter(key: str, label: str, values: np.ndarray, mark: float | None) -> str:
-    low, high = _range(values, mark)
+def _meter(gauge: Gauge) -> str:
+    low, high, mark, label = gauge.low, gauge.high, gauge.threshold, _LABELS[gauge.name]
     threshold, hint = "", ""
     if mark is not None:
         threshold = f'<span class="mark" style="left: {100 * (mark - low) / (high - low):.2f}%"></span>'
         hint = f'<p class="hint">{words(f"dotted: the threshold {mark:.2f}")}</p>'
     return (
-        f'<div class="gauge" data-name="{key}"><div class="label"><span>{words(label)}</span>'
+        f'<div class="gauge" data-name="{gauge.name}"><div class="label"><span>{words(label)}</span>'
         f'<span class="value"></span></div><div class="meter" role="meter" aria-label="{html.escape(label)}" '
-        f'aria-valuemin="{low}" aria-valuemax="{high}" aria-valuenow="{low}"><span class="fill"></span>{threshold}'
-        f"</div>{hint}</div>"
+        f'aria-valuemin="{low:.5g}" aria-valuemax="{high:.5g}" aria-valuenow="{low:.5g}"><span class="fill"></span>'
+        f"{threshold}</div>{hint}</div>"
     )
 
 
-def _episode(trace: Trace, gauges: Mapping[str, tuple[str, np.ndarray, float | None]]) -> dict[str, Any]:
+def _episode(trace: Trace) -> dict[str, Any]:
     def listed(values: np.ndarray) -> list[float | None]:
         shown: list[float | None] = [float(f"{value:.4g}") for value in values]
         return shown + [None] * (trace.steps + 1 - len(shown))
@@ -236,8 +224,8 @@ def _episode(trace: Trace, gauges: Mapping[str, tuple[str, np.ndarray, float | N
         "exploring": None if trace.exploring is None else trace.exploring.tolist(),
         "weights": {name: listed(values) for name, values in trace.weights.items()},
         "gauges": {
-            key: dict(zip(("low", "high"), _range(values, mark), strict=True)) | {"values": listed(values)}
-            for key, (_, values, mark) in gauges.items()
+            gauge.name: {"low": gauge.low, "high": gauge.high, "values": listed(gauge.values)}
+            for gauge in gauges_of(trace)
         },
     }
 

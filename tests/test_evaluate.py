@@ -122,7 +122,7 @@ def test_a_study_compares_agents_over_seeds_and_goes_on(tmp_path, monkeypatch):
     names = ["random", "plan2explore", "sensei:scripted", "task-after-plan2explore"]
 
     def study():
-        return run_study(tmp_path, "keyroom", settings, preset="smoke", agents=names, seeds=[0, 1], updates=4)
+        return run_study(tmp_path, "keyroom", settings, preset="smoke", agents=names, seeds=[0, 1], updates=40)
 
     rows = study()
     with (tmp_path / "table.csv").open() as file:
@@ -159,7 +159,7 @@ def test_a_study_refuses_what_it_does_not_know(tmp_path):
 
 def test_steps_to_success_are_counted_from_the_first_good_window():
     def chunk(steps, reward, episodes):
-        return {"steps": steps, "reward": reward, "episodes": episodes}
+        return {"steps": float(steps), "reward": float(reward), "episodes": float(episodes)}
 
     chunks = [chunk(100, 0, 10), chunk(100, 5, 10), chunk(100, 9, 10), chunk(100, 10, 10), chunk(100, 2, 10)]
     assert steps_to_success(chunks, 0.8, window=1) == 300

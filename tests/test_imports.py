@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "sensei_lite"
 
 # From the ground up. A module may import from its own part and from the parts above it in this list.
 LAYERS = [
-    {"shapes", "spaces", "config", "explorers", "compilation", "memory_pages"},
-    {"checkpoint", "run_folder", "stages"},
+    {"shapes", "spaces", "config", "compilation", "memory_pages"},
+    {"checkpoint", "explorers", "run_folder", "stages"},
     {"distributions", "returns"},
     {"convolutions"},
     {"networks"},
@@ -32,10 +32,14 @@ LAYERS = [
     {"training_run", "evaluate"},
     {"scores"},
     {"pipeline"},
-    {"run_plan", "study"},
+    {"run_plan"},
+    {"study"},
     {"video", "figures", "widgets"},
-    {"reward_figures"},
-    {"taste_report"},
+    {"reward_figures", "exploration_trace"},
+    {"taste_report", "report_page"},
+    {"exploration_figures"},
+    {"report_parts"},
+    {"report"},
     {"bench", "demo"},
     {"cli"},
     {"__main__"},
@@ -43,7 +47,20 @@ LAYERS = [
 # Worlds know nothing of models, and models nothing of worlds: they meet in `train`.
 GROUND = LAYERS[0]
 # What only people look at: nothing that learns may import it.
-LEAVES = {"video", "figures", "reward_figures", "taste_report", "widgets", "bench", "demo"}
+LEAVES = {
+    "video",
+    "figures",
+    "reward_figures",
+    "exploration_trace",
+    "exploration_figures",
+    "taste_report",
+    "report_page",
+    "report_parts",
+    "report",
+    "widgets",
+    "bench",
+    "demo",
+}
 
 
 def part_of(module: str) -> str:
