@@ -57,6 +57,8 @@ def train_in(
     """
     if updates % config.train.chunk_updates:
         raise ValueError(f"updates is {updates}; it must be a multiple of chunk_updates ({config.train.chunk_updates})")
+    if explored is not None:
+        taste = explored.taste  # what it found interesting goes on being told beside every picture
     with only_one(folder):
         return _train(folder, config, world, updates, seed, taste, explored, seconds_between_checkpoints)
 

@@ -119,7 +119,7 @@ def test_a_chunk_and_random_chunks_count_alike():
 
 def test_a_study_compares_agents_over_seeds_and_goes_on(tmp_path, monkeypatch):
     settings = {"size": 4, "decorations": 0, "max_steps": 12}
-    names = ["random", "plan2explore", "sensei:scripted", "task-after-plan2explore"]
+    names = ["random", "plan2explore", "sensei:scripted", "task-after-sensei:scripted"]
 
     def study():
         return run_study(tmp_path, "keyroom", settings, preset="smoke", agents=names, seeds=[0, 1], updates=40)
