@@ -36,6 +36,13 @@ def test_taste_causes_more_that_means_something_than_curiosity_alone():
     assert table["plan2explore", "exit_reached in test episodes"]["high"] < 0.5
 
 
+def test_without_curiosity_it_goes_faster_in_so_small_a_room():
+    table = study("keyroom_lab")
+    for event in ("door_opened", "exit_reached"):
+        figure = f"{event} per 1000 steps"
+        assert table["vlm-motif", figure]["iqm"] > table["sensei", figure]["iqm"]
+
+
 def test_a_world_model_that_was_explored_with_taste_makes_the_task_easy():
     figure, table = "steps to 80% success", study("keyroom_lab")
     after, scratch = table["task-after-sensei", figure], table["task", figure]

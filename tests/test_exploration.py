@@ -186,10 +186,14 @@ def test_learning_moves_the_switch_and_says_which_share_explores(compares):
 def test_an_end_is_worth_an_average_state_to_the_curious():
     """Call-out A4: and what is interesting lasts (call-out R3), while the paper's settings let nothing follow."""
     config = sensei(compares="return")
+    average = dataclasses.replace(config.behaviour, curiosity_end="average")
+    config = dataclasses.replace(config, behaviour=average)
     agent = an_agent(config)
     where = lambda a: [a.critics[name].mlp.out.weight for name in sorted(a.critics)]  # noqa: E731
     keys = jax.random.split(KEY, 2)
-    agent = eqx.tree_at(where, agent, [jax.random.normal(k, w.shape) for k, w in zip(keys, where(agent), strict=True)])
+    agent = eqx.tree_at(
+        where, agent, [0.1 * jax.random.normal(k, w.shape) for k, w in zip(keys, where(agent), strict=True)]
+    )
     size = config.world_model.deter + config.world_model.stoch * config.world_model.classes
     features = jax.random.normal(KEY, (3, 5, size))
     rewards = {"semantic": jnp.full((3, 5), 2.0), "disagreement": jnp.full((3, 5), 0.1)}

@@ -71,10 +71,10 @@ def config_for(stream: str, discount: float, horizon: int = 6) -> Config:
     small = smoke()
     wants = {"reward_weights": ((stream, 1.0),), "discount": discount, "horizon": horizon}
     return Config(
-        dataclasses.replace(small.world_model, deter=32, hidden=32, bins=63, learning_rate=4e-3),
-        dataclasses.replace(small.ensemble, heads=4, hidden=32, scale=1.0),
-        dataclasses.replace(small.behaviour, hidden=32, starts=32, learning_rate=3e-3, **wants),
-        TrainConfig(envs=8, batch=8, length=8, capacity=4096, warm_up=1024, chunk_updates=200),
+        world_model=dataclasses.replace(small.world_model, deter=32, hidden=32, bins=63, learning_rate=4e-3),
+        ensemble=dataclasses.replace(small.ensemble, heads=4, hidden=32, scale=1.0),
+        behaviour=dataclasses.replace(small.behaviour, hidden=32, starts=32, learning_rate=3e-3, **wants),
+        train=TrainConfig(envs=8, batch=8, length=8, capacity=4096, warm_up=1024, chunk_updates=200),
     )
 
 
