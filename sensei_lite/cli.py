@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from sensei_lite.compilation import keep_compiled_programs
+from sensei_lite.run_folder import only_one
 
 Explorer = Literal["random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "task"]
 
@@ -183,12 +184,13 @@ def collect(
     from sensei_lite import pipeline
 
     chosen = _read(settings)
-    if play == "curious":
-        seen = pipeline.collect_curious(
-            folder, world, chosen, preset=preset, updates=updates, pictures=pictures, seed=seed
-        )
-    else:
-        seen = pipeline.collect(folder, world, chosen, episodes=episodes, guided=play == "guided", seed=seed)
+    with only_one(folder):
+        if play == "curious":
+            seen = pipeline.collect_curious(
+                folder, world, chosen, preset=preset, updates=updates, pictures=pictures, seed=seed
+            )
+        else:
+            seen = pipeline.collect(folder, world, chosen, episodes=episodes, guided=play == "guided", seed=seed)
     print(f"{len(seen.images):,} pictures of {len(set(seen.episode.tolist()))} episodes are in {folder}")
     for name, holds in seen.facts.items():
         print(f"  {name:24}{holds.mean():8.1%}")
@@ -225,16 +227,17 @@ def annotate(
     from sensei_lite import pipeline
     from sensei_lite.annotators.ask import Budget
 
-    pipeline.annotate(
-        folder,
-        annotator,
-        _read(settings),
-        pairs=pairs,
-        choose=choose,
-        both_orders=annotator != "human" if both_orders is None else both_orders,
-        budget=Budget(budget_calls, budget_dollars),
-        seed=seed,
-    )
+    with only_one(folder):
+        pipeline.annotate(
+            folder,
+            annotator,
+            _read(settings),
+            pairs=pairs,
+            choose=choose,
+            both_orders=annotator != "human" if both_orders is None else both_orders,
+            budget=Budget(budget_calls, budget_dollars),
+            seed=seed,
+        )
 
 
 def distil(
@@ -256,7 +259,8 @@ def distil(
     from sensei_lite import pipeline
     from sensei_lite.taste_report import draw_taste
 
-    taste = pipeline.distil_taste(folder, _read(settings), annotator=annotator, version=version, seed=seed)
+    with only_one(folder):
+        taste = pipeline.distil_taste(folder, _read(settings), annotator=annotator, version=version, seed=seed)
     held_out = taste.distilled.held_out
     print(f"R_psi {taste.content_hash} after {taste.distilled.best.number} epochs is in {folder / pipeline.REWARD}")
     print(f"it agrees with the annotator on {held_out.accuracy:.1%} of {held_out.pairs} held-out pairs")

@@ -1,6 +1,6 @@
 """Random network distillation: what the agent has seldom seen, it cannot guess the features of.
 
-    r_nov(s) = mean over features of (g(s) - f(s))^2 / running deviation of that error
+    r_nov(s) = mean over features of (g(s) - f(s))^2 / running mean of that error in replayed states
 
 f is a network with random weights that never change; g learns to give the same, from the states that the agent was in.
 The more often it was in a state like s, the smaller the error.

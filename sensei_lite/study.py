@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sensei_lite import pipeline
-from sensei_lite.config import PRESETS
+from sensei_lite.config import PRESETS, Config
 from sensei_lite.evaluate import over_seeds
 from sensei_lite.explorers import NAMES, explorer_config, needs_taste
 from sensei_lite.pipeline import AFTER
@@ -83,6 +83,8 @@ def _check_name(agent: str) -> None:
         raise ValueError(f"there is no agent called {name!r}; there are {', '.join(NAMES)}")
     if annotation and annotation not in ANNOTATIONS:
         raise ValueError(f"{agent}: there is no annotation called {annotation!r}; there are {', '.join(ANNOTATIONS)}")
+    if annotation and not needs_taste(explorer_config(Config(), name)):
+        raise ValueError(f"{agent}: {name} asks nobody what is interesting")
 
 
 def _train(

@@ -154,6 +154,8 @@ def test_a_study_refuses_what_it_does_not_know(tmp_path):
         study(agents=["bored"])
     with pytest.raises(ValueError, match="no annotation called 'rude'"):
         study(agents=["sensei:rude"])
+    with pytest.raises(ValueError, match="plan2explore asks nobody"):
+        study(agents=["plan2explore:llava"])
     assert not list(tmp_path.iterdir())
 
 

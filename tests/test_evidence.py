@@ -36,6 +36,13 @@ def test_taste_causes_more_that_means_something_than_curiosity_alone():
     assert table["plan2explore", "exit_reached in test episodes"]["high"] < 0.5
 
 
+def test_the_effect_comes_late():
+    figure, table = "steps to 80% success", study("keyroom_lab")
+    whole_run = table["random", figure]["iqm"]
+    assert table["sensei", figure]["iqm"] > 0.7 * whole_run
+    assert max(table["sensei", figure][f"seed_{seed}"] for seed in range(1, 6)) > 0.99 * whole_run
+
+
 def test_without_curiosity_it_goes_faster_in_so_small_a_room():
     table = study("keyroom_lab")
     for event in ("door_opened", "exit_reached"):

@@ -1,16 +1,19 @@
 """Every agent is the same program with other wishes, and each wish reaches the policy."""
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 from sensei_lite import agent as agents
-from sensei_lite.config import Config, config_from, lab, paper, smoke
+from sensei_lite.config import Config, DistilConfig, config_from, lab, paper, smoke
 from sensei_lite.explorers import FIXED, NAMES, explorer_config, learns, needs_taste
 from sensei_lite.reward_model import SemanticReward
+from sensei_lite.rssm import State
 from sensei_lite.train import start_task, start_training, train_chunk
+from sensei_lite.world_model import Watched
 from sensei_lite.worlds import KeyRoom
 
 WORLD = KeyRoom(size=4, decorations=0, max_steps=20)
@@ -19,14 +22,7 @@ KEY = jax.random.key(0)
 
 @pytest.fixture(scope="module")
 def taste():
-    config = dataclasses.replace(lab_distil(), epochs=1)
-    return SemanticReward(config, WORLD.image_shape, key=KEY)
-
-
-def lab_distil():
-    from sensei_lite.config import DistilConfig
-
-    return DistilConfig(hidden=8, depth=4)
+    return SemanticReward(DistilConfig(hidden=8, depth=4), WORLD.image_shape, key=KEY)
 
 
 def test_agents_differ_only_in_what_they_want():
@@ -92,8 +88,6 @@ def test_a_task_agent_goes_on_with_what_an_explorer_learned():
 
 @pytest.mark.parametrize("preset", [smoke, lab, paper])
 def test_settings_come_back_from_what_a_run_wrote_down(preset):
-    import json
-
     for name in NAMES:
         config = explorer_config(preset(), name)
         assert config_from(json.loads(json.dumps(dataclasses.asdict(config)))) == config
@@ -105,14 +99,11 @@ def test_settings_come_back_from_what_a_run_wrote_down(preset):
 
 def test_random_distillation_is_surprised_by_what_is_rare():
     """The learner is taught one cluster of states; another one stays novel, and novelty is about 1 where it learns."""
-    config = explorer_config(dataclasses.replace(smoke(), world_model=smoke().world_model), "rnd")
+    config = explorer_config(smoke(), "rnd")
     agent = agents.init(config, WORLD.image_shape, WORLD.actions, key=KEY)
     size = config.world_model.deter + config.world_model.stoch * config.world_model.classes
     known, unknown = (center + 0.1 * jax.random.normal(KEY, (64, size)) for center in (1.0, -1.0))
     fixed = agent.novelty.target
-    from sensei_lite.rssm import State
-    from sensei_lite.world_model import Watched
-
     deter = config.world_model.deter
     z = known[None, :, deter:].reshape(1, 64, config.world_model.stoch, -1)
     watched = Watched(State(h=known[None, :, :deter], z=z), z)

@@ -118,6 +118,9 @@ class HumanAnnotator(Annotator):
             for _ in range(number):
                 yield _wait(given)
         except KeyboardInterrupt:
+            # Answers may have come that nobody has waited for yet.
+            while not given.empty():
+                yield given.get()
             if last := page.take_last():
                 yield last
             raise
