@@ -19,7 +19,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.t
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
-.PHONY: help setup run demo test lab play bench clip lint format notebooks constraints clean
+.PHONY: help setup run demo test lab play bench clip lint format notebooks student constraints clean
 
 help:  ## print this list
 	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
@@ -70,7 +70,10 @@ format: setup  ## put the code in order
 	@$(BIN)/ruff format .
 
 notebooks: setup  ## write the .ipynb files anew from the .py files
-	@$(BIN)/python tests/test_notebooks.py
+	@$(BIN)/python -m sensei_lite.course notebooks
+
+student: setup  ## write the student's and the instructor's edition of the notebooks into build/
+	@$(BIN)/python -m sensei_lite.course editions
 
 constraints: setup  ## choose the tested versions anew and write constraints.txt
 	@$(BIN)/python tests/make_constraints.py

@@ -46,6 +46,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from tqdm.auto import tqdm
 
+from sensei_lite.checks import worlds as check
 from sensei_lite.compilation import keep_compiled_programs
 from sensei_lite.figures import episode, filmstrip
 from sensei_lite.widgets import play
@@ -225,24 +226,7 @@ def door_reached(before, after):
 
 
 # %% tags=["check-1"]
-def check_door_reached(attempt):
-    walk = np.random.default_rng(32).integers(0, 5, 300)
-    states, events = episode(KeyRoom(max_steps=1000), state, walk)
-    for t in range(1, len(states)):
-        expected, found = "door_reached" in events[t], attempt(states[t - 1], states[t])
-        if found is None:
-            return "Not yet: door_reached returns None. Replace it, and run both cells again."
-        if bool(found) != expected:
-            was, now, door = states[t - 1].agent, states[t].agent, states[t].layout.lock
-            hint = "Is it new in this step? Is a diagonal cell a neighbour? Is the door still locked?"
-            return (
-                f"Step {t}: yours says {bool(found)}, the package says {expected}. The agent went from {was} "
-                f"to {now}; the door is at {door}, unlocked: {bool(states[t].unlocked)}. {hint}"
-            )
-    return f"Right: all {len(walk)} steps agree."
-
-
-print(check_door_reached(door_reached))
+check.door_reached(door_reached)
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>
@@ -493,22 +477,7 @@ def value_target(reward, is_last, is_terminal, value_here, gamma):
 
 
 # %% tags=["check-2"]
-def check_value_target(attempt):
-    cases = {
-        "an ordinary row (is every part of the formula there?)": ((0.5, False, False, 2.0, 0.9), 2.3),
-        "a terminated row (which flag ends the future?)": ((1.0, True, True, 2.0, 0.9), 1.0),
-        "a truncated row (only the clock stopped)": ((0.0, True, False, 2.0, 0.9), 1.8),
-    }
-    for name, (arguments, expected) in cases.items():
-        found = attempt(*arguments)
-        if found is None:
-            return "Not yet: value_target returns None. Replace it, and run both cells again."
-        if abs(found - expected) > 1e-6:
-            return f"Expected {expected}, and yours is {found:g}, for {name}."
-    return "Right: all three sorts of row."
-
-
-print(check_value_target(value_target))
+check.value_target(value_target)
 
 # %% [markdown]
 # <details><summary>Hint 2</summary>

@@ -34,7 +34,9 @@ LAYERS = [
     {"pipeline"},
     {"run_plan"},
     {"study"},
+    {"pretrained"},
     {"video", "figures", "widgets"},
+    {"checks", "course"},
     {"reward_figures", "exploration_trace"},
     {"taste_report", "exploration_figures"},
     {"report_page"},
@@ -48,6 +50,9 @@ LAYERS = [
 GROUND = LAYERS[0]
 # What only people look at: nothing that learns may import it.
 LEAVES = {
+    "pretrained",
+    "checks",
+    "course",
     "video",
     "figures",
     "reward_figures",

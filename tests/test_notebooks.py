@@ -1,78 +1,46 @@
 """Every notebook: the .ipynb follows from the .py, it runs from a fresh kernel, and its exercises can be solved.
 
-``python tests/test_notebooks.py`` writes the .ipynb files anew from the .py files.
+``make notebooks`` writes the .ipynb files anew from the .py files.
 """
 
-import hashlib
 import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import jupytext
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from sensei_lite.course import checked_exercises, notebook_of, solutions, sources, tagged, text_of
+
 FOLDER = Path(__file__).parents[1] / "notebooks"
-SOURCES = sorted(FOLDER.glob("*.py"))
-REGENERATE = "write it anew with: python tests/test_notebooks.py"
+SOURCES = sources(FOLDER)
+REGENERATE = "write it anew with: make notebooks"
 LONGEST_CELL = 25
 SECONDS_A_CELL = 180  # generous: other work may share the machine
 
 # The one place that says where the repository is; the notebooks' addresses are compared with it.
 REPOSITORY, BRANCH = "sensei-lite/sensei_lite", "main"
 
-WRONG_ANSWERS = {
-    "01_worlds": {
-        1: [
-            # counts every step at the door, not the arrival
-            "def door_reached(before, after):\n"
-            "    return (abs(after.agent - after.layout.lock).sum() == 1) & ~after.unlocked",
-            # goes on counting when the door is open
-            "def door_reached(before, after):\n"
-            "    near = lambda s: abs(s.agent - s.layout.lock).sum() == 1\n"
-            "    return near(after) & ~near(before)",
-            # takes diagonal neighbours too
-            "def door_reached(before, after):\n"
-            "    near = lambda s: (abs(s.agent - s.layout.lock).max() == 1) & ~s.unlocked\n"
-            "    return near(after) & ~near(before)",
-        ],
-        2: [
-            "def value_target(reward, is_last, is_terminal, value_here, gamma):\n"
-            "    return reward + gamma * (1 - is_last) * value_here",
-            "def value_target(reward, is_last, is_terminal, value_here, gamma):\n"
-            "    return reward + gamma * value_here",
-            "def value_target(reward, is_last, is_terminal, value_here, gamma):\n"
-            "    return reward + (1 - is_terminal) * value_here",
-        ],
-    },
-}
 
-
-def regenerate(source: Path) -> NotebookNode:
-    """The notebook that a .py file stands for. A cell's id is a hash of its text, so that it stays the same."""
-    notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
-    notebook.metadata.pop("jupytext", None)
-    seen: set[str] = set()
-    for cell in notebook.cells:
-        cell.metadata.pop("lines_to_next_cell", None)
-        number = 0
-        while (name := hashlib.sha256(f"{cell.source}{number}".encode()).hexdigest()[:8]) in seen:
-            number += 1
-        seen.add(name)
-        cell.id = name
-    return nbformat.from_dict({**notebook, "nbformat": 4, "nbformat_minor": 5})
+def wrong_answers(source: Path) -> dict[int, list[str]]:
+    """Plausible wrong answers, by the number of their exercise: the cells of tests/wrong_answers/<notebook>.py."""
+    found: dict[int, list[str]] = {}
+    path = Path(__file__).parent / "wrong_answers" / source.name
+    for cell in re.split(r"^# %% ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        title, code = cell.split("\n", 1)
+        found.setdefault(int(title.partition(":")[0]), []).append(code.strip())
+    return found
 
 
 def differences(source: Path, notebook: Path) -> list[str]:
     """Where a .ipynb file is not what its .py file stands for, in words."""
     if not notebook.exists():
         return [f"{notebook.name} is missing"]
-    wanted, found = regenerate(source), nbformat.read(notebook, as_version=4)
+    wanted, found = notebook_of(source), nbformat.read(notebook, as_version=4)
     wrong = []
     if wanted.metadata != found.metadata:
         wrong.append(f"metadata is {found.metadata}, not {wanted.metadata}")
@@ -83,31 +51,6 @@ def differences(source: Path, notebook: Path) -> list[str]:
             if want.get(part) != have.get(part):
                 wrong.append(f"cell {number}: {part} is {have.get(part)!r}, not {want.get(part)!r}")
     return wrong
-
-
-def text_of(cell: NotebookNode) -> str:
-    """What a cell printed, or would print where it cannot show pictures."""
-    parts = [output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in cell.outputs]
-    return "".join(parts)
-
-
-def tagged(notebook: NotebookNode, tag: str) -> NotebookNode | None:
-    return next((cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])), None)
-
-
-def solution(notebook: NotebookNode, number: int) -> str:
-    """The code of a solution that is folded away in a markdown cell."""
-    pattern = rf"<summary>Solution {number}</summary>\s*```python\n(.*?)```"
-    (code,) = re.findall(pattern, "\n".join(cell.source for cell in notebook.cells), flags=re.DOTALL)
-    return code
-
-
-def exercises(notebook: NotebookNode) -> Iterator[int]:
-    """The numbers of the exercises that have a check."""
-    for cell in notebook.cells:
-        for tag in cell.metadata.get("tags", []):
-            if tag.startswith("check-"):
-                yield int(tag.removeprefix("check-"))
 
 
 def one_per_notebook(function):
@@ -132,14 +75,14 @@ def test_the_ipynb_has_no_outputs(source):
 
 @one_per_notebook
 def test_no_cell_is_long(source):
-    for cell in regenerate(source).cells:
+    for cell in notebook_of(source).cells:
         lines = cell.source.splitlines()
         assert len(lines) <= LONGEST_CELL, f"{len(lines)} lines in the cell that begins {lines[0]!r}"
 
 
 @one_per_notebook
 def test_it_can_be_read_in_one_sitting(source):
-    text = "\n".join(cell.source for cell in regenerate(source).cells if cell.cell_type == "markdown")
+    text = "\n".join(cell.source for cell in notebook_of(source).cells if cell.cell_type == "markdown")
     for not_read in (r"```.*?```", r"\]\([^)]*\)", r"<[^>]*>"):  # folded code, addresses, tags
         text = re.sub(not_read, " ", text, flags=re.DOTALL)
     assert 1000 <= len(re.findall(r"[A-Za-z][\w'-]*", text)) <= 2000
@@ -200,7 +143,7 @@ def test_addresses_lead_to_this_repository(source):
 def test_it_runs_and_its_exercises_can_be_solved(source, tmp_path, monkeypatch):
     monkeypatch.setenv("SENSEI_LITE_PRESET", "smoke")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    notebook = regenerate(source)
+    notebook = notebook_of(source)
     client = NotebookClient(
         notebook, timeout=SECONDS_A_CELL, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
@@ -217,12 +160,12 @@ def test_it_runs_and_its_exercises_can_be_solved(source, tmp_path, monkeypatch):
         check_outputs(cells)
         assert not list(tmp_path.iterdir()), "a notebook writes to temporary or run folders only"
 
-        for number in exercises(notebook):
+        right, wrong = solutions(notebook), wrong_answers(source)
+        for number in checked_exercises(notebook):
             check = tagged(notebook, f"check-{number}")
             assert text_of(check).startswith("Not yet"), f"exercise {number} is solved already"
-            wrong_answers = WRONG_ANSWERS[source.stem][number]
-            assert len(wrong_answers) >= 2
-            for code, verdict in [(solution(notebook, number), "Right")] + [(code, "") for code in wrong_answers]:
+            assert len(wrong[number]) >= 2
+            for code, verdict in [(right[number], "Right")] + [(code, "") for code in wrong[number]]:
                 execute(nbformat.v4.new_code_cell(code))
                 said = execute(nbformat.v4.new_code_cell(check.source))
                 assert said.startswith("Right") == (verdict == "Right"), f"exercise {number}: {code}\n-> {said}"
@@ -247,9 +190,3 @@ def check_outputs(cells: list[NotebookNode]) -> None:
                 assert following is not None
                 assert following.source.startswith(f"*Figure {figures}."), f"figure {figures} has no caption"
     assert figures
-
-
-if __name__ == "__main__":
-    for path in SOURCES:
-        nbformat.write(regenerate(path), path.with_suffix(".ipynb"))
-        print(f"wrote {path.with_suffix('.ipynb').name}")
