@@ -582,7 +582,7 @@ print({name: f"{shares.mean():.1%}" for name, shares in shares_of_seeds(my_world
 # | the atlas | `sensei_lite/worlds/tiles.py` |
 # | the random agent, the shortest plan | `sensei_lite/worlds/random_play.py`, `oracle.py` |
 # | Gymnasium | `sensei_lite/worlds/gymnasium_api.py`, and `host.py` for any other environment |
-# | the game that you played | `sensei_lite/worlds/play.py`, `sensei_lite/widgets.py` |
+# | the game that you played | `sensei_lite/worlds/play.py`, `sensei_lite/widgets/play.py` |
 
 # %% [markdown]
 # ## Further reading

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from sensei_lite.widgets import BROWSER_KEYS, PlayWidget, play
+from sensei_lite.widgets.play import BROWSER_KEYS, PlayWidget, play
 from sensei_lite.worlds import KeyRoom, make_world
 from sensei_lite.worlds.oracle import shortest_plan
 from sensei_lite.worlds.play import KEYS, Game

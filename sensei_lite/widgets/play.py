@@ -1,4 +1,4 @@
-"""Parts of a notebook that a reader can touch: play a world with the keyboard or the mouse.
+"""Play a world in a notebook, with the keyboard or the mouse.
 
 The rules of a game are in `sensei_lite.worlds.play`, which also plays in a terminal. Here is only what a browser needs:
 a few elements on a page (the picture, a pad of buttons, a log of events) and the way back for keys and clicks. Nothing
