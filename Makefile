@@ -49,7 +49,7 @@ test: setup  ## check style and types, then run every test (minutes)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: setup  ## open JupyterLab on the first notebook
-	@$(BIN)/jupyter lab notebooks/01_worlds.ipynb
+	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
 play: setup  ## play KeyRoom yourself, with the keyboard, in this terminal
 	@$(BIN)/python -m sensei_lite.worlds.play
