@@ -19,7 +19,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.t
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
-.PHONY: help setup run demo test lab play bench clip lint format notebooks student constraints clean
+.PHONY: help setup run demo test lab play bench clip lint format notebooks student book constraints clean
 
 help:  ## print this list
 	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
@@ -74,6 +74,11 @@ notebooks: setup  ## write the .ipynb files anew from the .py files
 
 student: setup  ## write the student's and the instructor's edition of the notebooks into build/
 	@$(BIN)/python -m sensei_lite.course editions
+
+# Give FRESH=1 to run all notebooks again, PRESET=smoke to run them with small numbers.
+book: setup  ## run the notebooks that changed and build the online book into build/book/html (needs npm)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS),book]'
+	@$(BIN)/python book/build.py $(if $(FRESH),--fresh) $(if $(PRESET),--preset $(PRESET))
 
 constraints: setup  ## choose the tested versions anew and write constraints.txt
 	@$(BIN)/python tests/make_constraints.py
