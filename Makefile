@@ -19,7 +19,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.t
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
-.PHONY: help setup run demo test lab play bench clip lint format notebooks student book constraints clean
+.PHONY: help setup run demo test lab play bench clip lint format notebooks student book check-book constraints clean
 
 help:  ## print this list
 	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
@@ -77,8 +77,11 @@ student: setup  ## write the student's and the instructor's edition of the noteb
 
 # Give FRESH=1 to run all notebooks again, PRESET=smoke to run them with small numbers.
 book: setup  ## run the notebooks that changed and build the online book into build/book/html (needs npm)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS),book]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS),book,dream]'
 	@$(BIN)/python book/build.py $(if $(FRESH),--fresh) $(if $(PRESET),--preset $(PRESET))
+
+check-book: setup  ## look at every page of the built book in Chromium, and step through its dream (needs Chromium and npm)
+	@$(BIN)/python book/check.py
 
 constraints: setup  ## choose the tested versions anew and write constraints.txt
 	@$(BIN)/python tests/make_constraints.py

@@ -3,8 +3,9 @@
     book/ and notebooks/  ->  build/book/source  ->  Jupyter Book  ->  build/book/html
 
 Notebooks are executed, and their results are kept in build/book/cache: one that did not change is not run again. (The
-cache looks at the notebook's own cells; after a change of the package, ``make book FRESH=1`` runs all.) Mathematics
-is served with the book; its files come from npm. The package's reference is written from its docstrings.
+cache looks at the notebook's own cells; after a change of the package, ``make book FRESH=1`` runs all.) Mathematics and
+what runs a model in the browser are served with the book; their files come from npm. The package's reference is written
+from its docstrings.
 """
 
 import dataclasses
@@ -22,11 +23,16 @@ import tyro
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book"))
 
+from dream import write_dream  # noqa: E402
 from mend import mend, without_badges  # noqa: E402
 from reference import write_reference  # noqa: E402
 
 VENDORED = {
     "mathjax@3.2.2": {"package/es5/tex-svg.js": "mathjax/tex-svg.js"},
+    "onnxruntime-web@1.30.0": {
+        f"package/dist/{name}": f"live/{name}"
+        for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+    },
 }
 """npm packages, and where their files go under the book's static folder."""
 
@@ -64,6 +70,7 @@ def stage(book: Book) -> Path:
     source = book.out / "source"
     wanted = {path.relative_to(ROOT / "book"): path for path in (ROOT / "book").rglob("*") if path.is_file()}
     wanted = {to: path for to, path in wanted.items() if path.suffix != ".py" and "__pycache__" not in to.parts}
+    wanted = {Path("_vendor") / to if to.parts[0] == "live" else to: path for to, path in wanted.items()}
     wanted |= {Path("notebooks") / path.name: path for path in (ROOT / "notebooks").glob("*.ipynb")}
     kept = {source / to for to in wanted} | set((source / "_vendor").rglob("*")) | set((source / "api").rglob("*"))
     for old in source.rglob("*"):
@@ -103,6 +110,8 @@ def build(book: Book) -> Path:
     check_editions()
     source = stage(book)
     vendor(source / "_vendor")
+    write_dream(book.out / "dream")
+    shutil.copytree(book.out / "dream", source / "_vendor" / "live", dirs_exist_ok=True)
     _list(source / "_toc.yml", write_reference(ROOT / "sensei_lite", source / "api"))
     if book.fresh:
         shutil.rmtree(book.out / "cache", ignore_errors=True)

@@ -33,8 +33,19 @@ def mend_page(text: str) -> str:
         elif kind.startswith(f"{WIDGET}-view"):
             script.replace_with(_note(page))
     _one_mathjax(page)
+    # Jupyter Book puts every script and style that it finds on every page; a page names those that it wants itself.
+    for tag in page.find_all(["script", "link"]):
+        address = str(tag.get("src") or tag.get("href") or "")
+        if "_static/live/" in address and "?v=" in address:
+            tag.decompose()
     for link in page.find_all("link", href=re.compile("thebe")):
         link.decompose()
+    for link in page.find_all("link", rel="preload", href=re.compile("fa-(brands|regular)")):
+        link.decompose()  # loaded when an icon of theirs is shown
+    for summary in page.find_all("summary"):
+        if not summary.get_text(strip=True) and not summary.get("aria-label"):
+            before = summary.find_previous("a")
+            summary["aria-label"] = f"Pages under {before.get_text(strip=True)}" if before else "More pages"
     if page.html and not page.html.get("data-mode"):
         page.html["data-mode"] = "auto"
     return str(page)
