@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "book"))
 
 from dream import write_dream  # noqa: E402
 from mend import mend, without_badges  # noqa: E402
+from recorded import write_recorded  # noqa: E402
 from reference import write_reference  # noqa: E402
 
 VENDORED = {
@@ -111,6 +112,7 @@ def build(book: Book) -> Path:
     source = stage(book)
     vendor(source / "_vendor")
     write_dream(book.out / "dream")
+    write_recorded(book.out / "dream")
     shutil.copytree(book.out / "dream", source / "_vendor" / "live", dirs_exist_ok=True)
     _list(source / "_toc.yml", write_reference(ROOT / "sensei_lite", source / "api"))
     if book.fresh:

@@ -2,7 +2,8 @@
 
 Every page, at phone and desktop width, light and dark: no error in the console, no request to another host, no picture
 without alt text, no link or anchor that leads nowhere, no page wider than the screen, nothing that axe-core objects to.
-Then the dream: its numbers are compared with JAX's, its keys are pressed, and a step is timed.
+Then what is alive: the dream's numbers are compared with JAX's, its keys are pressed, and a step is timed; the knobs of
+the switch are turned, and the annotator's pairs answered.
 """
 
 import dataclasses
@@ -182,6 +183,29 @@ def check_dream(page: Page, base: str, html: Path) -> list[str]:
     return wrong
 
 
+def check_live(page: Page, base: str, html: Path) -> list[str]:
+    """The switch's numbers against NumPy's, its knobs, and twenty answers of an annotator."""
+    wrong = []
+    trace = json.loads((html / "_static/live/trace.json").read_text())
+    page.goto(f"{base}/switch.html", wait_until="networkidle")
+    said = page.inner_text(".switch-status")
+    threshold = np.percentile(trace["value"], trace["percentile"])
+    if f"Threshold {threshold:.2f}." not in said:
+        wrong.append(f"switch: the threshold is {threshold:.2f}, and the page says: {said}")
+    page.focus(".switch-knobs input")
+    page.keyboard.press("Home")
+    if page.inner_text(".switch-status") == said:
+        wrong.append("switch: its knobs do nothing")
+    page.goto(f"{base}/annotator.html", wait_until="networkidle")
+    pairs = json.loads((html / "_static/live/pairs.json").read_text())
+    page.focus(".annotator-pair button")
+    for pair in pairs:
+        page.keyboard.press({0: "1", 1: "2", 2: "0"}[pair["truth"]])
+    if "you and the truth\t100%" not in page.inner_text(".annotator-result"):
+        wrong.append(f"annotator: true answers, and it says: {page.inner_text('.annotator-result')}")
+    return wrong
+
+
 def main(check: Check) -> None:
     """Look at everything. Raises SystemExit where something is wrong."""
     program = (
@@ -209,6 +233,7 @@ def main(check: Check) -> None:
         if size > FIRST_PAGE_KB:
             wrong.append(f"index.html: loads {size:.0f} kB, more than {FIRST_PAGE_KB}")
         wrong += check_dream(browser.new_page(), base, check.html)
+        wrong += check_live(browser.new_page(), base, check.html)
         browser.close()
     print(f"{len(names)} pages, four ways each, in {time.monotonic() - began:.0f} s")
     if wrong:
