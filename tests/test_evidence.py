@@ -43,11 +43,33 @@ def test_the_effect_comes_late():
     assert max(table["sensei", figure][f"seed_{seed}"] for seed in range(1, 6)) > 0.99 * whole_run
 
 
-def test_without_curiosity_it_goes_faster_in_so_small_a_room():
+def test_in_so_small_a_room_the_research_codes_switch_costs_more_than_it_brings():
     table = study("keyroom_lab")
     for event in ("door_opened", "exit_reached"):
         figure = f"{event} per 1000 steps"
-        assert table["vlm-motif", figure]["iqm"] > table["sensei", figure]["iqm"]
+        for agent in ("vlm-motif", "sensei-no-switch", "sensei-paper"):
+            assert table[agent, figure]["low"] > table["sensei", figure]["high"], (agent, event)
+
+
+def test_one_round_of_questions_did_as_well_as_two():
+    table = study("keyroom_lab")
+    for event in ("door_opened", "exit_reached"):
+        one, two = (table[agent, f"{event} per 1000 steps"] for agent in ("sensei:one-round", "sensei"))
+        assert one["low"] < two["high"], event
+        assert two["low"] < one["high"], event
+
+
+def test_random_network_distillation_does_not_find_the_door():
+    figure, table = "door_opened per 1000 steps", study("keyroom_lab")
+    rnd = table["rnd", figure]
+    assert rnd["high"] < table["plan2explore", figure]["low"]
+    assert rnd["low"] < table["random", figure]["iqm"] < rnd["high"]
+
+
+def test_downstream_curiosity_alone_prepares_as_well_as_taste():
+    figure, table = "steps to 80% success", study("keyroom_lab")
+    assert table["task-after-plan2explore", figure]["high"] <= table["task-after-sensei", figure]["high"]
+    assert table["task-after-plan2explore", figure]["high"] < table["task", figure]["low"]
 
 
 def test_a_world_model_that_was_explored_with_taste_makes_the_task_easy():
