@@ -780,7 +780,7 @@ print({name: round(float(values[-1]), 2) for name, values in my_curves.items()})
 # <details><summary>Thoughts on 4</summary>
 #
 # 4 × 4 holds 8 bits. In our runs it kept the looks of the room and lost the agent. 4 × 64 (24 bits) did better, and
-# 16 × 4 (32 bits) came close to 32 × 8. Many small questions are easier to learn than a few large ones.
+# 16 × 4 (32 bits) came close to 32 × 8. Many small questions are easier than few large ones.
 #
 # </details>
 

@@ -811,7 +811,7 @@ print("updates, promised, in the world:", *np.round(found, 2).tolist(), sep="\n"
 # 2. A **two-hot critic** has gradients of one size, whatever the unit.
 # 3. The **actor** learns from $\mathrm{sg}(A) \ln \pi(a)$ and entropy. Neither critic nor model gets a gradient from it.
 # 4. **Percentiles** bring returns to one scale, never below 1.
-# 5. Actor and critic learn in **dreams** within a minute, and find every gap of the model.
+# 5. Actor and critic learn in **dreams**, and find every gap of the model.
 
 # %% [markdown]
 # ## Where this lives in the package

@@ -404,7 +404,9 @@ CONFIG = explorer_config(lab(), "plan2explore")
 if SMOKE:  # few updates, but a memory in which episodes end
     train = TrainConfig(envs=4, batch=4, capacity=2048, warm_up=1024, chunk_updates=2)
     CONFIG = dataclasses.replace(CONFIG, train=train)
-curious = start_training(CONFIG, WORLD, key=jax.random.key(7))
+with tqdm(total=1, desc="an agent and its random play (compiles)", leave=False) as bar:
+    curious = start_training(CONFIG, WORLD, key=jax.random.key(7))
+    bar.update()
 ordered, _ = curious.replay.in_order()  # [rows worlds ...], the oldest row first
 second_start = np.flatnonzero(ordered.is_first[:, 0])[1]
 around = slice(second_start - 4, second_start + 4)
@@ -521,14 +523,15 @@ def maps_of(agent):
 
 # %%
 LOOK_AT = (1, 2) if SMOKE else (1, 20, 60)  # after these chunks of 50 updates
+long_trained = None if SMOKE else trained_agent("plan2explore")
 history, maps = [], {}
 for chunk in tqdm(range(1, LOOK_AT[-1] + 1), desc="curious agent (compiles first)", unit="chunk", leave=False):
     curious, metrics, counts = train_chunk(CONFIG, WORLD, curious)
     history.append({name: float(value) for name, value in (metrics | counts).items()})
     if chunk in LOOK_AT:
         maps[f"{int(curious.agent.updates):,} updates"] = maps_of(curious.agent)
-long_trained = curious.agent if SMOKE else trained_agent("plan2explore")
-maps[f"shipped, {int(long_trained.updates):,}"] = maps_of(long_trained)
+if long_trained:
+    maps[f"shipped, {int(long_trained.updates):,}"] = maps_of(long_trained)
 steps = sum(chunk["steps"] for chunk in history)
 print(f"{int(curious.agent.updates):,} updates, {steps:,.0f} steps of its own")
 
