@@ -67,7 +67,7 @@ from sensei_lite.worlds.random_play import random_actions
 
 # %%
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-SEEDS, UPDATES, EVERY, EPISODES = (1, 20, 10, 8) if SMOKE else (3, 800, 100, 100)
+SEEDS, UPDATES, EVERY, EPISODES = (1, 20, 10, 8) if SMOKE else (3, 1200, 150, 100)
 STREAMS = ("extrinsic",) if SMOKE else ("extrinsic", "semantic")
 keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
 use_style()
@@ -76,9 +76,9 @@ notebook_began = time.perf_counter()
 # %% [markdown]
 # ## 1. A dream
 #
-# We take a trained agent with its world model from the package (SENSEI, which notebook 07 builds). It looks once at a
-# room, then it closes its eyes. From the state $s_0$ the policy chooses $a_0$, the model draws $s_1$ from its prior, and
-# so on. No more pictures are needed.
+# From the package we take a trained agent with its world model (SENSEI, which notebook 07 builds). It looks once at a
+# room, then it closes its eyes. From the state $s_0$ the policy chooses $a_0$, the model draws $s_1$ from its prior,
+# and so on. No more pictures are needed.
 
 # %%
 world, explorer = trained_world(), trained_agent("sensei")
@@ -128,24 +128,26 @@ print("h", theirs[0].h.shape, " z", theirs[0].z.shape, " actions", theirs[1].sha
 # **Predict first.** Which is the first reward that action $a_0$ can change? Is $r_0$ of any use?
 
 # %% mystnb={"image": {"alt": "Three rows of eight dreamt rooms each; all rows begin with the same picture."}}
-ROOM = 0  # all dreams start here now
+ROOM, MOMENTS = 0, (0, 2, 3, 5, 7, 8, 9, 10)  # all dreams start in this room now
 start = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[ROOM], leaf.shape), s_0)
 states, actions = dream(model, explorer.actor, start, T, key=KEY)
 reward, goes_on = read(model.reward, states.features), read(model.continues, states.features)
 pictures = draw(states.features)
 figure, panels = plt.subplots(3, 8, figsize=(9, 4.6))
-for (which, t), axes in np.ndenumerate(panels):
+for (which, column), axes in np.ndenumerate(panels):
+    t = MOMENTS[column]
     axes.imshow(pictures[t, which])
-    above = f"t = {t}\n" if which == 0 else ""
-    axes.set_title(f"{above}r {reward[t, which]:.1f}  c {goes_on[t, which]:.1f}", fontsize=9)
+    r, c = (abs(np.round(of[t, which], 1)) for of in (reward, goes_on))  # abs: no "-0.0"
+    axes.set_title((f"t = {t}\n" if which == 0 else "") + f"r {r:.1f}  c {c:.1f}", fontsize=10)
     axes.set_axis_off()
+plt.show()
 
 # %% [markdown]
-# *Figure 1. Three dreams from one state, drawn by the decoder; predicted reward r and probability c of going on. Notice
-# that the dreams differ. On arrival at the exit, r is near 1 and c near 0.*
+# *Figure 1. Three dreams from one state, drawn by the decoder; r is the predicted reward, c the probability of going
+# on. Notice that dreams differ, and that on arrival at the exit r is near 1 and c near 0.*
 #
-# $a_0$ leads to $s_1$, so $r_1$ is its first reward. $r_0$ belongs to the past. Beyond $c_t \approx 0$ lies a dream that
-# must teach nothing. So every step has a weight, the discounted chance to get there:
+# $a_0$ leads to $s_1$, so $r_1$ is its first reward. $r_0$ belongs to the past. Beyond $c_t \approx 0$ lies a dream
+# that must teach nothing. So every step has a weight, the discounted chance to get there:
 #
 # $$d_t = \gamma\, c_t, \qquad w_t = d_1 d_2 \cdots d_t, \qquad w_0 = 1$$
 
@@ -163,12 +165,13 @@ print("weights in the first dream:", " ".join(f"{w:.2f}" for w in weight[:, 0]))
 #
 # ## 2. The lambda-return
 #
-# The critic says $v_t$: what it expects after $s_t$. One dream is short, so its end must borrow the critic's value. How
-# soon? The lambda-return trusts the critic a little at every step:
+# A critic says $v_t$: what it expects to follow $s_t$. A dream is short, so its end must borrow a value from the
+# critic. The lambda-return trusts the critic a little at every step:
 #
 # $$R_t = r_{t+1} + d_{t+1}\bigl((1-\lambda)\, v_{t+1} + \lambda\, R_{t+1}\bigr), \qquad R_T = v_T$$
 #
-# Everything on the right belongs to the **arrival**, $t+1$. Here is a dream of three steps. Take a pencil: $\lambda = 0.5$.
+# Everything on the right belongs to the **arrival**, $t+1$. Take a pencil: here is a dream of three steps, with
+# $\lambda = 0.5$.
 #
 # | $t$ | 0 | 1 | 2 | 3 |
 # |---|---|---|---|---|
@@ -187,9 +190,9 @@ for lam in (0.0, 1.0):
     print(f"lambda = {lam:.0f}: {' '.join(f'{R:.3f}' for R in lambda_return(r, v, d, lam))}")
 
 # %% [markdown]
-# $\lambda = 0$ looks one step ahead and trusts the critic for the rest.
-# $\lambda = 1$ adds up what was dreamt and uses only the last value. Between the two, $R_t$ is a
-# mean of all $n$-step returns. $n$ has weight $(1-\lambda)\lambda^{n-1}$, and the longest one has the rest.
+# $\lambda = 0$ looks one step ahead and trusts the critic for the rest, so a wrong critic teaches itself. $\lambda = 1$
+# adds up what was dreamt, and that depends on luck. In between, $R_t$ is a mean of all $n$-step returns. $n$ has weight
+# $(1-\lambda)\lambda^{n-1}$, and the longest one has the rest.
 
 
 # %%
@@ -224,10 +227,11 @@ for axes, lam in zip(panels, (0.0, 0.5, 0.95), strict=True):
     axes.bar(range(1, 11), shares(lam, 10), color="0.75", edgecolor="black")
     axes.set(title=f"λ = {lam}", xlabel="n, steps before the critic is asked", xticks=[1, 5, 10])
 panels[0].set_ylabel("weight")
+plt.show()
 
 # %% [markdown]
-# *Figure 2. What the lambda-return is made of, for a dream of 10 steps. Notice the last bar on the right: with λ = 0.95
-# a short dream is mostly added up, and the critic is asked at its end.*
+# *Figure 2. What the lambda-return is made of, for a dream of 10 steps. Notice the last bar on the right: with λ =
+# 0.95, most of the weight is on the whole dream, and the critic is asked at its end.*
 #
 # ### Exercise 1: the lambda-return
 #
@@ -266,12 +270,12 @@ check.lambda_return(my_lambda_return)
 # %% [markdown]
 # ## 3. A critic that predicts a distribution
 #
-# A critic could say one number and learn by squared error. **Predict first.** Most states are worth between -1 and 1,
-# a few are worth 1,000. Adam takes 1,000 steps. How well does a squared error fit the small values?
+# A critic could say one number and learn by squared error. **Predict first.** Most states are worth between -1 and 1, a
+# few are worth 1,000. How well does a squared error fit the small values, after 1,000 steps of Adam?
 #
-# The critic here has 255 outputs instead. They are a distribution over fixed *bins* $b_i$, dense near 0 and far apart
-# outside (symexp of an even grid). A target is written as *two-hot*: it shares a weight of 1 between its two
-# neighbours, so that $\sum_i w_i b_i$ is the target. The loss is a cross-entropy, the prediction a mean:
+# Our critic has 255 outputs instead, a distribution over fixed *bins* $b_i$: dense near 0 and far apart outside (symexp
+# of an even grid). A target is written as *two-hot*: two neighbours share a weight of 1, so that $\sum_i w_i b_i$ is
+# the target. The loss is a cross-entropy, the prediction a mean:
 #
 # $$L = -\sum_i w_i \ln p_i, \qquad v = \sum_i p_i\, b_i$$
 
@@ -334,17 +338,18 @@ right.plot(x[small], values[small], color="0.7", linewidth=6, solid_capstyle="ro
 right.plot(x[small], squared[small], color="#D55E00", linestyle="--")
 right.plot(x[small][::4], spread[small][::4], "o", color="#0072B2", markersize=4)
 right.set(xlabel="state x (where x > 0.9 the value is 1,000)", ylabel="value", ylim=(-6, 6))
+plt.show()
 
 # %% [markdown]
 # *Figure 3. Left: 2.5 as two-hot. Right, in the small states: the true value (thick grey), learned with squared error
 # (dashes) and with two-hot (dots). Notice that a few large values spoil the squared error everywhere.*
 #
-# A squared error has a gradient as large as the error, so the few large values pull the shared weights about. With
-# two-hot, the gradient of each logit is $p_i - w_i$, never beyond 1, whatever the unit. The last layer starts at 0, so
-# a new critic says exactly 0.
+# A squared error has a gradient as large as the error, so few large values pull all shared weights about. With two-hot,
+# the gradient of a logit is $p_i - w_i$, never beyond 1, whatever the unit. The last layer starts at 0, so a new critic
+# says exactly 0.
 #
-# > **Paper vs code, D2.** SENSEI's code has even bins in symlog space. There, "0 or 100, equally likely" has the mean 9.
-# > On symexp bins it is 50.
+# > **Paper vs code, D2.** SENSEI's code has even bins in symlog space. There, "0 or 100, equally likely" has the mean
+# > 9. On symexp bins it is 50.
 #
 # ### Exercise 2: two-hot
 #
@@ -386,8 +391,8 @@ check.two_hot(my_two_hot)
 # %% [markdown]
 # ## 4. The actor
 #
-# We want actions with high returns. But an action is a choice from a list. "A little more of *north*" does not exist, so
-# no derivative leads from a return back through the choice. REINFORCE needs none:
+# An action is a choice from a list. "A little more of *north*" does not exist, so no derivative leads from a return
+# back through the choice. REINFORCE needs none:
 #
 # $$\nabla\, \mathbb{E}[R] = \mathbb{E}\bigl[(R - v)\, \nabla \ln \pi(a)\bigr]$$
 #
@@ -396,27 +401,27 @@ check.two_hot(my_two_hot)
 # **Predict first.** Five actions give returns of about 10. Without the baseline, is the estimate of the gradient wrong,
 # or only noisy?
 
-# %% mystnb={"image": {"alt": "Two histograms with the same middle; the one without a baseline is many times wider."}}
+# %% mystnb={"image": {"alt": "Two rows of dots around one dotted line; without a baseline they spread far wider."}}
 action_returns = np.array([10.0, 10.5, 11.0, 9.5, 9.0])  # of five actions; the policy is uniform
 exact = 0.2 * (action_returns[2] - action_returns.mean())  # the derivative by the logit of action 2
-chosen = generator.integers(0, 5, (4000, 32))  # 4,000 times 32 dreams
+chosen = generator.integers(0, 5, (500, 32))  # 500 times 32 dreams
 score = (chosen == 2) - 0.2  # the derivative of ln pi(a) by that logit
-figure, axes = plt.subplots(figsize=(7, 2.9))
-for baseline, fill in ((0.0, {"color": "0.8"}), (10.0, {"color": "#0072B2", "hatch": "//", "edgecolor": "white"})):
+figure, axes = plt.subplots(figsize=(7, 2.6))
+for height, (baseline, marker) in enumerate(((10.0, "o"), (0.0, "x"))):
     estimates = ((action_returns[chosen] - baseline) * score).mean(1)
-    axes.hist(estimates, bins=np.linspace(-2.5, 3, 111), density=True, **fill)
-    print(f"baseline {baseline:2.0f}: mean {estimates.mean():.3f}, deviation {estimates.std():.3f} (exact {exact:.3f})")
+    jitter = generator.uniform(-0.3, 0.3, len(estimates))
+    axes.plot(estimates, height + jitter, marker, markersize=3, alpha=0.6)
+    print(f"baseline {baseline:4.1f}: mean {estimates.mean():.3f}, deviation {estimates.std():.3f} (exact {exact:.3f})")
 axes.axvline(exact, color="black", linestyle=":")
-axes.text(1.3, 0.7, "without baseline")
-axes.text(0.42, 3.2, "with baseline", color="#0072B2")
-axes.set(xlabel="estimated gradient (dotted: exact)", ylabel="density")
+axes.set_yticks([0, 1], ["with baseline", "without"])
+axes.set_xlabel("estimated gradient (dotted: exact)")
+plt.show()
 
 # %% [markdown]
-# *Figure 4. Estimates of one derivative from 32 dreams each. Notice that both have the right mean, but the baseline
-# makes the noise many times smaller.*
+# *Figure 4. 500 estimates of one derivative, each from 32 dreams. Notice that both rows have the same middle, but the
+# baseline makes the noise many times smaller.*
 #
-# The actor's loss adds a weight for every step, and a reward for staying random (entropy $H$). $\mathrm{sg}$ stops
-# gradients:
+# The actor's loss also weighs every step, and pays for staying random (entropy $H$). $\mathrm{sg}$ stops gradients:
 #
 # $$L_\text{actor} = -\,\text{mean}\; w_t \bigl(\mathrm{sg}(A_t) \ln \pi(a_t \mid s_t) + \eta\, H[\pi(\cdot \mid s_t)]\bigr),
 # \qquad A_t = (R_t - v_t) / \text{scale}$$
@@ -472,14 +477,14 @@ for name, norms in zip(("L_actor", "L_critic"), gradient_norms((model, explorer.
     print(f"{name:9} world model {norms[0]:.3f}   actor {norms[1]:.3f}   critic {norms[2]:.3f}")
 
 # %% [markdown]
-# Each loss teaches its own network. If $L_\text{actor}$ reached the critic, the critic could please the actor by
-# lowering $v$. If it reached the world model, the model could dream what pays instead of what is true.
+# Each loss teaches its own network. If $L_\text{actor}$ reached the critic, the critic could please the actor with
+# wrong values. If it reached the world model, the model could dream what pays instead of what is true.
 #
 # ### The scale
 #
-# One $\eta$ shall suit a world with returns of 1 and a world with returns of 500. So advantages are divided by the
-# usual range of returns: a moving average of the 5th and the 95th percentile. Percentiles ignore rare outliers.
-# **Predict first.** Returns between 0 and 0.01 are nearly noise. What happens if they too are stretched to a range of 1?
+# One $\eta$ shall suit worlds with returns of 1 and of 500. So advantages are divided by the usual range of returns: a
+# moving average of the 5th and the 95th percentile. Percentiles ignore rare outliers. **Predict first.** Returns
+# between 0 and 0.01 are nearly noise. What happens if they too are stretched to a range of 1?
 
 # %%
 normaliser, low, high = PercentileNormaliser.create(), 0.0, 0.0
@@ -492,8 +497,8 @@ for size in (0.01, 1.0, 300.0):
     print(f"returns from 0 to {size}: range {high - low:.3g}, scale {normaliser.scale:.3g}")
 
 # %% [markdown]
-# Small returns are not stretched: the scale is $\max(1, \text{high} - \text{low})$. Otherwise an actor that has found
-# nothing yet follows noise. Only the advantage is divided.
+# An actor that has found nothing yet would follow noise with full force. So the scale is $\max(1, \text{high} -
+# \text{low})$. Only the advantage is divided: the critic learns returns in their own unit.
 #
 # ### Exercise 3: the advantage
 #
@@ -531,9 +536,9 @@ check.advantage(my_advantage)
 # %% [markdown]
 # ## 5. Silent bugs
 #
-# Nothing crashes when a reward is one step late. Such bugs stayed in public code for long. Here is a
-# corridor of 7 cells. Arriving in the last one gives a reward and ends the episode. The actor is a table of logits, the
-# critic a table of values, and the dream is the true corridor.
+# Nothing crashes when a reward is one step late. Such bugs stayed in public code for long. Here is a corridor of 7
+# cells. Arriving in the last one gives a reward and ends the episode. The actor is a table of logits, the critic a
+# table of values, and the dream is the true corridor.
 #
 # Four versions differ in one line each, marked in the code:
 #
@@ -625,24 +630,26 @@ for order, (name, (colour, dashes, marker)) in enumerate(LOOK.items()):
 left.text(220, 0.9, "A and D", va="top")
 left.text(220, 0.26, "B and C", va="bottom")
 left.set(xlabel="updates", ylabel="share of dreams that arrive", ylim=(0, 1.05), title="reward 1")
-right.set(
-    xscale="log", xlabel="reward at the end", ylabel="entropy at the end (nats)", ylim=(0, None), xlim=(0.7, 2000)
-)
+right.set(xscale="log", xlabel="reward for arriving", ylabel="entropy after learning (nats)", xlim=(0.7, 2000))
+right.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
+right.set_ylim(bottom=0)
+plt.show()
 
 # %% [markdown]
 # *Figure 5. Left: means of five seeds. Right: how random the policy still is after learning. Notice that D looks right
-# where rewards are 1. Its randomness shrinks as rewards grow, because nothing brings them to one scale.*
+# where the reward is 1. Its randomness shrinks as rewards grow, because nothing brings them to one scale.*
 #
-# - **B**: the arrival's reward now stands one step behind the end, where $d = 0$ cuts it off.
-# - **C**: only the entropy has a gradient, so the policy stays uniform. The printed loss looks the same as A's.
-# - **D**: nothing is wrong here until a world has large rewards. Then entropy counts for nothing, and the agent stops
-#   trying things.
+# - **B**: the reward now stands one step behind the end, where $d = 0$ cuts it off.
+# - **C**: only the entropy has a gradient, so the policy stays uniform. The loss has the same value as without the bug.
+# - **D**: it works until a world has large rewards. Then entropy counts for little, and the agent stops trying things.
+#
+# So test what must be true: known values, a gradient where there should be one, the same result in another unit.
 #
 # ## 6. Learn to act without touching the world
 #
-# Now for real. We take the trained world model and never change it again. A **new** actor and a **new** critic learn in
-# its dreams only. Dreams need states to start from: the old agent plays, half of its actions at random, and we keep the
-# states that its model passed through.
+# Now for real. The trained world model stays as it is. A **new** actor and a **new** critic learn in its dreams only.
+# Dreams need states to start from: the old agent plays, half of its actions at random, and we keep the states that its
+# model passes through.
 
 
 # %%
@@ -691,17 +698,17 @@ def promised(agent, *, key):
 
 
 # %% [markdown]
-# `learn_to_act` is sections 1 to 4 in the right order. The real agent alternates: it acts, improves the model,
-# dreams, and acts again. Here only the dreaming is left.
+# `learn_to_act` is sections 1 to 4 in the right order. The real agent alternates: it acts, improves its model, dreams,
+# and acts again. Here only dreaming is left.
 #
-# We train for two rewards: the task's own (1 at the exit), and the semantic reward $r_\text{sem}$ that the model also
-# predicts.  Notebooks 05 and 06 build it.
+# We train for two rewards: the task's own (1 at the exit), and the semantic reward $r_\text{sem}$, which the model also
+# predicts. It says how interesting a picture is. Notebooks 05 and 06 build it.
 #
-# > **Paper vs code, R3.** $r_\text{sem}$ can be above 0 everywhere, and then no agent wants an episode to end. So here
-# > the last $r_\text{sem}$ of an episode lasts for ever. In the paper nothing follows an end.
+# > **Paper vs code, R3.** $r_\text{sem}$ is known up to a constant only. If it is above 0 everywhere, no agent wants an
+# > episode to end. So here its last value lasts for ever; in the paper nothing follows an end.
 #
-# **Predict first.** In how many of 100 real episodes does an agent reach the exit that has only dreamt? Random play does
-# so in a few. And which of the two rewards teaches better?
+# **Predict first.** An untrained actor is nearly uniform (call-out A1) and seldom reaches the exit. How often does an
+# actor that has only dreamt? And which reward teaches better?
 
 
 # %%
@@ -741,13 +748,14 @@ axes = panels[0, 0]
 axes.text(0, 1.13, "promised by the dream", color="#D55E00")
 axes.text(UPDATES, 0.45, "in the world", color="#0072B2", ha="right")
 axes.set_ylabel("task reward in an episode")
+plt.show()
 
 # %% [markdown]
-# *Figure 6. Reward of an episode, one line for each of three seeds. Dashed: as the dream foresees it. Circles: in the
-# real world. Notice how far the two lie apart on the left.*
+# *Figure 6. Task reward of an episode, one line for each seed. Dashed: as the dream foresees it. Circles: in the real
+# world. Notice how far the two lie apart on the left.*
 #
-# An actor that never touched the world plays far better than chance. Yet the dream promised the
-# task's agent more. Why? We take the actions of one more dream in the real world.
+# An actor that never touched the world plays far better than an untrained one. Yet its dreams promise more than it
+# gets. Why? We take the actions of one more dream in the real world.
 
 # %%
 cheat = runs["extrinsic"][0][0]
@@ -777,13 +785,15 @@ for axes, name in zip(panels[:, 0], ("dreamt", "in the world"), strict=True):
 for axes in panels.flat:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
+plt.show()
 
 # %% [markdown]
-# *Figure 7. A dream that does not come true, and the world under the same actions. Look at the strip at the bottom. In the dream the key appears in it, and the door opens. In the world it still lies there.*
+# *Figure 7. A dream that does not come true (above), and the world under the same actions. Look at the strip at the
+# bottom. In the dream the key appears in it, and the door opens. In the world the key lies where it lay.*
 #
-# The old agent always came to the door with the key. So its model has learned that whoever stands there holds it. The
-# new actor is paid for the exit only, and uses this gap. The semantic reward also pays for holding the key: a likely
-# reason why its agent keeps to paths that the model knows.
+# Nearly always, the old agent came to the door with the key. So its model has learned that whoever stands there holds
+# it. The new actor is paid for the exit only, finds this gap, and uses it. $r_\text{sem}$ also pays on the way, for
+# holding the key. That is a likely reason why its actors leave the false path sooner.
 #
 # A dream is as good as the experience behind it. The real agent would try its plan, meet a closed door, and learn.
 #
@@ -800,7 +810,8 @@ print("updates, promised, in the world:", *np.round(found, 2).tolist(), sep="\n"
 # %% [markdown]
 # <details><summary>Thoughts on 4</summary>
 #
-# With a horizon of 1, or with `lam=0`, nearly everything that the actor hears comes from the critic. With a discount of 0.8 an exit ten steps away is worth about a tenth, so it hardly counts.
+# With a horizon of 1, or with `lam=0`, nearly everything that the actor hears comes from the critic. With a discount of
+# 0.8 an exit ten steps away is worth about a tenth, so it hardly counts.
 #
 # </details>
 
@@ -808,10 +819,11 @@ print("updates, promised, in the world:", *np.round(found, 2).tolist(), sep="\n"
 # ## Recap
 #
 # 1. **Lambda-return**: reward, discount and value all come from the arrival, $t+1$.
-# 2. A **two-hot critic** has gradients of one size, whatever the unit.
-# 3. The **actor** learns from $\mathrm{sg}(A) \ln \pi(a)$ and entropy. Neither critic nor model gets a gradient from it.
-# 4. **Percentiles** bring returns to one scale, never below 1.
-# 5. Actor and critic learn in **dreams**, and find every gap of the model.
+# 2. A **two-hot critic** has gradients of one size, whatever the unit. Large values do not spoil small ones.
+# 3. The **actor** learns from $\mathrm{sg}(A) \ln \pi(a)$ and entropy. Neither critic nor model gets a gradient from
+#    it.
+# 4. **Percentiles** bring returns to one scale and ignore outliers. Below a range of 1, nothing is stretched.
+# 5. Actor and critic learn in **dreams** within a minute, and find every gap of the model.
 
 # %% [markdown]
 # ## Where this lives in the package
@@ -833,7 +845,7 @@ print("updates, promised, in the world:", *np.round(found, 2).tolist(), sep="\n"
 # - D. Hafner, T. Lillicrap, J. Ba, M. Norouzi, *Dream to Control: Learning Behaviors by Latent Imagination*, 2020,
 #   [arXiv 1912.01603](https://arxiv.org/abs/1912.01603). The first Dreamer, with gradients through the dream.
 # - D. Ha, J. Schmidhuber, *World Models*, 2018, [arXiv 1803.10122](https://arxiv.org/abs/1803.10122). An agent that
-#   learns in its dream, and cheats there.
+# learns in its dream, and cheats there.
 #
 # **Next:** 04 · Curiosity, or how an agent looks for what its model does not know.
 
