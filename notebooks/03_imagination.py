@@ -76,9 +76,8 @@ notebook_began = time.perf_counter()
 # %% [markdown]
 # ## 1. A dream
 #
-# From the package we take a trained agent with its world model (SENSEI, which notebook 07 builds). It looks once at a
-# room, then it closes its eyes. From the state $s_0$ the policy chooses $a_0$, the model draws $s_1$ from its prior,
-# and so on. No more pictures are needed.
+# A trained agent from the package (SENSEI, notebook 07) looks once at a room. Then it closes its eyes: from the state
+# $s_0$ the policy chooses $a_0$, the model draws $s_1$ from its prior, and so on.
 
 # %%
 world, explorer = trained_world(), trained_agent("sensei")
@@ -161,14 +160,14 @@ for d, found in ((GAMMA * goes_on, weight), (0.5 * goes_on, dream_weights(0.5 * 
 print("weights in the first dream:", " ".join(f"{w:.2f}" for w in weight[:, 0]))
 
 # %% [markdown]
-# > **Paper vs code, R1.** Implementations disagree by one step about these weights. A test holds ours in place.
+# > **Paper vs code, R1.** Implementations disagree by one step about these weights.
 #
 # ## 2. The lambda-return
 #
 # A critic says $v_t$: what it expects to follow $s_t$. A dream is short, so its end must borrow a value from the
 # critic. The lambda-return trusts the critic a little at every step:
 #
-# $$R_t = r_{t+1} + d_{t+1}\bigl((1-\lambda)\, v_{t+1} + \lambda\, R_{t+1}\bigr), \qquad R_T = v_T$$
+# $$R_t = r_{t+1} + d_{t+1}((1-\lambda)\, v_{t+1} + \lambda\, R_{t+1}), \qquad R_T = v_T$$
 #
 # Everything on the right belongs to the **arrival**, $t+1$. Take a pencil: here is a dream of three steps, with
 # $\lambda = 0.5$.
@@ -221,7 +220,7 @@ for lam in (0.0, 0.5, 0.95, 1.0):
     )
 print("Both definitions agree.")
 
-# %% mystnb={"image": {"alt": "Three bar charts of weights over n from 1 to 10: one bar, falling bars, one high last bar."}}
+# %% mystnb={"image": {"alt": "Three bar charts over n from 1 to 10: one bar, falling bars, one high last bar."}}
 figure, panels = plt.subplots(1, 3, figsize=(8, 2.6), sharey=True)
 for axes, lam in zip(panels, (0.0, 0.5, 0.95), strict=True):
     axes.bar(range(1, 11), shares(lam, 10), color="0.75", edgecolor="black")
@@ -295,7 +294,7 @@ for i in np.flatnonzero(w):
 print(f"sum of w times b = {w @ few:.3f}")
 
 # %% [markdown]
-# Now the two losses learn the same values, with the same network and the same optimiser.
+# Both losses now learn the same values with the same optimiser.
 
 
 # %%
@@ -342,14 +341,14 @@ plt.show()
 
 # %% [markdown]
 # *Figure 3. Left: 2.5 as two-hot. Right, in the small states: the true value (thick grey), learned with squared error
-# (dashes) and with two-hot (dots). Notice that a few large values spoil the squared error everywhere.*
+# (dashes) and with two-hot (dots). Notice that a few large values spoil the squared error.*
 #
 # A squared error has a gradient as large as the error, so few large values pull all shared weights about. With two-hot,
 # the gradient of a logit is $p_i - w_i$, never beyond 1, whatever the unit. The last layer starts at 0, so a new critic
 # says exactly 0.
 #
-# > **Paper vs code, D2.** SENSEI's code has even bins in symlog space. There, "0 or 100, equally likely" has the mean
-# > 9. On symexp bins it is 50.
+# > **Paper vs code, D2.** SENSEI's code has even bins in symlog space. There, the mean of "0 or 100, equally likely" is
+# > about 9. On symexp bins it is 50.
 #
 # ### Exercise 2: two-hot
 #
@@ -394,12 +393,12 @@ check.two_hot(my_two_hot)
 # An action is a choice from a list. "A little more of *north*" does not exist, so no derivative leads from a return
 # back through the choice. REINFORCE needs none:
 #
-# $$\nabla\, \mathbb{E}[R] = \mathbb{E}\bigl[(R - v)\, \nabla \ln \pi(a)\bigr]$$
+# $$\nabla\, E[R] = E[(R - v)\, \nabla \ln \pi(a)]$$
 #
 # for any *baseline* $v$ that does not depend on the action. So nothing is backpropagated through the dream.
 #
-# **Predict first.** Five actions give returns of about 10. Without the baseline, is the estimate of the gradient wrong,
-# or only noisy?
+# **Predict first.** Five actions give returns of about 10. Without the baseline, is the estimated gradient wrong, or
+# only noisy?
 
 # %% mystnb={"image": {"alt": "Two rows of dots around one dotted line; without a baseline they spread far wider."}}
 action_returns = np.array([10.0, 10.5, 11.0, 9.5, 9.0])  # of five actions; the policy is uniform
@@ -421,9 +420,9 @@ plt.show()
 # *Figure 4. 500 estimates of one derivative, each from 32 dreams. Notice that both rows have the same middle, but the
 # baseline makes the noise many times smaller.*
 #
-# The actor's loss also weighs every step, and pays for staying random (entropy $H$). $\mathrm{sg}$ stops gradients:
+# The actor's loss also weighs every step, and pays for staying random (entropy $H$). sg stops gradients:
 #
-# $$L_\text{actor} = -\,\text{mean}\; w_t \bigl(\mathrm{sg}(A_t) \ln \pi(a_t \mid s_t) + \eta\, H[\pi(\cdot \mid s_t)]\bigr),
+# $$L_{actor} = -\text{mean}\; w_t \, [\text{sg}(A_t) \ln \pi(a_t) + \eta\, H(\pi)],
 # \qquad A_t = (R_t - v_t) / \text{scale}$$
 
 
@@ -448,9 +447,9 @@ for eta in (0.0, 0.3):
     print(f"eta {eta}: loss {loss:.4f}, norm of the gradient {optax.tree.norm(mine):.4f}, and the package agrees")
 
 # %% [markdown]
-# Who learns from which loss? Below, a dream, its returns and both losses are one function of three networks.
+# Below, a dream, its returns and both losses are one function of three networks.
 #
-# **Predict first.** Which of the six numbers are 0?
+# **Predict first.** Who learns from which loss: which of the six gradients are 0?
 
 
 # %%
@@ -477,8 +476,8 @@ for name, norms in zip(("L_actor", "L_critic"), gradient_norms((model, explorer.
     print(f"{name:9} world model {norms[0]:.3f}   actor {norms[1]:.3f}   critic {norms[2]:.3f}")
 
 # %% [markdown]
-# Each loss teaches its own network. If $L_\text{actor}$ reached the critic, the critic could please the actor with
-# wrong values. If it reached the world model, the model could dream what pays instead of what is true.
+# Each loss teaches its own network. If $L_{actor}$ reached the critic, the critic could please the actor with wrong
+# values. If it reached the world model, the model could dream what pays instead of what is true.
 #
 # ### The scale
 #
@@ -497,8 +496,8 @@ for size in (0.01, 1.0, 300.0):
     print(f"returns from 0 to {size}: range {high - low:.3g}, scale {normaliser.scale:.3g}")
 
 # %% [markdown]
-# An actor that has found nothing yet would follow noise with full force. So the scale is $\max(1, \text{high} -
-# \text{low})$. Only the advantage is divided: the critic learns returns in their own unit.
+# An actor that has found nothing yet would follow noise with full force. So the scale is at least 1: $\max(1,
+# \text{high} - \text{low})$. Only advantages are divided. The critic learns returns in their own unit.
 #
 # ### Exercise 3: the advantage
 #
@@ -537,12 +536,12 @@ check.advantage(my_advantage)
 # ## 5. Silent bugs
 #
 # Nothing crashes when a reward is one step late. Such bugs stayed in public code for long. Here is a corridor of 7
-# cells. Arriving in the last one gives a reward and ends the episode. The actor is a table of logits, the critic a
-# table of values, and the dream is the true corridor.
+# cells. Arriving in the last one gives a reward and ends the episode. Actor and critic are tables, and the dream is the
+# true corridor.
 #
 # Four versions differ in one line each, marked in the code:
 #
-# - **A** has no bug.
+# - **A**: no bug.
 # - **B** shifts rewards by one step: action $a_t$ gets $r_t$.
 # - **C** has a bracket in the wrong place: `stop_gradient` holds the log-probability too.
 # - **D** throws the normaliser's new state away, so every update begins with a new one.
@@ -643,13 +642,12 @@ plt.show()
 # - **C**: only the entropy has a gradient, so the policy stays uniform. The loss has the same value as without the bug.
 # - **D**: it works until a world has large rewards. Then entropy counts for little, and the agent stops trying things.
 #
-# So test what must be true: known values, a gradient where there should be one, the same result in another unit.
+# So test what must be true: known values, gradients where they should be, the same result in another unit.
 #
 # ## 6. Learn to act without touching the world
 #
-# Now for real. The trained world model stays as it is. A **new** actor and a **new** critic learn in its dreams only.
-# Dreams need states to start from: the old agent plays, half of its actions at random, and we keep the states that its
-# model passes through.
+# The trained world model stays as it is. A **new** actor and a **new** critic learn in its dreams only. Dreams need
+# states to start from: the old agent plays, half of its actions at random, and we keep its model's states.
 
 
 # %%
@@ -701,10 +699,10 @@ def promised(agent, *, key):
 # `learn_to_act` is sections 1 to 4 in the right order. The real agent alternates: it acts, improves its model, dreams,
 # and acts again. Here only dreaming is left.
 #
-# We train for two rewards: the task's own (1 at the exit), and the semantic reward $r_\text{sem}$, which the model also
+# We train for two rewards: the task's own (1 at the exit), and the semantic reward `r_sem`, which the model also
 # predicts. It says how interesting a picture is. Notebooks 05 and 06 build it.
 #
-# > **Paper vs code, R3.** $r_\text{sem}$ is known up to a constant only. If it is above 0 everywhere, no agent wants an
+# > **Paper vs code, R3.** `r_sem` is known up to a constant only. If it is above 0 everywhere, no agent wants an
 # > episode to end. So here its last value lasts for ever; in the paper nothing follows an end.
 #
 # **Predict first.** An untrained actor is nearly uniform (call-out A1) and seldom reaches the exit. How often does an
@@ -792,10 +790,10 @@ plt.show()
 # bottom. In the dream the key appears in it, and the door opens. In the world the key lies where it lay.*
 #
 # Nearly always, the old agent came to the door with the key. So its model has learned that whoever stands there holds
-# it. The new actor is paid for the exit only, finds this gap, and uses it. $r_\text{sem}$ also pays on the way, for
-# holding the key. That is a likely reason why its actors leave the false path sooner.
+# it. The new actor is paid for the exit only, finds this gap, and uses it. `r_sem` also pays on the way, for holding
+# the key. That is a likely reason why its actors leave the false path sooner.
 #
-# A dream is as good as the experience behind it. The real agent would try its plan, meet a closed door, and learn.
+# A dream is as good as the experience behind it. The real agent would try, meet a closed door, and learn.
 #
 # ### Exercise 4 (open): the horizon
 #
@@ -810,8 +808,9 @@ print("updates, promised, in the world:", *np.round(found, 2).tolist(), sep="\n"
 # %% [markdown]
 # <details><summary>Thoughts on 4</summary>
 #
-# With a horizon of 1, or with `lam=0`, nearly everything that the actor hears comes from the critic. With a discount of
-# 0.8 an exit ten steps away is worth about a tenth, so it hardly counts.
+# With 1 step, or `lam=0`, the reward travels back state by state, through the critic. In our runs even the promise rose
+# much later. With three steps it rose nearly as fast as with ten. With a discount of 0.8 an exit ten steps away is
+# worth about an eighth, and yet it was learned.
 #
 # </details>
 
@@ -820,8 +819,7 @@ print("updates, promised, in the world:", *np.round(found, 2).tolist(), sep="\n"
 #
 # 1. **Lambda-return**: reward, discount and value all come from the arrival, $t+1$.
 # 2. A **two-hot critic** has gradients of one size, whatever the unit. Large values do not spoil small ones.
-# 3. The **actor** learns from $\mathrm{sg}(A) \ln \pi(a)$ and entropy. Neither critic nor model gets a gradient from
-#    it.
+# 3. The **actor** learns from $\text{sg}(A) \ln \pi(a)$ and entropy. Critic and model get no gradient from it.
 # 4. **Percentiles** bring returns to one scale and ignore outliers. Below a range of 1, nothing is stretched.
 # 5. Actor and critic learn in **dreams** within a minute, and find every gap of the model.
 
@@ -845,7 +843,7 @@ print("updates, promised, in the world:", *np.round(found, 2).tolist(), sep="\n"
 # - D. Hafner, T. Lillicrap, J. Ba, M. Norouzi, *Dream to Control: Learning Behaviors by Latent Imagination*, 2020,
 #   [arXiv 1912.01603](https://arxiv.org/abs/1912.01603). The first Dreamer, with gradients through the dream.
 # - D. Ha, J. Schmidhuber, *World Models*, 2018, [arXiv 1803.10122](https://arxiv.org/abs/1803.10122). An agent that
-# learns in its dream, and cheats there.
+#   learns in its dream, and cheats there.
 #
 # **Next:** 04 · Curiosity, or how an agent looks for what its model does not know.
 

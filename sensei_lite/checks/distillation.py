@@ -42,7 +42,7 @@ def stable_loss(attempt: Callable[..., Any]) -> str:
         (-1e3, TIE, 500.0),
     ):
         found = result_of(attempt, jnp.array([difference]), jnp.zeros(1), jnp.array([answer]))
-        hint = "A small number inside the logarithm, or a clipped probability, hides how wrong such a pair is."
+        hint = "Compute log(1 + e^d) in one stable step. A small number inside a logarithm only hides such a pair."
         expect(found, wanted, of=f"a difference of {difference:g} with y = {answer:g}", hint=hint)
     return "ties, means, and differences of 1000."
 
