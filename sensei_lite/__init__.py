@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 def _register_gymnasium_ids() -> None:
     """Make the worlds known to ``gymnasium.make`` and ``gymnasium.make_vec``. Nothing heavy is imported until then."""
-    for name, world in (("KeyRoom", "keyroom"), ("KeyChest", "keychest")):
+    for name, world in (("KeyRoom", "keyroom"), ("KeyChest", "keychest"), ("Tabletop", "tabletop")):
         gymnasium.register(
             f"SenseiLite/{name}-v0",
             entry_point="sensei_lite.worlds.gymnasium_api:WorldEnv",

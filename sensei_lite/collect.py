@@ -2,11 +2,13 @@
 
 SENSEI's D_init is what a curious agent saw (`remembered`). Guided play knows the way and takes it with a
 probability of its own for every episode, else a random step. So its episodes reach from aimless to purposeful, and
-every situation is in the pictures. The guide looks at the true state (`worlds.oracle`), as no
+every situation is in the pictures. The guide looks at the true state (`worlds.oracle`, `worlds.tabletop.guide`), as no
 agent may: this is for making and testing annotators.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +19,11 @@ from sensei_lite.observations import Observations, join_observations
 from sensei_lite.replay import Replay
 from sensei_lite.shapes import Seed
 from sensei_lite.worlds.base import World, advance_batch, begin_batch
-from sensei_lite.worlds.grid import GridState, GridWorld
+from sensei_lite.worlds.grid import GridWorld
 from sensei_lite.worlds.oracle import way_to_success
 from sensei_lite.worlds.random_play import random_actions
+from sensei_lite.worlds.tabletop import Tabletop
+from sensei_lite.worlds.tabletop.guide import PURPOSES, guide_any
 
 BLOCK = 64
 """Episodes that are played side by side; a block's pictures are in memory together."""
@@ -63,14 +67,14 @@ def remembered(replay: Replay, pictures: int, *, seed: int) -> Observations:
 def play_observations(world: World, episodes: int, *, guided: bool, scale: int = 1, seed: int) -> Observations:
     """Play ``episodes`` episodes to their ends and keep every picture, ``scale`` times as large as an agent's.
 
-    Raises ValueError where the world has no limit of steps, or should be guided and has no grid.
+    Raises ValueError where the world has no limit of steps, or should be guided and nobody knows how.
     """
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; it must be at least 1")
     if getattr(world, "max_steps", None) is None:
         raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
-    if guided and not isinstance(world, GridWorld):
-        raise ValueError(f"{type(world).__name__} is no grid world, so nobody knows the way in it")
+    if guided and not isinstance(world, (GridWorld, Tabletop)):
+        raise ValueError(f"{type(world).__name__} is no grid world and no desk, so nobody knows what to do in it")
     blocks = []
     for begin in range(0, episodes, BLOCK):
         number = min(BLOCK, episodes - begin)
@@ -90,24 +94,34 @@ def _ordered(images: np.ndarray, valid: np.ndarray, facts: dict, *, first_episod
     )
 
 
+def _knowledge(world: World, state: Any, *, key: Seed) -> Callable[[Any], Array]:
+    """Somebody who knows what to do next, in every world of a batch: the shortest way, or one purpose per episode."""
+    if isinstance(world, GridWorld):
+        ways = jax.vmap(lambda s: way_to_success(world, s))(state)
+        return lambda state: ways[jnp.arange(len(ways)), jax.vmap(world.situation)(state)]
+    assert isinstance(world, Tabletop)
+    purposes = jax.random.randint(key, state.gripper.shape[:1], 0, len(PURPOSES))
+    return lambda state: jax.vmap(lambda purpose, s: guide_any(purpose, s, world.speed))(purposes, state)
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _play(world: World, episodes: int, guided: bool, scale: int, *, key: Seed) -> tuple[Array, Array, dict[str, Array]]:
     """Pictures [time episodes ...], which of them belong to first episodes, and facts [time episodes]."""
     begin_key, boldness_key, play_key = jax.random.split(key, 3)
     state, row = begin_batch(world, keys=jax.random.split(begin_key, episodes))
-    way = jax.vmap(lambda s: way_to_success(world, s))(state) if guided and isinstance(world, GridWorld) else None
+    known = _knowledge(world, state, key=jax.random.fold_in(key, 3)) if guided else None
     boldness = jax.random.uniform(boldness_key, (episodes,))
 
-    def see(state: GridState) -> tuple[Array, dict[str, Array]]:
+    def see(state: Any) -> tuple[Array, dict[str, Array]]:
         return jax.vmap(lambda s: world.render(s, scale))(state), jax.vmap(world.facts)(state)
 
     def step(carry: tuple, key: Array) -> tuple[tuple, tuple[Array, Array, dict[str, Array]]]:
         state, row, running = carry
         act_key, choice_key, world_key = jax.random.split(key, 3)
         action = random_actions(world, (episodes,), key=act_key)
-        if way is not None:
-            known = way[jnp.arange(episodes), jax.vmap(world.situation)(state)]
-            action = jnp.where(jax.random.uniform(choice_key, (episodes,)) < boldness, known, action)
+        if known is not None:
+            bold = jax.random.uniform(choice_key, (episodes,)) < boldness
+            action = jnp.where(bold.reshape(-1, *[1] * (action.ndim - 1)), known(state), action)
         state, row = advance_batch(world, state, row.is_last, action, keys=jax.random.split(world_key, episodes))
         image, facts = see(state)
         return (state, row, running & ~row.is_last), (image, running, facts)

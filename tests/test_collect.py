@@ -6,7 +6,7 @@ import pytest
 
 from sensei_lite.collect import play_observations
 from sensei_lite.observations import join_observations, load_observations, save_observations
-from sensei_lite.worlds import KeyChest, KeyRoom
+from sensei_lite.worlds import KeyChest, KeyRoom, Tabletop
 from sensei_lite.worlds.oracle import shortest_plan, way_to_success
 
 WORLD = KeyRoom(size=5, max_steps=30)
@@ -38,6 +38,18 @@ def test_guided_play_shows_more_than_random_play(guided):
     random = play_observations(WORLD, 70, guided=False, seed=0)
     assert guided.facts["exit_reached"].sum() > 2 * random.facts["exit_reached"].sum()
     assert all(values.any() for values in guided.facts.values()), "every situation is in the pictures"
+
+
+def test_a_guide_at_the_desk_has_another_purpose_in_every_episode():
+    world = Tabletop(max_steps=60)
+    random, guided = (play_observations(world, 64, guided=known, seed=0) for known in (False, True))
+    for fact in ("light_on", "ball_lifted", "block_lifted", "drawer_opened"):
+        assert guided.facts[fact].sum() > 2 * random.facts[fact].sum(), fact
+    opened = {int(n) for n in guided.episode[guided.facts["drawer_opened"]]}
+    lifted = {int(n) for n in guided.episode[guided.facts["ball_lifted"]]}
+    assert opened
+    assert lifted
+    assert not opened & lifted
 
 
 @pytest.mark.parametrize("world", [KeyRoom(size=5), KeyChest()])

@@ -59,7 +59,9 @@ class HeldOut(NamedTuple):
 
 
 # In the plain room everything stays where it is but the agent: all its layouts are one, and are training's or not.
-PRESETS = {name: world for name, world in JAX_WORLDS.items() if name != "keyroom-plain"}
+PRESETS = {
+    name: world for name, world in JAX_WORLDS.items() if isinstance(world, GridWorld) and name != "keyroom-plain"
+}
 
 HELD_OUT_WORLDS = (
     *(HeldOut(name, world, "layouts") for name, world in PRESETS.items() if isinstance(world, KeyRoom)),

@@ -161,6 +161,20 @@ _KEYCHEST_INTEREST = (
     "interesting than an open chest."
 )
 
+_TABLETOP = (
+    f"{_ROLE} The environment is a robot's desk, seen by a camera in front of it and a little above. A dark gripper "
+    "with two fingers hangs from a grey arm. On the wooden desk are a red ball, an upright blue block and a flat green "
+    "block. In the front of the desk is a drawer with a white handle. At the back stand a cabinet with a sliding door, "
+    "which also has a white handle, and an orange button with a lamp over it: yellow light means that the lamp is on. "
+    "A dark spot below a thing is its shadow; where the two are apart, the thing is in the air. "
+)
+
+_TABLETOP_INTEREST = (
+    "An image is the more interesting the more the robot does with the things. From dull to interesting: the gripper "
+    "hangs in the air, away from everything; it touches a thing; the lamp is on; the cabinet's door is pushed aside; "
+    "the ball or a block is lifted; the drawer is pulled open; one block stands on the other."
+)
+
 GENERIC = Prompt(
     f"{_ROLE} You do not know this environment: work out from the images where the agent is and what it does. An image "
     "is interesting if the agent has achieved something or is about to: it touches, carries, moves, opens or uses a "
@@ -178,6 +192,7 @@ SPECIFIC: dict[str, Prompt] = {
     "keychest": Prompt(_GAME + _NATIVE_LOOKS + _KEYCHEST_TASK + _KEYCHEST_INTEREST),
     "minihack-keyroom": Prompt(_GAME + _MINIHACK_LOOKS + _KEYROOM_TASK + _KEYROOM_INTEREST),
     "minihack-keychest": Prompt(_GAME + _MINIHACK_LOOKS + _KEYCHEST_TASK + _KEYCHEST_INTEREST),
+    "tabletop": Prompt(_TABLETOP + _TABLETOP_INTEREST),
 }
 """By the beginning of a world's name in `sensei_lite.worlds.catalogue`."""
 

@@ -30,6 +30,15 @@ from sensei_lite.observations import Observations, check_images
 LEVELS: dict[str, tuple[str, ...]] = {
     "KeyRoom": ("key_in_view", "key_picked_up", "door_reached_with_key", "door_opened", "exit_reached"),
     "KeyChest": ("key_in_view", "key_picked_up", "chest_reached_with_key", "chest_opened"),
+    "Tabletop": (
+        "object_reached",
+        "light_on",
+        "slide_opened",
+        "ball_lifted",
+        "block_lifted",
+        "drawer_opened",
+        "block_stacked",
+    ),
 }
 """The facts of each world that count, from dull to interesting."""
 

@@ -43,6 +43,7 @@ def _ours() -> list[tuple[str, World]]:
         ("KeyRoom, 5x5 crop", KeyRoom(view=5)),
         ("KeyRoom-S15, 5x5 crop", JAX_WORLDS["keyroom-s15"]),
         ("KeyChest", JAX_WORLDS["keychest"]),
+        ("Tabletop", JAX_WORLDS["tabletop"]),
     ]
 
 

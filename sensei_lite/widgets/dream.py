@@ -282,7 +282,7 @@ def step_inside(
     if isinstance(world, str):
         made = make_world(world) if world in JAX_WORLDS else None
         if not isinstance(made, GridWorld):
-            raise ValueError(f"nobody can dream of {world!r} here; choose one of {', '.join(JAX_WORLDS)}")
+            raise ValueError(f"nobody can dream of {world!r} here; choose a grid world, such as keyroom-lab")
         world = made
     return DreamWidget(Dream(world_model, world, seed), semantic_range)
 
@@ -310,7 +310,7 @@ class DreamWidget(anywidget.AnyWidget):
         }
         diagonal = f"{HELP_DIAGONAL}. " if world.moves == 8 else ""
         super().__init__(
-            pad=[_button(name) for name in names],
+            pad=[_button(name, KEYS) for name in names],
             pressable=[*self._action_of_key, NEW_EPISODE],
             hint=f"Arrows or w a s d: move. {diagonal}Space: apply. n: start again from a real picture.",
             semantic_range=list(semantic_range),

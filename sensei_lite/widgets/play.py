@@ -14,7 +14,7 @@ from PIL import Image as Picture
 
 from sensei_lite.worlds.catalogue import JAX_WORLDS, make_world
 from sensei_lite.worlds.grid import MOVES, GridWorld
-from sensei_lite.worlds.play import HELP_DIAGONAL, KEYS, NEW_EPISODE, Game
+from sensei_lite.worlds.play import HELP_DIAGONAL, NEW_EPISODE, Game, Playable, keys_of
 
 try:
     import anywidget
@@ -33,19 +33,32 @@ BROWSER_KEYS = {
     "ArrowLeft": "\x1b[D",
     "Enter": "\r",
 }
-"""What a browser calls a key that `KEYS` knows by its terminal name."""
+"""What a browser calls a key that `keys_of` knows by its terminal name."""
 
 ARROWS = {(-1, 0): "↑", (0, 1): "→", (1, 0): "↓", (0, -1): "←", (-1, 1): "↗", (1, 1): "↘", (1, -1): "↙", (-1, -1): "↖"}
 
+DESK_PAD = {
+    "close": (1, 1, "close"),
+    "away": (1, 2, "↑ away"),
+    "up": (1, 3, "⤒ up"),
+    "left": (2, 1, "← left"),
+    "right": (2, 3, "→ right"),
+    "open": (3, 1, "open"),
+    "near": (3, 2, "↓ near"),
+    "down": (3, 3, "⤓ down"),
+}
+"""Row, column and face of the gripper's buttons."""
 
-def play(world: GridWorld | str = "keyroom", seed: int = 0) -> "PlayWidget":
+
+def play(world: Playable | str = "keyroom", seed: int = 0) -> "PlayWidget":
     """Show a world that a person can play, in JupyterLab or Colab.
 
-    Click the picture, then press the arrow keys or w a s d to move, space to use the key and n for a new episode; or
-    click the buttons. The game itself is the attribute ``game`` of what is returned.
+    Click the picture, then press the arrow keys or w a s d to move, space to use the key (or to close the gripper's
+    fingers) and n for a new episode; or click the buttons. The game itself is the attribute ``game`` of what
+    is returned.
 
     Args:
-        world: a grid world, or the name of one in the catalogue.
+        world: a grid world or a desk, or the name of one in the catalogue.
         seed: chooses the layouts.
 
     Raises:
@@ -53,7 +66,7 @@ def play(world: GridWorld | str = "keyroom", seed: int = 0) -> "PlayWidget":
     """
     if isinstance(world, str):
         made = make_world(world) if world in JAX_WORLDS else None
-        if not isinstance(made, GridWorld):
+        if not isinstance(made, Playable):
             raise ValueError(f"{world!r} cannot be played here; choose one of {', '.join(JAX_WORLDS)}")
         world = made
     return PlayWidget(Game(world, seed))
@@ -76,19 +89,16 @@ class PlayWidget(anywidget.AnyWidget):
 
     def __init__(self, game: Game) -> None:
         self.game = game
-        names = game.world.actions.names
-        width = game.world.image_shape[1]
-        to_terminal = BROWSER_KEYS | {key: key for key in KEYS if key.isprintable()}
+        keys, width = keys_of(game.world), game.world.image_shape[1]
+        to_terminal = BROWSER_KEYS | {key: key for key in keys if key.isprintable()}
         self._action_of_key = {
-            browser: KEYS[terminal] for browser, terminal in to_terminal.items() if KEYS[terminal] in names
+            browser: keys[terminal] for browser, terminal in to_terminal.items() if keys[terminal] in game.actions
         }
         super().__init__(
             title=type(game.world).__name__,
-            pad=[_button(name) for name in names],
+            pad=[_button(name, keys) for name in game.actions],
             pressable=[*self._action_of_key, NEW_EPISODE],
-            hint="Arrows or w a s d: move. "
-            + (f"{HELP_DIAGONAL}. " if game.world.moves == 8 else "")
-            + "Space: apply, which uses the key. n: new episode.",
+            hint=f"Arrows or w a s d: move. {_more_keys(game.world)} n: new episode.",
             picture_width=width * max(1, round(PICTURE_WIDTH / width)),
             frame=_frame(game),
             layout=ipywidgets.Layout(width="auto"),
@@ -213,21 +223,32 @@ export default { render };
 """
 
 
-def _button(name: str) -> dict[str, str | int]:
-    """Where an action's button stands on the pad, which is a compass with ``apply`` in its middle."""
-    keys = [key for key, action in KEYS.items() if action == name and key.isprintable()]
-    row, column = MOVES.get(name, (0, 0))
-    face = f"{ARROWS[row, column]} {name}" if name in MOVES else name
-    title = " or ".join("space" if key == " " else key for key in keys)
-    return {"action": name, "face": face, "title": title, "row": 2 + row, "column": 2 + column}
+def _more_keys(world: Playable) -> str:
+    if not isinstance(world, GridWorld):
+        return "e c: up, down. Space, o: close and open the fingers."
+    return (f"{HELP_DIAGONAL}. " if world.moves == 8 else "") + "Space: apply, which uses the key."
+
+
+def _button(name: str, keys: dict[str, str]) -> dict[str, str | int]:
+    """Where an action's button stands on the pad. In a grid world it is a compass with ``apply`` in its middle."""
+    pressed = [key for key, action in keys.items() if action == name and key.isprintable()]
+    title = " or ".join("space" if key == " " else key for key in pressed)
+    if name in DESK_PAD:
+        row, column, face = DESK_PAD[name]
+    else:
+        south, east = MOVES.get(name, (0, 0))
+        row, column, face = 2 + south, 2 + east, f"{ARROWS[south, east]} {name}" if name in MOVES else name
+    return {"action": name, "face": face, "title": title, "row": row, "column": column}
 
 
 def _frame(game: Game) -> dict[str, Any]:
     ending = [f"step {game.steps}: {game.over}"] if game.over else []
-    hand = "the key is in its hand" if game.state.has_key else "its hand is empty"
+    hand = ""
+    if isinstance(game.world, GridWorld):
+        hand = "; the key is in its hand" if game.state.has_key else "; its hand is empty"
     return {
         "picture": _data_address(game.picture()),
-        "alt": f"What the agent sees after step {game.steps}; {hand}.",
+        "alt": f"What the agent sees after step {game.steps}{hand}.",
         "status": game.status(),
         "log": [*game.log, *ending],
         "over": bool(game.over),

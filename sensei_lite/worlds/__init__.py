@@ -16,6 +16,7 @@ from sensei_lite.worlds.catalogue import make_world, world_names
 from sensei_lite.worlds.host import HostWorld
 from sensei_lite.worlds.keychest import KeyChest
 from sensei_lite.worlds.keyroom import KeyRoom
+from sensei_lite.worlds.tabletop import Tabletop
 
 __all__ = [
     "Box",
@@ -25,6 +26,7 @@ __all__ = [
     "KeyChest",
     "KeyRoom",
     "Step",
+    "Tabletop",
     "Transition",
     "World",
     "advance",

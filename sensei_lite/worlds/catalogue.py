@@ -7,6 +7,7 @@ from sensei_lite.worlds.base import World
 from sensei_lite.worlds.host import HostWorld
 from sensei_lite.worlds.keychest import KeyChest
 from sensei_lite.worlds.keyroom import KeyRoom
+from sensei_lite.worlds.tabletop import Tabletop
 
 JAX_WORLDS: dict[str, World] = {
     "keyroom": KeyRoom(),
@@ -14,15 +15,17 @@ JAX_WORLDS: dict[str, World] = {
     "keyroom-plain": KeyRoom(rooms=1, decorations=0, floor_textures=1, wall_shades=1),
     "keyroom-s15": KeyRoom(size=15, closet=5, view=5, moves=8, max_steps=600, tile_pixels=10, image_size=64),
     "keychest": KeyChest(),
+    "keychest-lab": KeyChest(houses=1),
     "keychest-s4r3": KeyChest(
         rows=3, room=2, corridor=2, view=5, moves=8, max_steps=800, tile_pixels=10, image_size=64
     ),
+    "tabletop": Tabletop(),
 }
 """Worlds of pure functions: small ones that a laptop can learn, and the paper's sizes and view.
 
 In ``keyroom-lab`` the closet, its door, the key and the exit are always at the same places, while floors, walls,
 decorations and the agent's start are drawn anew: harmless novelty around something to find. ``keyroom-plain`` has no
-such novelty."""
+such novelty. ``keychest-lab`` is one house in the same way."""
 
 HOST_WORLDS: dict[str, str] = {
     "minihack-keyroom-s15": "SenseiLite/MiniHackKeyRoom-v0",

@@ -11,6 +11,7 @@ rows of rooms, 800 steps). The default is a small house that is seen whole.
 import dataclasses
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
@@ -30,6 +31,10 @@ class KeyChest(GridWorld):
     """Side of a room in cells, without its walls. Paper: 2."""
     corridor: int = 1
     """Width of the corridor in cells. Paper: 2."""
+    houses: int | None = None
+    """How many different houses there are: doorways, keys and chests. Where the agent starts and how things look is
+    drawn anew for every episode all the same. None: every episode has a house of its own, and nothing can be learned
+    by heart. Paper: None."""
 
     event_names: ClassVar[tuple[str, ...]] = ("key_seen", "key_picked_up", "chest_seen", "chest_opened")
 
@@ -38,6 +43,8 @@ class KeyChest(GridWorld):
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
+        if self.houses is not None and self.houses < 1:
+            raise ValueError(f"houses is {self.houses}; there must be at least 1, or None for a new one every episode")
         if self.decorations > self.rows * (self.room + 1) - 1:
             raise ValueError(f"decorations is {self.decorations}; the corridor has no place for so many")
         super().__post_init__()
@@ -56,7 +63,10 @@ class KeyChest(GridWorld):
         """Lay out the doorways, the key, the chest and the agent, each at random."""
         height, width = self.grid_shape
         layers, u = draw_noise(4, (height, width), 4 + 2 * self.rows, key=key)
-        key_noise, chest_noise, start_noise, paint_noise = layers
+        (key_noise, chest_noise, start_noise, paint_noise), looks = layers, u[2:4]
+        if self.houses is not None:
+            house_key = jax.random.fold_in(jax.random.key(0), choose(u[0], self.houses))
+            (key_noise, chest_noise), u = draw_noise(2, (height, width), 4 + 2 * self.rows, key=house_key)
         row, column = jnp.arange(height)[:, None], jnp.arange(width)[None, :]
         pitch = self.room + 1
         left_wall, right_wall = pitch, pitch + self.corridor + 1
@@ -81,7 +91,7 @@ class KeyChest(GridWorld):
         (agent,) = random_cells(in_corridor, 1, start_noise)
 
         free = ~is_wall & ~(doorway | ((row == chest[0]) & (column == chest[1])))
-        kind = self._paint(is_wall, free, paint_noise, u[2:4]).at[chest[0], chest[1]].set(tiles.CHEST_LOCKED)
+        kind = self._paint(is_wall, free, paint_noise, looks).at[chest[0], chest[1]].set(tiles.CHEST_LOCKED)
         layout = Layout(
             kind=kind,
             region=region.astype(jnp.uint8),

@@ -11,14 +11,19 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import jax
 import numpy as np
 
 from sensei_lite.compilation import keep_compiled_programs
+from sensei_lite.spaces import Discrete
 from sensei_lite.worlds.catalogue import JAX_WORLDS, make_world
 from sensei_lite.worlds.grid import GridWorld
+from sensei_lite.worlds.tabletop import Tabletop
+
+Playable = GridWorld | Tabletop
+PlayableT = TypeVar("PlayableT", bound=Playable)
 
 KEYS = {
     "w": "north",
@@ -36,21 +41,59 @@ KEYS = {
     "\x1b[B": "south",
     "\x1b[D": "west",
 }
+DESK_KEYS = {
+    "w": "away",
+    "d": "right",
+    "s": "near",
+    "a": "left",
+    "e": "up",
+    "c": "down",
+    " ": "close",
+    "o": "open",
+    "\r": "open",
+    "\x1b[A": "away",
+    "\x1b[C": "right",
+    "\x1b[B": "near",
+    "\x1b[D": "left",
+}
+"""The same for the gripper: one key press is one step of full strength in one direction."""
 NEW_EPISODE, LEAVE = "n", ("x", "\x1b", "\x03", "\x04", "")
 HELP = "arrows or w a s d: move   space: use the key   n: new episode   x: leave"
 HELP_DIAGONAL = "q e z c: diagonals"
+HELP_DESK = "arrows or w a s d: move   e c: up, down   space o: close, open   n: new episode   x: leave"
 
 
-class Game:
+def keys_of(world: Playable) -> dict[str, str]:
+    """What each key does in a world, by the names of actions."""
+    return KEYS if isinstance(world, GridWorld) else DESK_KEYS
+
+
+def help_of(world: Playable) -> str:
+    """Which keys there are, in a line for people."""
+    if not isinstance(world, GridWorld):
+        return HELP_DESK
+    return f"{HELP}   {HELP_DIAGONAL}" if world.moves == 8 else HELP
+
+
+def named_actions(world: Playable) -> dict[str, np.ndarray]:
+    """The actions that a person can choose: all choices, or one number at a time."""
+    if isinstance(world.actions, Discrete):
+        return {name: np.asarray(i, np.int32) for i, name in enumerate(world.actions.names)}
+    return {name: np.asarray(numbers, np.float32) for name, numbers in world.actions.one_at_a_time.items()}
+
+
+class Game(Generic[PlayableT]):
     """One person's game: the world, the episode that is on, and what has happened in it."""
 
-    def __init__(self, world: GridWorld, seed: int = 0) -> None:
+    def __init__(self, world: PlayableT, seed: int = 0) -> None:
         self.world, self._key = world, jax.random.key(seed)
+        self.actions = named_actions(world)
+        """What can be done, by name."""
         self._reset = jax.jit(lambda key: world.reset(key=key))
         self._step = jax.jit(lambda state, action: world.step(state, action, key=jax.random.key(0)))
         self._render = jax.jit(world.render, static_argnums=1)
         self.new_episode()
-        self._step(self.state, np.int32(0))  # compiled now, so that the first key is answered at once
+        self._step(self.state, next(iter(self.actions.values())))  # compiled now: the first key is answered at once
 
     def new_episode(self) -> None:
         """Start over in a new layout."""
@@ -60,11 +103,9 @@ class Game:
 
     def act(self, name: str) -> None:
         """Take the action of that name; nothing happens where the episode is over or the world has no such action."""
-        if self.over or name not in self.world.actions.names:
+        if self.over or name not in self.actions:
             return
-        self.state, reward, terminated, truncated, events = self._step(
-            self.state, np.int32(self.world.actions.names.index(name))
-        )
+        self.state, reward, terminated, truncated, events = self._step(self.state, self.actions[name])
         self.steps += 1
         self.reward += float(reward)
         self.log += [f"step {self.steps}: {event.replace('_', ' ')}" for event, happened in events.items() if happened]
@@ -94,8 +135,10 @@ def half_blocks(picture: np.ndarray) -> list[str]:
     return lines
 
 
-def fitting(world: GridWorld, columns: int, lines: int) -> GridWorld:
-    """The world with tiles as large as a terminal of that size can show (from 4 to 16 pixels)."""
+def fitting(world: Playable, columns: int, lines: int) -> Playable:
+    """The world as large as a terminal of that size can show: tiles of 4 to 16 pixels, or a desk of 32 to 128."""
+    if isinstance(world, Tabletop):
+        return dataclasses.replace(world, image_size=max(32, min(128, columns, (lines - 8) * 2) // 2 * 2))
     world = dataclasses.replace(world, image_size=None, tile_pixels=4)
     height, width, _ = world.image_shape
     times = min(columns / width, (lines - 8) * 2 / height)
@@ -136,17 +179,16 @@ def _single_keys() -> Iterator[Any]:
         termios.tcsetattr(file, termios.TCSADRAIN, before)
 
 
-def play(world: GridWorld, seed: int = 0) -> None:
+def play(world: Playable, seed: int = 0) -> None:
     """Play in this terminal until the person leaves. Raises RuntimeError where there is no terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise RuntimeError("playing needs a terminal; in a notebook use sensei_lite.widgets.play")
     size = shutil.get_terminal_size()
-    game = Game(fitting(world, size.columns, size.lines), seed)
+    game, keys = Game(fitting(world, size.columns, size.lines), seed), keys_of(world)
     with _single_keys() as read:
         try:
             while True:
-                keys = f"{HELP}   {HELP_DIAGONAL}" if world.moves == 8 else HELP
-                lines = [*half_blocks(game.picture()), "", game.status(), *game.log[-3:], keys]
+                lines = [*half_blocks(game.picture()), "", game.status(), *game.log[-3:], help_of(world)]
                 sys.stdout.write("\x1b[2J\x1b[H" + "\r\n".join(lines) + "\r\n")
                 sys.stdout.flush()
                 key = read()
@@ -154,8 +196,8 @@ def play(world: GridWorld, seed: int = 0) -> None:
                     return
                 if key == NEW_EPISODE:
                     game.new_episode()
-                elif key in KEYS:
-                    game.act(KEYS[key])
+                elif key in keys:
+                    game.act(keys[key])
         except KeyboardInterrupt:
             return
 
@@ -169,7 +211,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         keep_compiled_programs()
         world = make_world(chosen.world)
-        if not isinstance(world, GridWorld):
+        if not isinstance(world, Playable):
             raise ValueError(f"{chosen.world} cannot be played here; choose one of {', '.join(JAX_WORLDS)}")
         play(world, chosen.seed)
     except (ValueError, ImportError, RuntimeError) as error:

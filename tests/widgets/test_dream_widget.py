@@ -191,7 +191,7 @@ def test_a_model_of_another_world_is_refused(model):
         step_inside(model, KeyRoom(size=4, moves=8))
     with pytest.raises(ValueError, match="made for other pictures and actions"):
         step_inside(model, "keyroom-s15")
-    with pytest.raises(ValueError, match="nobody can dream of 'chess' here; choose one of keyroom,"):
+    with pytest.raises(ValueError, match="nobody can dream of 'chess' here; choose a grid world"):
         step_inside(model, "chess")
 
 

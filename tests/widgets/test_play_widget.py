@@ -114,6 +114,22 @@ def test_every_action_has_its_own_button_and_key():
         assert 270 <= widget.picture_width <= 450
 
 
+def test_the_gripper_has_a_button_and_a_key_for_every_direction():
+    widget = play("tabletop", seed=3)
+    assert {button["action"] for button in widget.pad} == set(widget.game.actions)
+    assert len({(button["row"], button["column"]) for button in widget.pad}) == len(widget.pad) == 8
+    assert all(button["title"] for button in widget.pad)
+    before = widget.game.state.gripper
+    send(widget, key="e")
+    assert widget.game.state.gripper[2] > before[2]
+    send(widget, key="ArrowLeft")
+    assert widget.game.state.gripper[0] < before[0]
+    assert widget.frame["status"].startswith("step 2 of")
+    assert widget.frame["alt"] == "What the agent sees after step 2."
+    assert "up, down" in widget.hint
+    assert "the key" not in widget.hint
+
+
 def test_a_world_that_cannot_be_played_is_named():
     with pytest.raises(ValueError, match=r"'chess' cannot be played here; choose one of keyroom,"):
         play("chess")

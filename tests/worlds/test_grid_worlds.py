@@ -20,12 +20,18 @@ VARIED = [
     KeyRoom(rooms=3),
     make_world("keyroom-s15"),
     KeyChest(rows=1, room=1, decorations=0),
+    KeyChest(houses=3),
     make_world("keychest-s4r3"),
 ]
 
 
+def few_layouts(world):
+    """How many layouts there are; None where every episode has its own."""
+    return getattr(world, "rooms", None) or getattr(world, "houses", None)
+
+
 def name_of(world):
-    rooms = getattr(world, "rooms", None)
+    rooms = few_layouts(world)
     shape = "x".join(map(str, world.grid_shape))
     return f"{type(world).__name__}-{shape}-{world.moves}" + (f"-rooms{rooms}" if rooms else "")
 
@@ -117,7 +123,7 @@ def test_layouts_are_what_they_should_be(world):
             inside, outside = entry + 2 * np.asarray(layout.lock_side), entry
             assert closet[tuple(inside)] != closet[tuple(outside)]
         seen_locks.add(lock)
-    few = min(world.grid_shape) < 6 or getattr(world, "rooms", None)
+    few = min(world.grid_shape) < 6 or few_layouts(world)
     assert len(seen_locks) > 5 or few, "the lock hardly moves between episodes"
 
 
@@ -313,14 +319,19 @@ def test_looks_vary_between_episodes_and_mean_nothing():
     assert set(kinds) == {tiles.WALL, tiles.FLOOR, tiles.DOOR_LOCKED, tiles.EXIT}
 
 
-def test_a_world_with_few_rooms_has_no_others_but_starts_anywhere_in_them():
+@pytest.mark.parametrize(
+    ("few", "many", "starts"),
+    [(KeyRoom(rooms=3), KeyRoom(), 30), (KeyChest(houses=3), KeyChest(), 4)],
+    ids=["keyroom", "keychest"],
+)
+def test_a_world_with_few_layouts_has_no_others_but_starts_anywhere_in_them(few, many, starts):
     def different(*parts):
         return len(np.unique(np.concatenate([part.reshape(200, -1) for part in parts], -1), axis=0))
 
-    few, many = (layouts(KeyRoom(rooms=rooms), 200) for rooms in (3, None))
+    few, many = layouts(few, 200), layouts(many, 200)
     assert different(few.layout.region, few.layout.lock, few.layout.key, few.layout.goal) == 3
     assert different(many.layout.region, many.layout.lock, many.layout.key, many.layout.goal) > 190
-    assert different(few.agent) > 30
+    assert different(few.agent) > starts
     assert different(few.layout.kind) > 150, "looks are drawn anew"
 
 
@@ -396,6 +407,7 @@ def test_the_same_key_gives_the_same_episode_and_another_key_another():
         (lambda: KeyRoom(decorations=-1), "cannot be negative"),
         (lambda: KeyRoom(size=4, decorations=30), "no place for so many"),
         (lambda: KeyChest(rows=0), "rows is 0"),
+        (lambda: KeyChest(houses=0), "houses is 0; there must be at least 1"),
         (lambda: KeyChest(decorations=30), "no place for so many"),
         (lambda: KeyRoom().render(KeyRoom().reset(key=jax.random.key(0)), 0), "scale is 0"),
         (lambda: make_world("keyrom"), "there are keyroom, keyroom-lab, keyroom-plain"),

@@ -13,7 +13,7 @@ import sensei_lite  # noqa: F401  (registers the ids)
 from sensei_lite.worlds import KeyRoom
 from sensei_lite.worlds.gymnasium_api import WorldEnv, WorldVectorEnv
 
-IDS = ["SenseiLite/KeyRoom-v0", "SenseiLite/KeyChest-v0"]
+IDS = ["SenseiLite/KeyRoom-v0", "SenseiLite/KeyChest-v0", "SenseiLite/Tabletop-v0"]
 
 
 @pytest.mark.parametrize("name", IDS)
