@@ -13,13 +13,14 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from sensei_lite.annotators.base import Annotator, Answer, Reply
 from sensei_lite.annotators.store import AnnotatorId, Store
 from sensei_lite.observations import Observations, check_images
 
 _BLOCK = 1024
+_IN_NOTEBOOK = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
 
 Question = tuple[int, int]
 """Indices into the observations: the first picture and the second."""
@@ -99,7 +100,12 @@ def ask(
     cost = 0.0
     at = 0
     with tqdm(
-        total=skipped + len(allowed), initial=skipped, desc=f"ask {who.name}", unit="question", disable=not progress
+        total=skipped + len(allowed),
+        initial=skipped,
+        desc=f"ask {who.name}",
+        unit="question",
+        disable=not progress,
+        leave=not _IN_NOTEBOOK,  # a terminal scrolls on, and in a notebook a finished bar would stay for ever
     ) as bar:
         while at < len(allowed) and not _spent(budget, cost):
             size = _affordable(budget, cost, len(replies), annotator.chunk)

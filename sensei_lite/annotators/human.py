@@ -53,6 +53,7 @@ class HumanSession:
         undo_answers: how many answers can be taken back, one after the other; None: all.
         compare_with: answers of other annotators by name, values of `Answer` [pairs] each; UNKNOWN where there is none.
         question: what the person is asked.
+        answered: what this person said before, by index of pair. These pairs count as answered and are not shown.
 
     Raises ValueError where the pictures are none, there are no pairs, or they name pictures that are not there.
     """
@@ -67,6 +68,7 @@ class HumanSession:
         undo_answers: int | None = None,
         compare_with: Mapping[str, Sequence[int] | np.ndarray] | None = None,
         question: str = QUESTION,
+        answered: Mapping[int, Answer] | None = None,
     ) -> None:
         check_images(images)
         pairs = np.asarray(pairs)
@@ -79,12 +81,12 @@ class HumanSession:
                 f"pairs go from {pairs.min()} to {pairs.max()}, and there are pictures 0 to {len(images) - 1}"
             )
         self.question = question
-        self.answers: dict[int, Answer] = {}
+        self.answers: dict[int, Answer] = dict(answered or {})
         """What was said of each pair, by its index, in the order of saying."""
         self._images, self._pairs = images, pairs
         self._record, self._forget, self._undo_answers = record, forget, undo_answers
         self._others = {name: _as_answers(name, answers, len(pairs)) for name, answers in (compare_with or {}).items()}
-        self._queue = list(range(len(pairs)))
+        self._queue = [index for index in range(len(pairs)) if index not in self.answers]
         self._history: list[tuple[str, int]] = []
         self._skipped: set[int] = set()
         self._turn = 0

@@ -5,11 +5,9 @@ web server of the standard library, on 127.0.0.1 alone, serves the notebook pane
 messages by HTTP. The address has a secret in it, so that no other page that is open in the browser can answer.
 """
 
-import contextlib
 import http.server
 import json
 import os
-import queue
 import secrets
 import sys
 import threading
@@ -108,19 +106,19 @@ class HumanAnnotator(Annotator):
         return self._annotate(images_a, images_b) if len(images_a) else iter(())
 
     def _annotate(self, images_a: np.ndarray, images_b: np.ndarray) -> Iterator[tuple[int, Reply]]:
-        number = len(images_a)
-        given: queue.SimpleQueue[tuple[int, Reply]] = queue.SimpleQueue()
+        number, given, taken = len(images_a), _Given(), 0
         page = _Page(np.concatenate([images_a, images_b]), number, given, self.question, self._port)
         try:
             self._announce(f"Answer on this page: {page.address} (Ctrl-C stops, and what was answered is kept)")
             if self._open_browser and _has_screen():
                 webbrowser.open(page.address)
-            for _ in range(number):
-                yield _wait(given)
+            while taken < number:
+                given.wait_for_more_than(taken)
+                yield given.answers[taken]
+                taken += 1
         except KeyboardInterrupt:
             # Answers may have come that nobody has waited for yet.
-            while not given.empty():
-                yield given.get()
+            yield from given.answers[taken:]
             if last := page.take_last():
                 yield last
             raise
@@ -128,18 +126,29 @@ class HumanAnnotator(Annotator):
             page.close()
 
 
-def _wait(given: "queue.SimpleQueue[tuple[int, Reply]]") -> tuple[int, Reply]:
-    while True:  # on Windows, Ctrl-C ends no wait without a limit
-        with contextlib.suppress(queue.Empty):
-            return given.get(timeout=0.25)
+class _Given:
+    """Answers in the order in which they came. None is ever removed: Ctrl-C in the midst of a removal would lose it."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, Reply]] = []
+        self._more = threading.Event()
+
+    def put(self, answer: tuple[int, Reply]) -> None:
+        """Add one, and wake whoever waits."""
+        self.answers.append(answer)
+        self._more.set()
+
+    def wait_for_more_than(self, number: int) -> None:
+        """Return when there are more than ``number``."""
+        while len(self.answers) <= number:
+            self._more.wait(timeout=0.25)  # on Windows, Ctrl-C ends no wait without a limit
+            self._more.clear()
 
 
 class _Page:
     """The page with its server, from the making until `close`."""
 
-    def __init__(
-        self, images: np.ndarray, number: int, given: "queue.SimpleQueue[tuple[int, Reply]]", question: str, port: int
-    ) -> None:
+    def __init__(self, images: np.ndarray, number: int, given: _Given, question: str, port: int) -> None:
         self._given, self._number = given, number
         self._held: tuple[int, Reply] | None = None
         self._lock = threading.Lock()

@@ -43,6 +43,7 @@ class HumanPanel(anywidget.AnyWidget):
         undo_answers: how many answers can be taken back; None: all.
         compare_with: answers of other annotators by name, to show the agreement with them while answering.
         question: what the person is asked.
+        answered: what this person said before, by index of pair; these pairs are not shown.
 
     Raises ValueError where pictures, pairs or other answers do not fit together.
     """
@@ -66,6 +67,7 @@ class HumanPanel(anywidget.AnyWidget):
         undo_answers: int | None = None,
         compare_with: Mapping[str, Sequence[int] | np.ndarray] | None = None,
         question: str = QUESTION,
+        answered: Mapping[int, Answer] | None = None,
     ) -> None:
         images = observations.images if isinstance(observations, Observations) else observations
         self.session = HumanSession(
@@ -76,6 +78,7 @@ class HumanPanel(anywidget.AnyWidget):
             undo_answers=undo_answers,
             compare_with=compare_with,
             question=question,
+            answered=answered,
         )
         super().__init__(
             question=question,
@@ -110,6 +113,8 @@ def annotate_by_hand(
 ) -> HumanPanel:
     """Show the pairs that this person has not answered yet; every answer is in the store before the next pair is shown.
 
+    Where all are answered, the panel says so. What was answered before counts in it too, and can no longer be undone.
+
     Args:
         store: where pictures and answers go. It must stay open while the panel is used.
         observations: the pictures.
@@ -118,17 +123,14 @@ def annotate_by_hand(
         compare_with: annotators of the store to show the agreement with.
         question: what the person is asked; its hash is the annotator's prompt in the store.
 
-    Raises ValueError where all pairs are answered, or pairs and pictures do not fit together.
+    Raises ValueError where pairs and pictures do not fit together.
     """
     who = human_id(person, question)
     used, place = np.unique(pairs, return_inverse=True)
     some = observations.choose(used)
     hashes = store.add_images(some.images, some.episode, some.t)
     questions = [(hashes[i], hashes[j]) for i, j in place.reshape(-1, 2)]
-    (open_,) = np.nonzero(~store.answered(who, questions))
-    if not len(open_):
-        raise ValueError(f"{person} has answered all {len(questions)} pairs already")
-    questions = [questions[i] for i in open_]
+    said = {row[:2]: Answer(row[5]) for row in store.questions() if row[2:5] == who}
 
     def record(index: int, reply: Reply) -> None:
         store.record(who, [questions[index]], [reply])
@@ -139,11 +141,12 @@ def annotate_by_hand(
     others = {" ".join(filter(None, other)): judgements_of(store, other, questions) for other in compare_with}
     return HumanPanel(
         observations,
-        np.asarray(pairs)[open_],
+        np.asarray(pairs),
         record,
         forget=forget,
         compare_with=others,
         question=question,
+        answered={index: said[asked] for index, asked in enumerate(questions) if asked in said},
     )
 
 

@@ -1,6 +1,7 @@
 """The person as annotator: the panel, driven as a browser drives it, and the page of its own, driven by HTTP."""
 
 import base64
+import contextlib
 import http.client
 import io
 import json
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from sensei_lite.annotators import human
+from sensei_lite.annotators import human, human_page
 from sensei_lite.annotators.ask import ask
 from sensei_lite.annotators.base import Answer, Reply
 from sensei_lite.annotators.human import ANSWERS, HumanSession
@@ -287,7 +288,9 @@ def test_answers_by_hand_are_in_the_store_and_not_asked_again(store):
     send(panel, "tie")
 
     again = annotate_by_hand(store, OBSERVATIONS, PAIRS, person="ada")
-    assert again.frame["total"] == 2
+    assert again.frame["status"] == "2 of 4 answered"
+    assert again.answers == {0: SECOND, 2: TIE}
+    assert not again.frame["can_undo"], "what was said before stays"
     assert shown_pair(again.frame) == PAIRS[1].tolist()
     send(again, "first")
     send(again, "unknown")
@@ -300,10 +303,24 @@ def test_answers_by_hand_are_in_the_store_and_not_asked_again(store):
         (IMAGES[i].tobytes(), IMAGES[j].tobytes()): y for (i, j), y in zip(PAIRS, (0.0, 1.0, 0.5), strict=False)
     }
     assert told == expected
-    with pytest.raises(ValueError, match="ada has answered all 4 pairs already"):
-        annotate_by_hand(store, OBSERVATIONS, PAIRS, person="ada")
-    assert annotate_by_hand(store, OBSERVATIONS, PAIRS, person="eve").frame["total"] == 4
-    assert annotate_by_hand(store, OBSERVATIONS, PAIRS, person="ada", question="Which is duller?").frame["total"] == 4
+    for other in ({"person": "eve"}, {"person": "ada", "question": "Which is duller?"}):
+        assert annotate_by_hand(store, OBSERVATIONS, PAIRS, **other).frame["status"] == "0 of 4 answered"
+
+
+def test_when_all_is_answered_the_panel_says_so_and_knows_the_answers(store):
+    """As in a notebook whose cell is run again after the last answer."""
+    panel = annotate_by_hand(store, OBSERVATIONS, PAIRS)
+    for do in ANSWERS:
+        send(panel, do)
+    again = annotate_by_hand(store, OBSERVATIONS, PAIRS, compare_with=[human_id("reader")])
+    assert again.frame["over"]
+    assert again.frame["status"] == "4 of 4 answered"
+    assert again.frame["agreement"][0].startswith("With human reader")
+    assert again.answers == panel.answers == dict(enumerate(Answer))
+    for do in (*ANSWERS, "skip", "undo"):
+        send(again, do)
+    assert again.answers == panel.answers
+    assert store.annotators()[human_id("reader")].answers == 4
 
 
 def test_undo_never_leaves_a_wrong_answer_in_the_store(store):
@@ -469,9 +486,34 @@ except KeyboardInterrupt:
     browser = Browser()
     browser.announce(run.stderr.readline())
     browser.do("second", "tie")
+    assert run.stdout.readline() == "0 second\n"  # the second one can still be taken back, and is not handed over yet
     run.send_signal(signal.SIGINT)
     output, _ = run.communicate(timeout=30)
-    assert output == "0 second\n1 tie\nstopped\n"
+    assert output == "1 tie\nstopped\n"
+
+
+def test_ctrl_c_just_when_an_answer_comes_does_not_lose_it(monkeypatch, browser, annotator):
+    """The signal is as nasty as it can be: it comes when the answer is there and nobody has it yet."""
+    wait = human_page._Given.wait_for_more_than
+
+    def interrupted(given, number):
+        wait(given, number)
+        if number == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(human_page._Given, "wait_for_more_than", interrupted)
+    replies: list[tuple[int, Reply]] = []
+
+    def collect() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            for reply in annotator.annotate(IMAGES[:3], IMAGES[1:4]):
+                replies.append(reply)
+
+    thread = start(collect)
+    browser.do("first", "second", "tie")
+    thread.join(20)
+    assert [reply.raw for _, reply in replies][:2] == ["first", "second"]
+    assert len({i for i, _ in replies}) == len(replies)
 
 
 def test_what_a_person_can_be_asked(browser, annotator):
