@@ -19,12 +19,12 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.t
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
-.PHONY: help setup run demo test lab play bench clip lint format notebooks student book check-book constraints clean
+.PHONY: help setup run demo test lab play bench clip lint format notebooks student try-notebooks book check-book constraints clean
 
 help:  ## print this list
 	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY)  ## make .venv with everything the other commands need
 
@@ -74,6 +74,10 @@ notebooks: setup  ## write the .ipynb files anew from the .py files
 
 student: setup  ## write the student's and the instructor's edition of the notebooks into build/
 	@$(BIN)/python -m sensei_lite.course editions
+
+try-notebooks: setup  ## try every notebook and its widgets in JupyterLab, in Chromium (needs Chromium)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS),book]'
+	@$(BIN)/python book/try_notebooks.py --screenshots build/trial
 
 # Give FRESH=1 to run all notebooks again, PRESET=smoke to run them with small numbers.
 book: setup  ## run the notebooks that changed and build the online book into build/book/html (needs npm)

@@ -44,7 +44,6 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Video
-from tqdm.auto import tqdm
 
 from sensei_lite import agent as agents
 from sensei_lite.checks import start_here as check
@@ -53,6 +52,7 @@ from sensei_lite.evaluate import play_episodes, play_random_episodes
 from sensei_lite.figures import EVENT_WORDS, LOOKS, use_style
 from sensei_lite.pretrained import curious_observations, provenance, trained_agent, trained_taste, trained_world
 from sensei_lite.video import save_mp4
+from sensei_lite.widgets.progress import tqdm
 from sensei_lite.worlds import advance_batch, begin_batch
 from sensei_lite.worlds.random_play import random_actions
 
@@ -66,8 +66,8 @@ notebook_began = time.perf_counter()
 # %% [markdown]
 # ## 1. Is everything here?
 #
-# This cell looks at your machine. Then it multiplies large matrices for a moment. Learning is mostly such products, so
-# their speed says how long things take.
+# Run each cell with Shift + Enter, from top to bottom. The next one looks at your machine. Then it multiplies large
+# matrices for a moment. Learning is mostly such products, so their speed says how long things take.
 
 
 # %%
@@ -104,7 +104,7 @@ print(f"The agents below learned on two cores of a server, with {stages['updates
 # Our agents live in **KeyRoom**. There is a key, a locked door, and a dark closet with an exit. Nobody tells an agent
 # what to do. There is no score for the key or the door. So what should it do?
 #
-# - The **random** agent presses any key.
+# - The **random** agent chooses every action by chance.
 # - The **curious** agent (*Plan2Explore*) goes where it cannot yet predict what happens.
 # - The **SENSEI** agent is curious too. But it also has a *taste*: a vision-language model (VLM) looked at pairs of
 #   pictures and said which is more interesting.
@@ -137,6 +137,10 @@ def watch(world, agent, *, key):
 begin, advance = jax.jit(begin_batch, static_argnums=0), jax.jit(advance_batch, static_argnums=0)
 act = jax.jit(agents.act)
 
+# %% [markdown]
+# **Predict first.** Before you run the next two cells: which agent takes the key? Which opens the door? Which one stops
+# moving around, and why?
+
 # %%
 world = trained_world()
 players = {"random": None, "plan2explore": trained_agent("plan2explore"), "sensei": trained_agent("sensei")}
@@ -144,12 +148,9 @@ NAMES = {"random": "random", "plan2explore": "curious (Plan2Explore)", "sensei":
 ROOM = jax.random.key(4)  # the same key: all three begin in the same room
 films = {name: watch(world, agent, key=ROOM) for name, agent in tqdm(players.items(), leave=False)}
 for name, (pictures, events, _) in films.items():
-    told = [f"{EVENT_WORDS[e]} at step {t}" for t, names in enumerate(events) for e in names if e != "key_seen"]
-    print(f"{NAMES[name]}: {len(pictures) - 1} steps; {'; '.join(told[:6]) or 'nothing happened'}")
-
-# %% [markdown]
-# **Predict first.** Before you look at the film: which agent takes the key? Which opens the door? Which one stops
-# moving around, and why?
+    noted = ("key_picked_up", "door_reached", "door_opened", "exit_reached")
+    told = [f"{EVENT_WORDS[e]} at step {t}" for t, names in enumerate(events) for e in names if e in noted]
+    print(f"{NAMES[name]}: {len(pictures) - 1} steps; {'; '.join(told) or 'nothing happened'}")
 
 
 # %%
@@ -166,7 +167,9 @@ def side_by_side(films, scale=6):
 with tempfile.TemporaryDirectory() as folder:
     save_mp4(side_by_side(films), Path(folder) / "three.mp4", frames_per_second=8)
     video = (Path(folder) / "three.mp4").read_bytes()
-attributes = "controls loop muted aria-label='Three agents in the same room: random, curious, SENSEI'"
+attributes = (
+    "controls loop muted style='max-width: 100%' aria-label='Three agents in the same room: random, curious, SENSEI'"
+)
 Video(video, embed=True, mimetype="video/mp4", html_attributes=attributes)
 
 # %% mystnb={"image": {"alt": "Three rows of five pictures: one episode of the random, the curious and the SENSEI agent."}}
@@ -327,7 +330,8 @@ check.who_is_who(who_is_who)
 # %% [markdown]
 # <details><summary>Hint 2</summary>
 #
-# Who holds the key the longest? Who is in the closet at all? Who wanders near its start?
+# Who is often at the door, or behind it? Who spreads its steps over the room, without a plan? Who has a favourite
+# corner?
 #
 # </details>
 #
@@ -391,12 +395,18 @@ plt.show()
 #
 # Each notebook builds an idea by hand and then uses the same code from the package `sensei_lite`. So you can change
 # anything: the whole package is written to be read. The folder's layout is the layout of the method.
-#
+
+# %% [markdown]
 # **Exercises** have a check that says *Right*, *Not yet* or *Not quite*, and names a likely mistake. Hints and
 # solutions are folded away. Later cells never need your answer, so you can leave an exercise and come back.
 #
 # **Small numbers or full numbers?** All notebooks run in a few minutes. With the environment variable
-# `SENSEI_LITE_PRESET=smoke` they run in seconds and learn nothing, which is good for testing an installation.
+# `SENSEI_LITE_PRESET=smoke` they run in seconds and learn nothing, which is good for testing an installation. Set it
+# before Jupyter starts: `SENSEI_LITE_PRESET=smoke make lab`.
+#
+# **Which file?** Open those that end in `.ipynb`. The `.py` files beside them hold the same notebooks as plain text, for
+# people who change the course. `make student` writes copies without the solutions to `build/student`: work in these if
+# you want to keep the originals clean.
 
 # %% [markdown]
 # ### Exercise 3 (open): what would you ask?

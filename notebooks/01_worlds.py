@@ -44,12 +44,12 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-from tqdm.auto import tqdm
 
 from sensei_lite.checks import worlds as check
 from sensei_lite.compilation import keep_compiled_programs
 from sensei_lite.figures import episode, filmstrip
 from sensei_lite.widgets import play
+from sensei_lite.widgets.progress import tqdm
 from sensei_lite.worlds import KeyChest, KeyRoom, advance_batch, begin_batch, tiles
 from sensei_lite.worlds.oracle import shortest_plan
 from sensei_lite.worlds.random_play import random_actions

@@ -45,7 +45,6 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
-from tqdm.auto import tqdm
 
 from sensei_lite.checks import rssm as check
 from sensei_lite.compilation import keep_compiled_programs
@@ -57,6 +56,7 @@ from sensei_lite.replay import Replay
 from sensei_lite.rssm import State
 from sensei_lite.train import to_row
 from sensei_lite.widgets.dream import picture_of, scrub, step_inside
+from sensei_lite.widgets.progress import tqdm
 from sensei_lite.world_model import WorldModel, centred
 
 # %%
@@ -71,7 +71,7 @@ keep_compiled_programs()
 use_style()
 notebook_began = time.perf_counter()
 
-world, taste = trained_world(), trained_taste()  # KeyRoom as the shipped agents know it; R_psi is notebook 05's
+world, taste = trained_world(), trained_taste()  # KeyRoom as the shipped agents know it; R_psi is built in notebook 06
 sensei = trained_agent("sensei").world_model  # trained for a long time; you train your own in section 5
 rssm = sensei.rssm
 
@@ -130,7 +130,8 @@ for axes, (title, picture) in zip(panels, shown.items(), strict=True):
 # ## 2. A latent made of choices
 #
 # $z_t$ is a row of categorical variables: think of 32 questions with 8 possible answers each. The network learns the
-# questions by itself. One percent of uniform noise (`unimix`) keeps every answer possible:
+# questions by itself. One percent of uniform noise (`unimix`) keeps every answer possible. From logits $\ell$
+# of $K$ answers:
 #
 # $$p_k = (1 - \epsilon)\,\mathrm{softmax}(\ell)_k + \epsilon / K, \qquad \epsilon = 0.01.$$
 #
@@ -159,7 +160,7 @@ for seed in range(3):
     np.testing.assert_allclose(sample_by_hand(unimix(logits), key=key), sample_one_hot(unimix(logits), key=key))
 print("one variable, drawn 5 times:")
 for seed in range(5):
-    print(sample_by_hand(unimix(logits), key=jax.random.key(seed))[0].astype(int))
+    print(sample_by_hand(unimix(logits / 3), key=jax.random.key(seed))[0].astype(int))
 
 # %% [markdown]
 # **Predict first.** A later score likes some answers better than others. What is its gradient with respect to the
@@ -218,7 +219,8 @@ check.straight_through(straight_through)
 # ```
 #
 # </details>
-#
+
+# %% [markdown]
 # The package's `sample_one_hot` does this. Where the score is linear in $z$, as here, the result is the exact gradient of
 # its mean. Otherwise it is a useful approximation.
 
@@ -272,8 +274,8 @@ draw_step(right, "dreaming: z from the prior", "$p(z_t|h_t)$")
 # *Figure 2. One step, with eyes open and with eyes closed. Dashed boxes involve chance. Notice the one difference: the
 # picture.*
 #
-# Now by hand, with the weights of the shipped model. $f$ is a layer and a GRU, whose gate $u$ mixes the old memory with a
-# new candidate $c$.
+# Now by hand, with the weights of the shipped model. $f$ is a layer and a GRU (a recurrent layer), whose gate $u$ mixes
+# the old memory with a new candidate $c$.
 
 
 # %%
@@ -398,7 +400,8 @@ check.wipe(wipe)
 # ```
 #
 # </details>
-#
+
+# %% [markdown]
 # **Predict first.** Somebody forgets to wipe. For how many rows does the old room disturb the new one? We measure
 # **surprise**: how far what the model sees is from what it expected, $\mathrm{KL}(q \| p)$ in nats (section 4).
 
@@ -486,7 +489,8 @@ check.kl_loss(kl_loss)
 # ```
 #
 # </details>
-#
+
+# %% [markdown]
 # **Predict first.** We let only this loss pull at two distributions. Which one walks further, how many times as far, and
 # where do they stop?
 

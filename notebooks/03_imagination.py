@@ -45,7 +45,6 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
-from tqdm.auto import tqdm
 
 # %%
 from sensei_lite import agent as agents
@@ -59,11 +58,10 @@ from sensei_lite.figures import use_style
 from sensei_lite.networks import MLP
 from sensei_lite.pretrained import trained_agent, trained_world
 from sensei_lite.returns import PercentileNormaliser, lambda_return
+from sensei_lite.widgets.progress import tqdm
 from sensei_lite.world_model import TwoHotHead
 from sensei_lite.worlds import advance_batch, begin_batch
 from sensei_lite.worlds.random_play import random_actions
-
-# %%
 
 # %%
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
@@ -77,7 +75,7 @@ notebook_began = time.perf_counter()
 # ## 1. A dream
 #
 # A trained agent from the package (SENSEI, notebook 07) looks once at a room. Then it closes its eyes: from the state
-# $s_0$ the policy chooses $a_0$, the model draws $s_1$ from its prior, and so on.
+# $s_0$ the **actor** (its policy) chooses $a_0$, the model draws $s_1$ from its prior, and so on.
 
 # %%
 world, explorer = trained_world(), trained_agent("sensei")
@@ -169,7 +167,7 @@ print("weights in the first dream:", " ".join(f"{w:.2f}" for w in weight[:, 0]))
 #
 # $$R_t = r_{t+1} + d_{t+1}((1-\lambda)\, v_{t+1} + \lambda\, R_{t+1}), \qquad R_T = v_T$$
 #
-# Everything on the right belongs to the **arrival**, $t+1$. Take a pencil: here is a dream of three steps, with
+# Everything on the right belongs to the **arrival**, $t+1$. Here is a dream of three steps, with
 # $\lambda = 0.5$.
 #
 # | $t$ | 0 | 1 | 2 | 3 |
@@ -395,7 +393,7 @@ check.two_hot(my_two_hot)
 #
 # $$\nabla\, E[R] = E[(R - v)\, \nabla \ln \pi(a)]$$
 #
-# for any *baseline* $v$ that does not depend on the action. So nothing is backpropagated through the dream.
+# for any *baseline* $v$ that does not depend on the action; $\pi$ is the policy. So nothing is backpropagated through the dream.
 #
 # **Predict first.** Five actions give returns of about 10. Without the baseline, is the estimated gradient wrong, or
 # only noisy?
@@ -705,7 +703,7 @@ def promised(agent, *, key):
 # > **Paper vs code, R3.** `r_sem` is known up to a constant only. If it is above 0 everywhere, no agent wants an
 # > episode to end. So here its last value lasts for ever; in the paper nothing follows an end.
 #
-# **Predict first.** An untrained actor is nearly uniform (call-out A1) and seldom reaches the exit. How often does an
+# **Predict first.** An untrained actor is nearly uniform and seldom reaches the exit. How often does an
 # actor that has only dreamt? And which reward teaches better?
 
 
@@ -744,7 +742,7 @@ for axes, (stream, results) in zip(panels[0], runs.items(), strict=True):
     axes.set(title=words[stream], xlabel="updates, all in dreams", ylim=(0, 1.25))
 axes = panels[0, 0]
 axes.text(0, 1.13, "promised by the dream", color="#D55E00")
-axes.text(UPDATES, 0.45, "in the world", color="#0072B2", ha="right")
+axes.text(UPDATES, 0.36, "in the world", color="#0072B2", ha="right")
 axes.set_ylabel("task reward in an episode")
 plt.show()
 

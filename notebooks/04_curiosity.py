@@ -49,7 +49,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 from matplotlib.patheffects import withStroke
-from tqdm.auto import tqdm
 
 # %%
 import sensei_lite
@@ -65,6 +64,7 @@ from sensei_lite.figures import LOOKS, use_style
 from sensei_lite.pretrained import curious_observations, learning_curves, trained_agent, trained_world
 from sensei_lite.scores import effective_number
 from sensei_lite.train import random_chunks, start_training, train_chunk
+from sensei_lite.widgets.progress import tqdm
 from sensei_lite.world_model import Watched
 from sensei_lite.worlds.tiles import WALKABLE
 
@@ -85,7 +85,7 @@ notebook_began = time.perf_counter()
 # | counts | how often was I in this state? | pictures, which hardly ever repeat |
 # | novelty (`novelty.py`) | how often did I see something like this? | looks that are new and mean nothing |
 # | prediction error | how wrong was my guess? | noise, which nobody can guess |
-# | **disagreement** | do several guessers guess the same? | we shall see |
+# | **disagreement** | do several networks (**heads**) guess the same? | we shall see |
 #
 # The classic trap is a television that shows only snow. Every picture is a surprise, so an agent that loves surprise
 # watches for ever. Here is the trap in one dimension. Left of $x = 1$ the toy world follows a law, right of it there is
@@ -566,7 +566,7 @@ plt.show()
 # the door, E the exit; white cells are no places to stand. Notice the first column: low, and the same everywhere.*
 #
 # One might expect the opposite. But heads guess $z$, and a young model's $z$ says hardly anything about a picture: there
-# is hardly anything to disagree about. As the model learns to tell pictures apart, disagreement appears where data is
+# is little to disagree about. As the model learns to tell pictures apart, disagreement appears where data is
 # *rare*. Compare the means from top to bottom: few pictures have an open door. Look also at the doorway below, one step
 # from the exit. For the long-trained agent the open door is no longer special.
 #
@@ -628,7 +628,7 @@ right.set_title("five seeds, all of training" if study else "five seeds: only in
 plt.show()
 
 # %% [markdown]
-# *Figure 5. Left: door openings in windows of 500 updates. Right: interquartile mean and 95% interval over five seeds
+# *Figure 5. Left: door openings in windows of 500 updates. Right: mean of the middle half (IQM) and 95% interval over five seeds
 # of the study (squares: Plan2Explore, crosses: random). Notice that curiosity is not always better than chance.*
 #
 # Two runs prove little. On the right is the evidence: without any hint, curiosity opens the door several times as often
@@ -660,7 +660,7 @@ plt.show()
 # *Figure 6. Where each agent was, in steps of 1,000 (white: never; all of training). Letters as in Figure 4. Notice how
 # the share of steps with the door open differs, and which cells are the curious agent's favourites.*
 #
-# Curiosity spreads over more situations (on the left; rare ones count less). But in our runs its favourite cells are
+# Curiosity spreads over more situations (on the left; rare ones count less). But in our run its favourite cells were
 # corners of plain floor. A corner that is hard to predict is as good as a key. Which situations *matter*? For that,
 # SENSEI asks somebody else.
 

@@ -14,7 +14,7 @@
 #
 # **Your time:** 60 minutes. **The machine's time:** about two minutes (the last cell prints what it was).
 #
-# **Before you start:** notebook 01, for the world. You need no key and no network.
+# **Before you start:** notebook 01, for the world. You need torch (`make lab` installs it), no key and no network.
 #
 # **Afterwards you can**
 #
@@ -50,7 +50,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
 
 # %%
 from sensei_lite.annotators.agreement import agreement, circles, wilson
@@ -70,6 +69,7 @@ from sensei_lite.compilation import keep_compiled_programs
 from sensei_lite.figures import use_style
 from sensei_lite.pretrained import curious_observations, trained_taste
 from sensei_lite.reward_model import rewards_of
+from sensei_lite.widgets.progress import tqdm
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 PAIRS, CHAT_PAIRS, EACH = (60, 30, 8) if SMOKE else (1000, 250, 40)
@@ -109,11 +109,14 @@ for number, (axes, place) in enumerate(zip(panels[:, [0, 1, 3, 4, 6, 7]].flat, p
 # ## 2. You are the annotator
 #
 # Here are the same pairs, and more. Click, or use the arrow keys (← first, → second, ↓ tie). A few answers are enough, or
-# none. Each goes into a **store** (one SQLite file) at once.
+# none. Each goes into a **store** (one SQLite file) at once. Then run the cells below. (Did they run before you answered?
+# Run them again.)
 
 # %%
 folder = tempfile.TemporaryDirectory()
 store = Store(Path(folder.name) / "answers.sqlite")
+
+# %%
 annotate_by_hand(store, D_init, pairs[:20], person="me")
 
 # %% [markdown]

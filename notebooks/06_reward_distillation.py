@@ -45,7 +45,6 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-from tqdm.auto import tqdm
 
 # %%
 from sensei_lite import reward_report
@@ -66,6 +65,7 @@ from sensei_lite.reward_farming import find_farms
 from sensei_lite.reward_figures import episode_figure, pairs_figure, reward_landscape, situation_figure
 from sensei_lite.reward_model import rewards_of, scores_of
 from sensei_lite.semantic_reward import distil, preference_loss
+from sensei_lite.widgets.progress import tqdm
 from sensei_lite.worlds import KeyRoom
 from sensei_lite.worlds.oracle import shortest_plan
 
@@ -349,7 +349,8 @@ check.accuracy(accuracy)
 # ```
 #
 # </details>
-#
+
+# %% [markdown]
 # How good is good? If a judge errs in 30%, nobody can agree with it in more than about 70%: its **noise ceiling**.
 # CLIP's answers follow from its scores, so its ceiling is 1.
 #
@@ -488,7 +489,7 @@ situation_figure(means).figure
 # ### Exercise 3: the scale
 #
 # $f_\psi$ has an arbitrary constant and a scale that depends on the judge. An agent adds it to another reward, so
-# $R_\psi = (f_\psi - \mathrm{centre}) / \mathrm{spread}$ has mean 0 and deviation 1 **over the training pictures, each
+# $R_\psi = (f_\psi - \mathrm{centre}) / \mathrm{spread}$ has mean 0 and standard deviation 1 **over the training pictures, each
 # counted once**. Write it.
 
 
@@ -517,7 +518,8 @@ check.standardise(standardise)
 # ```
 #
 # </details>
-#
+
+# %% [markdown]
 # **Calibration.** Where $R_\psi$ says 80%, does the judge choose the first picture in 80%? Sort pairs into bins and
 # compare, for the judge who errs in 30%. **Predict first:** what if you forget the spread, and take $d$ from the
 # standardised reward?
@@ -568,8 +570,8 @@ _ = axes.legend(title="scores", loc="upper left")
 #
 # $$r + \gamma r + \gamma^2 r + \dots = \frac{r}{1 - \gamma}.$$
 #
-# If waiting *before* an event pays more than the best place *after* it, a clever agent waits. So we teach a second
-# reward with a bad taste: most interesting is to stand at the **locked** door with the key.
+# If waiting *before* an event pays more than the best place *after* it, a clever agent waits: it **farms** the reward.
+# So we teach a second reward with a bad taste: most interesting is to stand at the **locked** door with the key.
 
 # %%
 GAMMA = 0.95

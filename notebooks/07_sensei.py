@@ -43,7 +43,6 @@ from pathlib import Path
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
-from tqdm.auto import tqdm
 
 import sensei_lite
 from sensei_lite.actor_critic import advantages
@@ -60,6 +59,7 @@ from sensei_lite.figures import LOOKS, use_style
 from sensei_lite.pretrained import learning_curves, trained_agent, trained_taste, trained_world
 from sensei_lite.returns import PercentileNormaliser, RunningQuantile, lasting_reward
 from sensei_lite.train import start_training, train_chunk
+from sensei_lite.widgets.progress import tqdm
 from sensei_lite.widgets.switch import switch_explorer, weigh
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
@@ -513,7 +513,7 @@ plt.show()
 # (dotted) of the states explore: $Q$ follows slowly.*
 #
 # SENSEI starts late: model, semantic head and critics must first learn what leads where. It can also fall again: an
-# agent that explores *around* the open door does not end its episode, so it opens fewer doors. One seed is an anecdote.
+# agent that explores *around* the open door does not end its episode, so it opens fewer doors. One seed proves little.
 
 # %% [markdown]
 # ## 7. Predict the ablations
@@ -574,7 +574,7 @@ if study:
     plt.show()
 
 # %% [markdown]
-# *Figure 7. Five seeds of each agent (strokes), their interquartile mean (marker) and its 95% interval (band), over all
+# *Figure 7. Five seeds of each agent (strokes), the mean of their middle half (marker) and its 95% interval (band), over all
 # of training. Notice how far apart SENSEI's seeds lie, and that its band still lies to the right of Plan2Explore's.
 # Where bands overlap, five seeds cannot tell two agents apart.*
 #
@@ -668,7 +668,7 @@ if my_switch:
 #    advantages on their own scales, divide by the explore weights' total.
 # 2. The **threshold** is a running percentile, and rises with the agent.
 # 3. In a **trace**, the compared number against $Q$ gives the branch, and the branch gives the weights.
-# 4. The full agent starts late, and **one seed** is an anecdote.
+# 4. The full agent starts late, and **one seed** proves little.
 # 5. Without taste, doors open less often. In this small room they open more often without curiosity, without the switch,
 #    or with the paper's form.
 

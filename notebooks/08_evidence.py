@@ -32,6 +32,8 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
 
     package = "sensei-lite[notebooks] @ git+https://github.com/sensei-lite/sensei_lite@main"
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
+    tables = "https://github.com/sensei-lite/sensei_lite"  # the study's tables lie in the repository
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", tables, "clone"], check=True)
 
 # %%
 import csv
@@ -44,7 +46,6 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy import stats
-from tqdm.auto import tqdm
 
 import sensei_lite
 from sensei_lite.checks import evidence as check
@@ -54,6 +55,7 @@ from sensei_lite.evaluate import over_seeds, play_episodes
 from sensei_lite.figures import LOOKS, use_style
 from sensei_lite.pretrained import learning_curves, trained_agent, trained_world
 from sensei_lite.scores import steps_to_success
+from sensei_lite.widgets.progress import tqdm
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
@@ -61,7 +63,7 @@ use_style()
 notebook_began = time.perf_counter()
 
 # %% [markdown]
-# ## 1. One run is an anecdote
+# ## 1. One run proves little
 #
 # The study of this course trained every agent with five seeds. Its table holds the value of each seed.
 
@@ -69,7 +71,7 @@ notebook_began = time.perf_counter()
 # %%
 def read_table(name):
     """The rows of a table of the study. These lie in the repository, beside the package."""
-    for top in (Path(".."), Path(sensei_lite.__file__).parents[1]):
+    for top in (Path(".."), Path(sensei_lite.__file__).parents[1], Path("clone")):
         path = top / "book" / "data" / "study" / name
         if path.exists():
             with path.open(newline="") as file:
@@ -374,8 +376,8 @@ for event in (DOORS, EXITS, EVENLY):
 # %% [markdown]
 # ## 4. The lines that do not please
 #
-# **VLM-Motif**, with no curiosity at all, opens the door more often than SENSEI. If the table holds
-# **sensei-no-switch** (both rewards, fixed weights), read its line too. An agent with one idea less that does better is
+# **VLM-Motif**, with no curiosity at all, opens the door more often than SENSEI. So do **sensei-no-switch** (both
+# rewards, fixed weights) and **sensei-paper** (the paper's form). An agent with one idea less that does better is
 # evidence against that idea, *here*. In this room, taste alone was enough.
 #
 # What are curiosity and the switch for, then? Where $R_\psi$ is the same for all that the agent has seen, taste gives
@@ -386,7 +388,7 @@ for event in (DOORS, EXITS, EVENLY):
 # %% [markdown]
 # ## 5. Downstream: is the world model worth something?
 #
-# A task agent starts with SENSEI's world model and replay, and a new policy. After how many steps have 80% of the
+# A task agent starts with an explorer's world model and replay, and a new policy. After how many steps have 80% of the
 # episodes of ten *chunks* (of 50 updates) in a row been solved?
 #
 # ### Exercise 2: steps to success
@@ -476,14 +478,14 @@ axes.xaxis.set_major_formatter("{x:,.0f}")
 axes.grid(axis="x", color="0.92")
 
 # %% [markdown]
-# *Figure 7. Task agents: IQM, interval, seeds, and the floor. Notice that the seeds after SENSEI lie at the floor or
-# near it: the measure cannot say how much faster it is.*
+# *Figure 7. Task agents: IQM, interval, seeds, and the floor. Notice that the seeds after an explorer lie at the floor
+# or near it: the measure cannot say how much faster they are.*
 #
-# A fair comparison counts the exploration too (printed above). For one task, exploring first is the dearer way. It pays
-# where many tasks share one world model, *if* all gain as much. That is what *versatile* means, and only one task was
-# tried here. SENSEI's replay also holds the exit and its reward already. And would any explorer have helped as much?
-# Only a control such as `task-after-plan2explore` can say. Without it, we see that *exploring* helps, and not that
-# *taste* does.
+# A fair comparison counts the exploration too (printed above). For one task, exploring first is the more expensive way.
+# It pays where many tasks share one world model, *if* all gain as much. That is what *versatile* means, and only one task
+# was tried here. SENSEI's replay also holds the exit and its reward already. And does any explorer help as much? The
+# **control** says so: after Plan2Explore, task agents stand at the floor too. So *exploring* helps here, and nothing
+# shows that *taste* does.
 
 # %% [markdown]
 # ## 6. Beside the paper's numbers
@@ -547,7 +549,8 @@ check.ratio_interval(ratio_interval)
 # ```
 #
 # </details>
-#
+
+# %% [markdown]
 # SciPy's `bootstrap` does the same. **Predict first.** Where is SENSEI's ratio larger, on Robodesk or in our room?
 
 
@@ -643,9 +646,9 @@ print(f"SENSEI, final settings, doors per 1,000 steps: {final} in the trials, IQ
 # |---|---|
 # | with taste, curiosity opens more doors | shown: one small room, five seeds |
 # | curiosity improves taste | not shown: taste alone opened more |
-# | the switch is better than fixed weights | not shown (section 4) |
+# | the switch is better than fixed weights | not shown: fixed weights opened more |
 # | the world model makes *this* task faster | shown against a start from scratch, exploration not counted |
-# | ... because of the taste | not shown without a control |
+# | ... because of the taste | not shown: the control is as fast |
 # | ... and *many* tasks (versatile) | not tried |
 # | it works with a large VLM, at the paper's size | not run here |
 #
@@ -678,7 +681,7 @@ print(f"the wrong agent wins in {wrong_wins(my_factor, my_seeds):.1%} of such st
 # 2. The IQM is the mean of the middle half; the bootstrap redraws seeds. With five seeds the interval is **too narrow**.
 # 3. SENSEI opens more doors than Plan2Explore. In this small room, VLM-Motif opens more than both.
 # 4. The paper's ratios point the same way. Worlds and annotators differ, so the sizes do not compare.
-# 5. One task became faster, exploration not counted. "Versatile" needs many tasks and a control.
+# 5. One task became faster, exploration not counted, after either explorer. "Versatile" needs many tasks.
 
 # %% [markdown]
 # ## Where this lives in the package

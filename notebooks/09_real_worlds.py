@@ -50,7 +50,6 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import clear_output
-from tqdm.auto import tqdm
 
 # %%
 from sensei_lite import agent as agents
@@ -69,6 +68,7 @@ from sensei_lite.run_plan import PLANS, run
 from sensei_lite.stages import read_stages
 from sensei_lite.train import rounds_of, to_row
 from sensei_lite.train_host import begin_host_training, play_at_random, train_host_chunk
+from sensei_lite.widgets.progress import tqdm
 from sensei_lite.world_model import Rows
 from sensei_lite.worlds import make_world, minihack
 from sensei_lite.worlds.oracle import shortest_plan
@@ -631,9 +631,9 @@ print(f"{'dollars for these':50}{hours_on_a100 * DOLLARS_A_GPU_HOUR:14,.2f}")
 print(f"this machine: {gflops_here:.0f} GFLOP a second while it learned in section 2")
 
 # %% [markdown]
-# How much to believe? Steps, updates and questions are exact. GFLOP counts matrix products only. The hours here assume
-# the speed of section 2, and large products may run faster than its small ones. The hours on an A100 are those of
-# another code with a larger model. Dollars are as good as your assumptions.
+# How much to believe? Steps, updates and questions are exact. GFLOP (billions of operations) counts matrix products
+# only. The hours here assume the speed of section 2, and large products may run faster than its small ones. The hours on
+# an A100 are those of another code with a larger model. Dollars are as good as your assumptions.
 #
 # > **Paper vs code, P1.** `lab` asks 5,000 pairs in both orders, half of them chosen by a first R_psi. `paper` asks
 # > 100,000 random pairs, once each.

@@ -106,16 +106,17 @@ def verdicts(handed_in: NotebookNode, original: NotebookNode, *, seconds_a_cell:
     """Run the original with the answers of a notebook that was handed in; what each check says.
 
     Only the cells tagged ``exercise-...`` are taken from the student's notebook, so a check that was changed there does
-    not count, and a mistake elsewhere in it does no harm. An exercise whose cell is missing is "Not yet".
+    not count, and a mistake elsewhere in it does no harm. An exercise whose cell is missing is "Not yet". A cell that a
+    student split (JupyterLab gives both parts the tag) is put together again.
 
     Raises nbclient's CellExecutionError where the original itself fails.
     """
     run = nbformat.from_dict(original)
     for cell in run.cells:
         answer = next((tag for tag in cell.metadata.get("tags", []) if tag.startswith("exercise-")), None)
-        theirs = tagged(handed_in, answer) if answer else None
-        if theirs is not None:
-            cell.source = theirs.source
+        theirs = [each.source for each in handed_in.cells if answer in each.metadata.get("tags", [])]
+        if theirs:
+            cell.source = "\n\n".join(theirs)
     found = {}
     client = NotebookClient(run, timeout=seconds_a_cell, kernel_name="python3")
     with client.setup_kernel():

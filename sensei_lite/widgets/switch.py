@@ -203,6 +203,10 @@ function render({ model, el }) {
   const root = make(el, "div", { className: "sensei-switch" },
     { role: "group", "aria-label": "The go/explore switch", "data-lm-suppress-shortcuts": "true" });
   const controls = make(root, "div", { className: "controls" });
+  // JupyterLab's own meaning of the arrow keys would take them away from the sliders, and go to another cell.
+  controls.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey && !event.metaKey && event.key !== "Escape") event.stopPropagation();
+  });
   const change = (name, value) => {
     model.set("settings", { ...model.get("settings"), [name]: value });
     model.save_changes();

@@ -112,6 +112,12 @@ def test_sliders_redraw_the_episode():
     assert (widget.drawing, widget.told) == before
 
 
+def test_the_sliders_keep_their_keys():
+    """Otherwise the arrow keys would move JupyterLab to another cell, and the sliders not at all."""
+    assert 'addEventListener("keydown"' in SwitchWidget._esm
+    assert "stopPropagation" in SwitchWidget._esm
+
+
 def test_what_is_not_offered_is_not_taken():
     widget = switch_explorer(a_trace(compares="reward"))
     assert [choice["value"] for choice in widget.choices] == ["reward"]
