@@ -15,6 +15,7 @@ jax==0.10.2         # the last for Python 3.11
 gymnasium==1.2.0    # nle 1.3.0 asks for exactly this one
 minihack==1.0.2
 nle==1.3.0
+mujoco==3.17.0      # dm_control 1.0.50 does not run with 4.0
 """
 
 HEADER = """\
