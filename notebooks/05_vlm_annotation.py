@@ -473,8 +473,7 @@ plt.show()
 # |---|---|---|
 # | a | a | a |
 # | a | b | contradiction: a tie |
-# | a | no idea | a |
-# | no idea | no idea | nothing: the pair is dropped |
+# | a or b | no idea | nothing: the pair is dropped |
 #
 # **Predict first.** How often will LLaVA's stand-in contradict itself? And CLIP? (One order is in the store already.)
 
@@ -507,7 +506,7 @@ check.combine_orders(combine_orders)
 # <details><summary>Hint 2</summary>
 #
 # In the second question b stands first, so FIRST means b there. `back.swapped()` says the same in the words of the first
-# question. Then collect what is known.
+# question. Then compare.
 #
 # </details>
 #
@@ -516,10 +515,10 @@ check.combine_orders(combine_orders)
 # ```python
 # def combine_orders(there, back):
 #     value = {Answer.FIRST: 1.0, Answer.SECOND: 0.0, Answer.TIE: 0.5}
-#     known = [value[answer] for answer in (there, back.swapped()) if answer != Answer.UNKNOWN]
-#     if not known:
+#     if Answer.UNKNOWN in (there, back):
 #         return float("nan")
-#     return known[0] if len(set(known)) == 1 else 0.5
+#     one, other = value[there], value[back.swapped()]
+#     return one if one == other else 0.5
 # ```
 #
 # </details>
@@ -566,8 +565,8 @@ for name, table in shown.items():
 
 # %% [markdown]
 # *Figure 5. Numbers of pairs; the darker, the larger the share of the row. Right answers lie on the diagonal. Notice the
-# dark column: LLaVA's stand-in says "first" whatever is true. Both orders turn most of that into ties. The choices that
-# are left mostly come from a "no idea" in one order, for then the other order alone speaks.*
+# dark column: LLaVA's stand-in says "first" whatever is true. Both orders turn most of that into ties. Few choices are
+# left, but those are right.*
 #
 # **Cohen's kappa** takes chance away. With $p_o$ the share of pairs on which both say the same, and $p_e$ that share if
 # each threw coins weighted like its own answers,

@@ -2,12 +2,14 @@
 
     the same judgement twice -> that judgement
     two different ones       -> a tie, for the annotator looked at the position (or guessed); it is counted
-    one order, or UNKNOWN in the other -> the judgement that there is
-    UNKNOWN in all           -> nothing: the pair is dropped
+    UNKNOWN in one or both   -> nothing: the pair is dropped
+    asked in one order only  -> the judgement that there is
 
 Real annotators prefer a position: GPT-4 chose the second picture in 58% of SENSEI's Robodesk pairs, LLaVA the first in
 83% (see `agreement`). An annotator that always says "first" contradicts itself in every pair, so nothing is left of
-its bias but ties. Simplified: a tie against a decided answer counts as a tie too, where one could give it a weight.
+its bias but ties. So an answer whose other order got UNKNOWN must not stand for both: nobody has checked it, and it is
+as biased as before (of a stand-in for LLaVA, most of what is left would be such answers). Simplified: a tie against a
+decided answer counts as a tie too, where one could give it a weight.
 """
 
 from typing import NamedTuple
@@ -21,6 +23,9 @@ _TARGET = np.array([1.0, 0.0, 0.5, np.nan])
 """P[first is more interesting] by `Answer`; not a number where nothing is known."""
 
 
+_NOT_ASKED = -1.0
+
+
 class Summary(NamedTuple):
     """What became of one annotator's answers on their way to preferences."""
 
@@ -28,13 +33,13 @@ class Summary(NamedTuple):
     pairs: int
     """Pairs that give a preference."""
     both_orders: int
-    """Of these, those with an answer other than UNKNOWN in both orders."""
+    """Of these, those that were asked in both orders."""
     contradictions: int
     """Of those, those with two different judgements, which became ties."""
     ties: int
     """Pairs whose preference is a tie, contradictions included."""
     dropped: int
-    """Pairs of which nothing is known: UNKNOWN wherever they were asked."""
+    """Pairs of which nothing is known: UNKNOWN in an order in which they were asked."""
 
 
 class Judgements(NamedTuple):
@@ -46,11 +51,11 @@ class Judgements(NamedTuple):
     target: Float[np.ndarray, " pairs"]
     """1: the first is more interesting; 0: the second; 0.5: a tie."""
     both_orders: Bool[np.ndarray, " pairs"]
-    """Whether both orders were asked and gave an answer other than UNKNOWN."""
+    """Whether both orders were asked (and gave an answer other than UNKNOWN, or the pair would not be here)."""
     contradicted: Bool[np.ndarray, " pairs"]
     """Whether those two answers were different judgements."""
     dropped: int
-    """Pairs of which nothing is known: UNKNOWN in every order that was asked."""
+    """Pairs of which nothing is known: UNKNOWN in an order that was asked."""
     questions: int
     """The answers that all this comes from."""
 
@@ -77,12 +82,13 @@ def combine(first: np.ndarray, second: np.ndarray, answer: np.ndarray) -> Judgem
     _, asked_first, pair = np.unique(pair_code(first, second), return_index=True, return_inverse=True)
     forward = first < second
     said = _TARGET[answer]
-    # Both are P[the picture of the lower number is more interesting], not a number until it is known.
-    one, other = np.full(len(asked_first), np.nan), np.full(len(asked_first), np.nan)
+    # Both are P[the picture of the lower number is more interesting], not a number where the answer was UNKNOWN.
+    one, other = np.full(len(asked_first), _NOT_ASKED), np.full(len(asked_first), _NOT_ASKED)
     one[pair[forward]] = said[forward]
     other[pair[~forward]] = 1 - said[~forward]
-    both = ~np.isnan(one) & ~np.isnan(other)
-    target = np.where(both, np.where(one == other, one, 0.5), np.where(np.isnan(one), other, one))
+    both = (one != _NOT_ASKED) & (other != _NOT_ASKED)
+    twice = np.where(np.isnan(one + other), np.nan, np.where(one == other, one, 0.5))
+    target = np.where(both, twice, np.where(one == _NOT_ASKED, other, one))
     target = np.where(forward[asked_first], target, 1 - target)
     order = np.argsort(asked_first)
     order = order[~np.isnan(target[order])]

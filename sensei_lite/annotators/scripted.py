@@ -149,7 +149,7 @@ def noise_ceiling(manner: Manner, equal: float = 0.0, *, both_orders: bool = Fal
         """P[the pair's judgement is this picture], given how often each order names it."""
         if not both_orders:
             return (one + other) / 2
-        return one * other + manner.unknown_rate * (one + other)  # no idea in one order leaves the word to the other
+        return one * other  # named in both orders, or it is a tie or dropped
 
     right = chosen_in(better_first[Answer.FIRST], better_second[Answer.SECOND])
     wrong = chosen_in(better_first[Answer.SECOND], better_second[Answer.FIRST])

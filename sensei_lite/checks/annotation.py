@@ -45,8 +45,8 @@ def combine_orders(attempt: Callable[..., Any]) -> str:
     cases = sorted(itertools.product(Answer, Answer), key=_how_telling)
     for there, back in cases:
         of = f"a, b: {there.name}; b, a: {back.name}"
-        if there == back == UNKNOWN:
-            _expect_nan(attempt, of)
+        if UNKNOWN in (there, back):
+            _expect_nan(attempt, there, back)
             continue
         wanted = float(combine(np.array([0, 1]), np.array([1, 0]), np.array([there, back])).target[0])
         found = result_of(attempt, there, back)
@@ -56,7 +56,7 @@ def combine_orders(attempt: Callable[..., Any]) -> str:
     return f"all {len(cases)} ways to answer twice."
 
 
-_VALUE = {FIRST: 1.0, SECOND: 0.0, TIE: 0.5, UNKNOWN: math.nan}
+_VALUE = {FIRST: 1.0, SECOND: 0.0, TIE: 0.5}
 _TURN = "Did you turn the second answer round? In 'b, a' the word SECOND means a."
 
 
@@ -69,8 +69,6 @@ def _how_telling(case: tuple[Answer, Answer]) -> tuple[bool, bool, bool]:
 def _mistakes(there: Answer, back: Answer) -> dict[str, float]:
     """What well-known mistakes give; of those that give the same, the likelier first."""
     here, turned = _VALUE[there], _VALUE[back.swapped()]
-    if UNKNOWN in (there, back):
-        return {"'No idea' is not a tie: it leaves the word to the other order.": 0.5, _TURN: _VALUE[back]}
     if there == back.swapped():
         return {_TURN: 0.5}
     return {
@@ -84,18 +82,21 @@ def _mistakes(there: Answer, back: Answer) -> dict[str, float]:
 
 
 def _hint(there: Answer, back: Answer) -> str:
-    if UNKNOWN in (there, back):
-        return "One order says nothing, so the other one decides."
     if there == back.swapped():
         return "Both orders say the same about the two pictures. That is the judgement."
     return "The two orders say different things about the same pictures."
 
 
-def _expect_nan(attempt: Callable[..., Any], of: str) -> None:
-    """Nothing is known: not a tie, which would teach that the pictures are equal."""
-    problem = f"{of}: expected nan, for nothing is known. A tie would teach that both are equally interesting."
+def _expect_nan(attempt: Callable[..., Any], there: Answer, back: Answer) -> None:
+    """Nothing is known: not a tie (both pictures equal), and not an answer that stands alone."""
+    problem = f"a, b: {there.name}; b, a: {back.name}: expected nan, for nothing is known. "
+    problem += (
+        "A tie would teach that both are equally interesting."
+        if there == back
+        else "An answer that was not confirmed may be one by position, and 'no idea' is no tie."
+    )
     try:
-        found = result_of(attempt, UNKNOWN, UNKNOWN)
+        found = result_of(attempt, there, back)
     except NotYet:
         raise NotQuite(f"{problem} Give float('nan').") from None
     try:

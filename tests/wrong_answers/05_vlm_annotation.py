@@ -62,10 +62,10 @@ def combine_orders(there, back):
     return one if one == other else 0.5
 
 
-# %% 2: no idea in one order drops the pair
+# %% 2: no idea in one order leaves the word to the other
 def combine_orders(there, back):
     value = {Answer.FIRST: 1.0, Answer.SECOND: 0.0, Answer.TIE: 0.5}
-    if Answer.UNKNOWN in (there, back):
+    known = [value[answer] for answer in (there, back.swapped()) if answer != Answer.UNKNOWN]
+    if not known:
         return float("nan")
-    one, other = value[there], value[back.swapped()]
-    return one if one == other else 0.5
+    return known[0] if len(set(known)) == 1 else 0.5
