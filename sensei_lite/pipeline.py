@@ -33,7 +33,7 @@ from sensei_lite.config import PRESETS, DistilConfig, config_from
 from sensei_lite.evaluate import play_episodes, play_random_episodes
 from sensei_lite.explorers import explorer_config, learns, needs_taste
 from sensei_lite.observations import Observations, Preferences, load_observations, save_observations
-from sensei_lite.reward_farming import Farm, find_farms
+from sensei_lite.reward_farming import WAITS, Farm, find_farms
 from sensei_lite.reward_model import load_reward, rewards_of, save_reward
 from sensei_lite.reward_report import (
     Calibration,
@@ -312,9 +312,9 @@ def distil_taste(
         levels = interest(observations.facts)[fresh]
         if len(set(levels.tolist())) > 1:
             truth = accuracy_against_levels(rewards[fresh], levels)
-        waiting, event, end = names[2], names[3], names[-1]
-        if (observations.facts[waiting]).any() and observations.facts[event].any():
-            farms = find_farms(rewards, observations, [(waiting, event)], end=end)
+        for event, (waiting, end) in WAITS.items():
+            if all(observations.facts.get(fact, np.zeros(1)).any() for fact in (waiting, event)):
+                farms += find_farms(rewards, observations, [(waiting, event)], end=end)
     return Taste(
         distilled,
         preferences,

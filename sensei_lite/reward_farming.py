@@ -24,6 +24,12 @@ import numpy as np
 from sensei_lite.observations import Observations
 from sensei_lite.reward_report import Estimate, over_episodes
 
+WAITS = {
+    "door_opened": ("door_reached_with_key", "exit_reached"),
+    "chest_opened": ("chest_reached_with_key", "chest_opened"),
+}
+"""For an event of our worlds: where one can wait for it, and with what the episode ends."""
+
 
 class Farm(NamedTuple):
     """What one event is worth to an agent that knows R_psi."""
@@ -38,7 +44,8 @@ class Farm(NamedTuple):
     stay: float
     """Discounted return of standing for ever at the best place before the event; mean over episodes."""
     go_on: float
-    """The same for the best place after the event, the episode's last picture excepted if it ends there."""
+    """The same for the best place after the event, the episode's last picture excepted if it ends there. Where the
+    event itself ends the episode, that picture is all there is, and its reward is taken to last (call-out R3)."""
     advantage_of_staying: Estimate
     """stay - go_on in the same episode."""
     finish: float
@@ -85,10 +92,11 @@ def _farm(rewards: np.ndarray, observations: Observations, waiting: str, event: 
     for number in np.unique(episode[after]):
         here = episode == number
         reward, happened, over = rewards[here], after[here], facts[end][here]
-        if happened.all() or not (happened & ~over).any():
+        counts = happened if event == end else happened & ~over
+        if happened.all() or not counts.any():
             continue
         before_best.append(reward[~happened].max())
-        after_best.append(reward[happened & ~over].max())
+        after_best.append(reward[counts].max())
         numbers.append(number)
         if over.any():
             left = reward[happened]

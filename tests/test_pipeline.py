@@ -73,6 +73,22 @@ def test_r_psi_learns_the_annotators_taste_and_is_kept(folder):
     assert all(len(alt) > 40 for alt in re.findall(r"!\[(.*?)\]\(", page)), "every figure is told in words"
 
 
+@pytest.mark.parametrize(
+    ("world", "settings", "situation", "farms"),
+    [
+        ("keychest-lab", {"max_steps": 60}, "chest_opened", ["chest_opened"]),  # the event is the end of the episode
+        ("tabletop", {"max_steps": 60, "image_size": 32}, "drawer_opened", []),  # no end, and other actions
+    ],
+)
+def test_taste_is_taught_in_other_worlds(tmp_path, world, settings, situation, farms):
+    pipeline.collect(tmp_path, world, settings, episodes=24, guided=True, seed=0)
+    pipeline.annotate(tmp_path, "scripted", {}, **ASKED)
+    taste = pipeline.distil_taste(tmp_path, {"epochs": 2}, annotator=None, version=None, seed=0)
+    assert situation in taste.situations
+    assert [farm.event for farm in taste.farms] == farms
+    assert (tmp_path / "taste.md") in draw_taste(tmp_path, taste)
+
+
 def test_one_of_several_annotators_must_be_named(folder):
     pipeline.annotate(folder, "scripted", {"noise": 0.2}, **(ASKED | {"pairs": 20}))
     with pytest.raises(ValueError, match="2 annotators are called scripted"):

@@ -141,6 +141,13 @@ def test_episodes_that_cannot_tell_say_so():
     assert "cannot tell" in farm_table([farm])
 
 
+def test_where_the_event_ends_the_episode_its_picture_is_what_comes_after():
+    rewards, observations = played((0.5, 0.5, 3.0))
+    (farm,) = find_farms(rewards, observations, [("at_door", "out")], end="out", discount=0.9)
+    assert farm.go_on == pytest.approx(30.25)
+    assert farm.farmable is False
+
+
 def test_farms_nobody_can_look_for_are_refused():
     rewards, observations = played((1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match="no fact 'won'; they know at_door, opened, out"):
