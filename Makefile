@@ -19,7 +19,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.t
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
-.PHONY: help setup run demo test lab play bench clip lint format notebooks student try-notebooks book check-book constraints clean
+.PHONY: help setup run demo test lab play bench clip lint format notebooks student try-notebooks nightly book check-book constraints clean
 
 help:  ## print this list
 	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
@@ -78,6 +78,9 @@ student: setup  ## write the student's and the instructor's edition of the noteb
 try-notebooks: setup  ## try every notebook and its widgets in JupyterLab, in Chromium (needs Chromium)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS),book]'
 	@$(BIN)/python book/try_notebooks.py --screenshots build/trial
+
+nightly: setup  ## run every notebook at full length and record the minutes that the book shows (half an hour)
+	@$(BIN)/python book/time_notebooks.py
 
 # Give FRESH=1 to run all notebooks again, PRESET=smoke to run them with small numbers.
 book: setup  ## run the notebooks that changed and build the online book into build/book/html (needs npm)

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book"))
 
 from dream import write_dream  # noqa: E402
+from film import write_film  # noqa: E402
 from mend import mend, without_badges  # noqa: E402
 from recorded import write_recorded  # noqa: E402
 from reference import write_reference  # noqa: E402
@@ -113,6 +114,7 @@ def build(book: Book) -> Path:
     vendor(source / "_vendor")
     write_dream(book.out / "dream")
     write_recorded(book.out / "dream")
+    write_film(book.out / "dream")
     shutil.copytree(book.out / "dream", source / "_vendor" / "live", dirs_exist_ok=True)
     _list(source / "_toc.yml", write_reference(ROOT / "sensei_lite", source / "api"))
     if book.fresh:

@@ -26,6 +26,9 @@ from sensei_lite.pipeline import AFTER
 from sensei_lite.run_plan import PLANS, teach_taste
 from sensei_lite.scores import write_rows
 
+DOOR_LOVER = ("key_in_view", "key_picked_up", "door_opened", "exit_reached", "door_reached_with_key")
+"""KeyRoom's facts from dull to interesting for somebody who finds a locked door the best thing in the world."""
+
 ANNOTATIONS: dict[str, dict[str, Any]] = {
     "scripted": {"annotator": "scripted"},
     "noisy": {"annotator": "scripted", "annotator_settings": {"noise": 0.25}},
@@ -33,10 +36,11 @@ ANNOTATIONS: dict[str, dict[str, Any]] = {
     "llava-both-orders": {"annotator": "scripted", "annotator_settings": {"manner": "llava"}},
     "few": {"pairs": 250},
     "one-round": {"rounds": 1},
+    "door-lover": {"annotator": "scripted", "annotator_settings": {"levels": DOOR_LOVER}},
 }
 """Other answers than the bundled CLIP's, as changes to the plan: the truth (an upper bound); a quarter of it wrong;
 biased by position as LLaVA's answers were, asked once or in both orders; CLIP's about a twentieth of the pairs; CLIP's
-about random pairs only."""
+about random pairs only; the truth by a taste that can be farmed."""
 
 
 def run_study(

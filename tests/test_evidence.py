@@ -1,6 +1,7 @@
 """What the book's pages conclude holds in the tables that are committed with them."""
 
 import csv
+import re
 from pathlib import Path
 
 BOOK = Path(__file__).parent.parent / "book"
@@ -96,6 +97,22 @@ def test_a_thousand_pairs_nearly_reach_the_ceiling():
     ceiling = float(rows[1_000]["noise_ceiling"])
     assert float(rows[1_000]["held_out_accuracy"]) > ceiling - 0.03
     assert float(rows[100]["held_out_accuracy"]) < ceiling - 0.03
+
+
+def test_each_notebook_says_how_long_it_takes():
+    """The minutes at its top are those that `make nightly` measured, and within what a course can wait for."""
+    words = ("one minute", *(f"{number} minutes" for number in ("two", "three", "four", "five", "six")))
+    with (BOOK / "data" / "run" / "notebooks.csv").open() as file:
+        measured = {row["notebook"]: row for row in csv.DictReader(file)}
+    sources = sorted((BOOK.parent / "notebooks").glob("*.py"))
+    assert [source.stem for source in sources] == sorted(measured)
+    for source in sources:
+        row = measured[source.stem]
+        (told,) = re.findall(r"\*\*The machine's time:\*\* about ([a-z]+ minutes?)", source.read_text())
+        assert abs(words.index(told) + 1 - float(row["minutes"])) <= 1, f"{source.stem}: {row['minutes']} minutes"
+        assert row["preset"] == "default"
+        assert float(row["minutes"]) <= 6
+        assert float(row["peak_memory_mb"]) < 4096
 
 
 def test_every_table_of_a_page_is_there():

@@ -4,11 +4,13 @@ import json
 import sys
 from pathlib import Path
 
+import av
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from sensei_lite import pretrained
 from sensei_lite.rssm import State
@@ -16,6 +18,7 @@ from sensei_lite.rssm import State
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book"))
 import dream  # noqa: E402
+import film  # noqa: E402
 
 SIZES = {"h": (128,), "z": (32, 8), "action": (5,), "uniform": (32,)}
 
@@ -112,3 +115,19 @@ def test_the_reference_has_every_module_and_its_words(tmp_path):
     text = (tmp_path / "exploration.md").read_text()
     assert "def is_exploring(" in text
     assert "True: here it is interesting, so explore." in text
+
+
+def test_the_film_shows_all_three_and_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(film, "STEPS", 8)
+    film.write_film(tmp_path)
+    with av.open(str(tmp_path / "film.mp4")) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    assert len(frames) > 8, "it rests on the last one"
+    last = np.asarray(Image.open(tmp_path / "film.png"))
+    assert np.abs(frames[-1][: len(last)].astype(int) - last).mean() < 8
+    pictures = last[film.LINE + film.MARGIN :][: 10 * film.SCALE]
+    width = film.SCALE * pretrained.trained_world().image_shape[1]
+    assert (pictures[:, film.MARGIN : film.MARGIN + width] != 255).any()
+    before = (tmp_path / "film.mp4").stat().st_mtime_ns
+    film.write_film(tmp_path)
+    assert (tmp_path / "film.mp4").stat().st_mtime_ns == before, "what is there stays"
