@@ -21,6 +21,7 @@ def _register_gymnasium_ids() -> None:
         )
     for name in ("MiniHackKeyRoom", "MiniHackKeyChest"):
         gymnasium.register(f"SenseiLite/{name}-v0", entry_point=f"sensei_lite.worlds.minihack:{name}")
+    gymnasium.register("SenseiLite/PokemonRed-v0", entry_point="sensei_lite.worlds.pokemon:PokemonRed")
 
 
 _register_gymnasium_ids()

@@ -175,6 +175,27 @@ _TABLETOP_INTEREST = (
     "the ball or a block is lifted; the drawer is pulled open; one block stands on the other."
 )
 
+_POKEMON = (
+    f"{_ROLE} The environment is Pokemon Red, played on a Game Boy: the image is its screen, in four greys. The agent "
+    "is the player, the figure in the middle of the screen, who has a first Pokemon and walks through a world seen "
+    "from above, with houses, towns and routes between them. Tall grass hides wild Pokemon, and other trainers stand "
+    "in the way; whoever meets one gets into a battle, which has a screen of its own: the opponent at the top right, "
+    "the player's Pokemon at the bottom left, with name, level and a bar of hit points each. "
+)
+
+_POKEMON_GOAL = (
+    "The goal is to find and beat Brock, the leader of the first gym. The way there: out of Pallet Town and north "
+    "along Route 1 to Viridian City, on along Route 2 and through the maze of Viridian Forest to Pewter City, and "
+    "there into the gym, with Pokemon that battles have made strong. "
+)
+
+_POKEMON_INTEREST = (
+    "An image is the more interesting the closer the player is to that goal. From dull to interesting: a menu or a "
+    "text box that leads nowhere, or a figure that stands in a room; a house or a town near the start; a route, tall "
+    "grass, the forest, a town further on; a battle; a battle that goes well, with the opponent's bar short and the "
+    "player's long; a win, a higher level, a new Pokemon; the inside of the gym; the battle with Brock; the badge."
+)
+
 GENERIC = Prompt(
     f"{_ROLE} You do not know this environment: work out from the images where the agent is and what it does. An image "
     "is interesting if the agent has achieved something or is about to: it touches, carries, moves, opens or uses a "
@@ -193,6 +214,7 @@ SPECIFIC: dict[str, Prompt] = {
     "minihack-keyroom": Prompt(_GAME + _MINIHACK_LOOKS + _KEYROOM_TASK + _KEYROOM_INTEREST),
     "minihack-keychest": Prompt(_GAME + _MINIHACK_LOOKS + _KEYCHEST_TASK + _KEYCHEST_INTEREST),
     "tabletop": Prompt(_TABLETOP + _TABLETOP_INTEREST),
+    "pokemon": Prompt(_POKEMON + _POKEMON_GOAL + _POKEMON_INTEREST),
 }
 """By the beginning of a world's name in `sensei_lite.worlds.catalogue`."""
 

@@ -30,6 +30,7 @@ such novelty. ``keychest-lab`` is one house in the same way."""
 HOST_WORLDS: dict[str, str] = {
     "minihack-keyroom-s15": "SenseiLite/MiniHackKeyRoom-v0",
     "minihack-keychest": "SenseiLite/MiniHackKeyChest-v0",
+    "pokemon-red": "SenseiLite/PokemonRed-v0",
 }
 """Worlds behind a Gymnasium id, stepped by a host loop."""
 
