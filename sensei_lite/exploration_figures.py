@@ -147,9 +147,9 @@ def _draw_letters(axes: Axes, moments: Sequence[int], levels: Sequence[int]) -> 
 def _draw_interest(axes: Axes, trace: Trace) -> None:
     steps = np.arange(trace.steps + 1)
     if trace.taste is not None:
-        axes.plot(steps, trace.taste, color="0.7", linewidth=4.5, label=PICTURE)
+        axes.plot(steps, trace.taste, color="0.7", linewidth=4.5, linestyle="-", label=PICTURE)
     if trace.semantic is not None:
-        axes.plot(steps, trace.semantic, color="black", linewidth=1.4, label=SEMANTIC)
+        axes.plot(steps, trace.semantic, color="black", linewidth=1.4, linestyle="-", label=SEMANTIC)
     if trace.compares == "reward" and trace.threshold is not None:
         _draw_threshold(axes, trace.threshold)
     axes.set_ylabel("interest", fontsize=9)
@@ -158,7 +158,7 @@ def _draw_interest(axes: Axes, trace: Trace) -> None:
 
 def _draw_compared(axes: Axes, trace: Trace) -> None:
     if trace.compared is not None and trace.threshold is not None:
-        axes.plot(np.arange(trace.steps + 1), trace.compared, color="black", linewidth=1.6, label=VALUE)
+        axes.plot(np.arange(trace.steps + 1), trace.compared, color="black", linewidth=1.6, linestyle="-", label=VALUE)
         _draw_threshold(axes, trace.threshold)
     axes.set_ylabel("semantic return", fontsize=9)
     _legend(axes)

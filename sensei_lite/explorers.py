@@ -8,7 +8,8 @@
 | vlm-motif | the semantic reward alone (an ablation: no disagreement) |
 | sensei-no-switch | semantic reward and disagreement with fixed weights (an ablation: no switch) |
 | sensei-paper | both, with the go/explore switch as the paper writes it |
-| sensei | both, with the switch as the research code has it |
+| sensei | both, with the research code's switch on returns, and the paper's threshold, a percentile |
+| sensei-range | the same with the threshold that the research code really computes (call-out S1) |
 | task | the world's own reward |
 """
 
@@ -33,7 +34,7 @@ PAPER_FORM_EXPLORE: Weights = (("semantic", 1.0), ("disagreement", 10.0))
 """Weights of the paper's form, which adds rewards that nothing has brought to one scale: the paper gives its beta for
 each environment, and these are KeyRoom's, for `measure="information"` at `scale=0.1`."""
 
-NAMES = ("random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "task")
+NAMES = ("random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "sensei-range", "task")
 
 
 def explorer_config(config: Config, name: str) -> Config:
@@ -48,6 +49,8 @@ def explorer_config(config: Config, name: str) -> Config:
         return dataclasses.replace(config, behaviour=behaviour)
     if name == "sensei-paper":
         switch = dataclasses.replace(switch, compares="reward", go=PAPER_FORM_GO, explore=PAPER_FORM_EXPLORE)
+    if name == "sensei-range":
+        switch = dataclasses.replace(switch, threshold="range")
     return dataclasses.replace(config, switch=switch, behaviour=dataclasses.replace(behaviour, switched=True))
 
 

@@ -31,6 +31,8 @@ EVENT_WORDS = {
 LOOKS: dict[str, dict] = {
     "sensei": {"color": "#D55E00", "linestyle": "-", "marker": "o"},
     "plan2explore": {"color": "#0072B2", "linestyle": "--", "marker": "s"},
+    "sensei-paper": {"color": "#E69F00", "linestyle": (0, (8, 2)), "marker": "P"},
+    "sensei-no-switch": {"color": "#56B4E9", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "<"},
     "vlm-motif": {"color": "#009E73", "linestyle": "-.", "marker": "^"},
     "task": {"color": "#000000", "linestyle": (0, (6, 1.5, 1, 1.5)), "marker": "D"},
     "rnd": {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1)), "marker": "v"},
