@@ -529,7 +529,13 @@ my_predictions = {
     "vlm-motif": "",  # the taste alone: without curiosity
     "sensei-no-switch": "",  # both, with the weights 0.5 and 0.5 everywhere
     "sensei-paper": "",  # both, with the switch in the paper's form
+    "sensei-range": "",  # the switch with the threshold that the research code computes (call-out S1)
     "sensei:one-round": "",  # as SENSEI, but all questions about random pairs (call-out P1, below)
+    "sensei:scripted": "",  # the truth answers, in place of CLIP
+    "sensei:noisy": "",  # the truth, but a quarter of the answers is wrong
+    "sensei:few": "",  # CLIP, asked about a twentieth of the pairs
+    "sensei:llava": "",  # answers by position, as LLaVA gave them (notebook 05)
+    "sensei:llava-both-orders": "",  # the same, asked in both orders
 }
 
 
@@ -578,16 +584,16 @@ if study:
 # of training. Notice how far apart SENSEI's seeds lie, and that its band still lies to the right of Plan2Explore's.
 # Where bands overlap, five seeds cannot tell two agents apart.*
 #
-# **Taste** carries the effect here: without it (plan2explore, rnd), doors open seldom. Without curiosity, without the
-# switch, and with the paper's form, they open *more* often than with SENSEI. So in this room, the research code's switch
-# costs more than it brings.
+# **Taste** carries the effect here: without it (plan2explore, rnd), doors open seldom; also with answers by
+# position (llava). Without curiosity, without the switch, and with the paper's form, they open *more* often than with
+# SENSEI. So in this room, the switch costs more than it brings.
 #
-# Our explanation, not tested: the room is **small**. Random steps reach every next stair of $r_{sem}$, so taste alone
+# Our explanation: the room is **small**. Random steps reach every next stair of $r_{sem}$, so taste alone
 # is enough, and curiosity costs time. The research code's switch explores where the return is highest, at the open
 # door, and lowers the weight of $r_{sem}$ there. The paper's form keeps it.
 #
-# What would stop VLM-Motif elsewhere? A stair that chance does not reach. A place that is fairly interesting and easy to
-# keep (as in Figure 1a, which we made so). A discovery that the VLM never saw.
+# What stops VLM-Motif? A stair that chance does not reach. The study's second world, **KeyChest**, has one: there
+# VLM-Motif stays where the key was, Plan2Explore finds the chest and leaves it, and SENSEI keeps opening it.
 #
 # > **Paper vs code, P1.** In the paper, pairs of pictures are drawn at random. In `lab`, half are; the others are
 # > pictures that a first $R_\psi$ finds interesting.

@@ -22,6 +22,7 @@ def _register_gymnasium_ids() -> None:
     for name in ("MiniHackKeyRoom", "MiniHackKeyChest"):
         gymnasium.register(f"SenseiLite/{name}-v0", entry_point=f"sensei_lite.worlds.minihack:{name}")
     gymnasium.register("SenseiLite/PokemonRed-v0", entry_point="sensei_lite.worlds.pokemon:PokemonRed")
+    gymnasium.register("SenseiLite/Robodesk-v0", entry_point="sensei_lite.worlds.robodesk:Robodesk")
 
 
 _register_gymnasium_ids()

@@ -9,7 +9,10 @@ import tyro
 from sensei_lite.compilation import keep_compiled_programs
 from sensei_lite.run_folder import only_one
 
-Explorer = Literal["random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "task"]
+Explorer = Literal[
+    "random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "sensei-range", "task"
+]
+Preset = Literal["smoke", "lab", "paper", "paper-robodesk"]
 
 
 def demo(folder: Path = Path("runs/demo"), rows: int = 5000, seed: int = 0) -> None:
@@ -27,7 +30,7 @@ def demo(folder: Path = Path("runs/demo"), rows: int = 5000, seed: int = 0) -> N
 
 def run(
     folder: Path = Path("runs/lab"),
-    preset: Literal["smoke", "lab", "paper"] = "lab",
+    preset: Preset = "lab",
     world: str | None = None,
     settings: tuple[str, ...] = (),
     agents: tuple[Explorer, ...] | None = None,
@@ -84,7 +87,7 @@ def train(
     agent: Literal["rnd", "plan2explore", "task"] = "plan2explore",
     world: str = "keyroom-lab",
     settings: tuple[str, ...] = (),
-    preset: Literal["smoke", "lab", "paper"] = "lab",
+    preset: Preset = "lab",
     updates: int = 5000,
     seed: int = 0,
 ) -> None:
@@ -117,7 +120,7 @@ def study(
     agents: tuple[str, ...] = ("random", "plan2explore", "sensei"),
     world: str = "keyroom-lab",
     settings: tuple[str, ...] = (),
-    preset: Literal["smoke", "lab", "paper"] = "lab",
+    preset: Preset = "lab",
     updates: int = 5000,
     task_updates: int = 0,
     seeds: int = 5,
@@ -127,9 +130,10 @@ def study(
 
     Args:
         folder: where the runs and table.csv go.
-        agents: random, rnd, plan2explore, vlm-motif, sensei-no-switch, sensei-paper, sensei, task; with another
-            annotator than the bundled CLIP as in ``sensei:llava`` (scripted, noisy, llava, llava-both-orders, few,
-            one-round, door-lover); a task agent that goes on where an explorer stopped as in ``task-after-sensei``.
+        agents: random, rnd, plan2explore, vlm-motif, sensei-no-switch, sensei-paper, sensei, sensei-range, task; with
+            another annotator than the bundled CLIP as in ``sensei:llava`` (scripted, noisy, llava, llava-both-orders,
+            few, one-round, door-lover); a task agent that goes on where an explorer stopped as in
+            ``task-after-sensei``.
         world: the name of a JAX world, as in ``sensei_lite.worlds.world_names()``.
         settings: of the world, such as ``size=5``.
         preset: sizes and ratios (see ``sensei_lite.config``).
@@ -162,7 +166,7 @@ def collect(
     settings: tuple[str, ...] = (),
     play: Literal["curious", "guided", "random"] = "guided",
     episodes: int = 100,
-    preset: Literal["smoke", "lab", "paper"] = "lab",
+    preset: Preset = "lab",
     updates: int = 5000,
     pictures: int = 10_000,
     seed: int = 0,
@@ -281,7 +285,7 @@ def distil(
 def explore(
     folder: Path = Path("runs/taste"),
     agent: Explorer = "sensei",
-    preset: Literal["smoke", "lab", "paper"] = "lab",
+    preset: Preset = "lab",
     updates: int = 5000,
     seed: int = 0,
 ) -> None:
@@ -303,7 +307,7 @@ def explore(
 def learn_task(
     folder: Path = Path("runs/taste"),
     after: Explorer = "sensei",
-    preset: Literal["smoke", "lab", "paper"] = "lab",
+    preset: Preset = "lab",
     updates: int = 2500,
     seed: int = 0,
 ) -> None:
@@ -381,8 +385,9 @@ def bench(
 
 
 def _read(settings: tuple[str, ...]) -> dict[str, Any]:
-    """``size=5 view=None`` as arguments. What is no Python value is a word."""
+    """``size=5 view=None`` as arguments. What is no Python value is a word, but ``true`` and ``false`` are values."""
     found: dict[str, Any] = {}
+    values = {"true": True, "false": False, "none": None}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
@@ -390,7 +395,7 @@ def _read(settings: tuple[str, ...]) -> dict[str, Any]:
         try:
             found[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            found[name] = value
+            found[name] = values.get(value, value)
     return found
 
 

@@ -1,8 +1,8 @@
 """Every setting of the agent: its meaning, its unit, and what the paper's research code uses.
 
-Three presets: `smoke` runs in seconds and is for tests; `lab` is what a student runs on two cores; `paper` has the
-sizes and ratios of SENSEI's research code for MiniHack (DreamerV3 size "S") and wants a GPU. "Paper" below means that
-code.
+Presets: `smoke` runs in seconds and is for tests; `lab` is what a student runs on two cores; `paper` has the
+sizes and ratios of SENSEI's research code for MiniHack (DreamerV3 size "S") and wants a GPU, `paper-robodesk` those for
+Robodesk. "Paper" below means that code.
 """
 
 import dataclasses
@@ -390,6 +390,25 @@ def paper() -> Config:
     )
 
 
+def paper_robodesk() -> Config:
+    """The research code's sizes and weights for Robodesk ("M"), where they differ from `paper`."""
+    base, change = paper(), dataclasses.replace
+    return change(
+        base,
+        world_model=change(base.world_model, deter=1024, hidden=640, layers=3, depth=48),
+        ensemble=change(base.ensemble, layers=3, hidden=640),
+        switch=change(
+            base.switch,
+            percentile=75.0,
+            go=(("semantic", 1.0), ("disagreement", 0.0)),
+            explore=(("semantic", 0.1), ("disagreement", 1.0)),
+        ),
+        novelty=change(base.novelty, hidden=640, layers=3),
+        behaviour=change(base.behaviour, hidden=640, layers=3),
+        train=change(base.train, envs=4),
+    )
+
+
 def config_from(description: Mapping[str, Any]) -> Config:
     """Settings as `dataclasses.asdict` and JSON have them, as a `Config` again.
 
@@ -409,7 +428,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(one) for one in value) if isinstance(value, list | tuple) else value
 
 
-PRESETS = {"smoke": smoke, "lab": lab, "paper": paper}
+PRESETS = {"smoke": smoke, "lab": lab, "paper": paper, "paper-robodesk": paper_robodesk}
 
 
 def _require(holds: bool, message: str) -> None:

@@ -34,7 +34,17 @@ PAPER_FORM_EXPLORE: Weights = (("semantic", 1.0), ("disagreement", 10.0))
 """Weights of the paper's form, which adds rewards that nothing has brought to one scale: the paper gives its beta for
 each environment, and these are KeyRoom's, for `measure="information"` at `scale=0.1`."""
 
-NAMES = ("random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "sensei-range", "task")
+NAMES = (
+    "random",
+    "rnd",
+    "plan2explore",
+    "vlm-motif",
+    "sensei-no-switch",
+    "sensei-paper",
+    "sensei",
+    "sensei-range",
+    "task",
+)
 
 
 def explorer_config(config: Config, name: str) -> Config:

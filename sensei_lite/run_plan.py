@@ -64,6 +64,8 @@ class RunPlan:
             raise ValueError("agents is empty; somebody must explore")
 
 
+_PAPER_DISTIL = {"encoder": "cnn", "hidden": 512, "learning_rate": 1e-5, "epochs": 50, "patience": 50}
+
 PLANS = {
     "smoke": RunPlan(preset="smoke", pictures=300, pairs=200, distil_settings={"epochs": 2}, updates=20),
     "lab": RunPlan(),
@@ -75,14 +77,19 @@ PLANS = {
         pairs=100_000,
         rounds=1,
         both_orders=False,
-        distil_settings={
-            "encoder": "cnn",
-            "hidden": 512,
-            "learning_rate": 1e-5,
-            "epochs": 50,
-            "patience": 50,
-        },
+        distil_settings=_PAPER_DISTIL,
         updates=250_000,
+    ),
+    # 250,000 agent steps each, 2 for each update: the part of the paper's run whose interactions are published.
+    "paper-robodesk": RunPlan(
+        world="robodesk",
+        preset="paper-robodesk",
+        pictures=100_000,
+        pairs=200_000,
+        rounds=1,
+        both_orders=False,
+        distil_settings=_PAPER_DISTIL,
+        updates=125_000,
     ),
 }
 """A plan for each preset."""

@@ -3,14 +3,19 @@
 import csv
 import subprocess
 import sys
+from typing import get_args
 
 import gymnasium
 import pytest
 from PIL import Image as Picture
 
+from sensei_lite import cli
 from sensei_lite.bench import worlds as bench
 from sensei_lite.bench.measure import measure
+from sensei_lite.config import PRESETS
 from sensei_lite.demo import run_demo
+from sensei_lite.explorers import NAMES
+from sensei_lite.run_plan import PLANS
 from sensei_lite.video import save_gif
 from sensei_lite.worlds import KeyRoom
 
@@ -24,6 +29,11 @@ def test_the_demo_counts_events_and_draws(tmp_path, capsys):
         film = Picture.open(tmp_path / f"{name}.gif")
         assert film.n_frames > 5
         assert Picture.open(tmp_path / f"{name}.png").width > 500
+
+
+def test_the_command_line_offers_every_agent_and_preset():
+    assert set(get_args(cli.Explorer)) == set(NAMES)
+    assert set(get_args(cli.Preset)) == set(PRESETS) == set(PLANS)
 
 
 def test_a_film_needs_frames(tmp_path):

@@ -125,6 +125,7 @@ def test_a_wrong_import_is_found(tmp_path):
 @pytest.mark.parametrize("module", ["sensei_lite", "sensei_lite.worlds"])
 def test_importing_brings_no_optional_package(module):
     heavy = {"torch", "open_clip", "openai", "minihack", "nle", "minigrid", "pyboy", "ipywidgets", "matplotlib.pyplot"}
+    heavy |= {"robodesk", "dm_control", "mujoco", "gym"}
     code = f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert loaded == ""

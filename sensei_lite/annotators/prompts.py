@@ -196,6 +196,23 @@ _POKEMON_INTEREST = (
     "player's long; a win, a higher level, a new Pokemon; the inside of the gym; the battle with Brock; the badge."
 )
 
+_ROBODESK = (
+    f"{_ROLE} The environment is a robot's desk, seen by a camera at its right-hand end that looks along the desk. On "
+    "the left of the image stands a white robot arm with a gripper; the brown wooden desk is on the right. In the side "
+    "of the desk that faces the robot is a dark drawer with a grey handle. On the desk, near its edge, are three "
+    "buttons in a row: red, green and blue; each has a lamp of its colour on top of the cabinet. Behind them are a "
+    "pinkish red ball, a tall light blue block that stands upright, and a flat light green block. At the back of the "
+    "desk stands a cabinet with a dark sliding door, which has a grey handle, too. A teal bin stands on the floor. "
+)
+
+_ROBODESK_INTEREST = (
+    "An image is the more interesting the more the robot does with the things. From dull to interesting: the arm is "
+    "stretched into the air or hangs away from everything; the gripper is above the desk; it touches a thing or a "
+    "handle, or presses a button; a thing has been moved, tipped over or pushed off the desk, or the sliding door is "
+    "pushed aside; the ball or a block is in the gripper and in the air; the drawer is pulled open; a thing lies in "
+    "the bin or the cabinet, or one block stands on the other."
+)
+
 GENERIC = Prompt(
     f"{_ROLE} You do not know this environment: work out from the images where the agent is and what it does. An image "
     "is interesting if the agent has achieved something or is about to: it touches, carries, moves, opens or uses a "
@@ -215,6 +232,7 @@ SPECIFIC: dict[str, Prompt] = {
     "minihack-keychest": Prompt(_GAME + _MINIHACK_LOOKS + _KEYCHEST_TASK + _KEYCHEST_INTEREST),
     "tabletop": Prompt(_TABLETOP + _TABLETOP_INTEREST),
     "pokemon": Prompt(_POKEMON + _POKEMON_GOAL + _POKEMON_INTEREST),
+    "robodesk": Prompt(_ROBODESK + _ROBODESK_INTEREST),
 }
 """By the beginning of a world's name in `sensei_lite.worlds.catalogue`."""
 

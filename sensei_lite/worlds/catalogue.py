@@ -31,8 +31,12 @@ HOST_WORLDS: dict[str, str] = {
     "minihack-keyroom-s15": "SenseiLite/MiniHackKeyRoom-v0",
     "minihack-keychest": "SenseiLite/MiniHackKeyChest-v0",
     "pokemon-red": "SenseiLite/PokemonRed-v0",
+    "robodesk": "SenseiLite/Robodesk-v0",
 }
 """Worlds behind a Gymnasium id, stepped by a host loop."""
+
+HOST_SETTINGS: dict[str, dict[str, Any]] = {"robodesk": {"processes": True}}
+"""What is not as in `HostWorld` unless somebody sets it: a world that is slow to draw gets a process for each copy."""
 
 ANY_GYMNASIUM = "gymnasium:"
 """Prefix that makes any Gymnasium id a host world, as in ``gymnasium:MiniGrid-DoorKey-8x8-v0``."""
@@ -63,7 +67,7 @@ def make_world(name: str, *, num_envs: int = 1, **settings: Any) -> World | Host
             raise TypeError(f"{name} has no setting {', '.join(wrong)}; it has {', '.join(known)}")
         return dataclasses.replace(world, **settings)  # type: ignore[type-var]
     if name in HOST_WORLDS:
-        return HostWorld(HOST_WORLDS[name], num_envs=num_envs, **settings)
+        return HostWorld(HOST_WORLDS[name], num_envs=num_envs, **HOST_SETTINGS.get(name, {}) | settings)
     if name.startswith(ANY_GYMNASIUM):
         return HostWorld(name.removeprefix(ANY_GYMNASIUM), num_envs=num_envs, **settings)
     raise ValueError(
