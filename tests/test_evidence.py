@@ -60,6 +60,32 @@ def test_one_round_of_questions_did_as_well_as_two():
         assert two["low"] < one["high"], event
 
 
+def test_answers_by_position_are_worth_less_than_few_or_noisy_ones():
+    figure, table = "door_opened per 1000 steps", study("keyroom_lab")
+    clip, curious = table["sensei", figure], table["plan2explore", figure]
+    for answers in ("scripted", "noisy", "few"):
+        ours = table[f"sensei:{answers}", figure]
+        assert ours["low"] < clip["high"], answers
+        assert clip["low"] < ours["high"], answers
+        assert ours["low"] > curious["high"] or answers == "noisy", answers
+    for answers in ("llava", "llava-both-orders"):
+        assert table[f"sensei:{answers}", figure]["high"] < clip["low"], answers
+    assert table["sensei:llava", figure]["low"] < curious["high"]
+    assert table["sensei:llava", figure]["high"] > curious["low"]
+
+
+def test_where_chance_does_not_help_sensei_does_what_curiosity_does_not():
+    figure, table = "chest_opened per 1000 steps", study("keychest_lab")
+    assert {row["seeds"] for row in table.values()} == {5}
+    chance, curious, ours = (table[agent, figure] for agent in ("random", "plan2explore", "sensei-range"))
+    assert curious["low"] > 2 * chance["high"]
+    assert ours["low"] > 5 * curious["high"]
+    assert table["plan2explore", "chest_opened in test episodes"]["high"] < 0.1
+    assert table["sensei-range", "chest_seen in test episodes"]["low"] == 1
+    ends = [table["sensei-range", "chest_opened in test episodes"][f"seed_{seed}"] for seed in range(1, 6)]
+    assert sum(share < 0.5 for share in ends) == 2
+
+
 def test_random_network_distillation_does_not_find_the_door():
     figure, table = "door_opened per 1000 steps", study("keyroom_lab")
     rnd = table["rnd", figure]
