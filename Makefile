@@ -79,7 +79,7 @@ try-notebooks: setup  ## try every notebook and its widgets in JupyterLab, in Ch
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS),book]'
 	@$(BIN)/python book/try_notebooks.py --screenshots build/trial
 
-nightly: setup  ## run every notebook at full length and record the minutes that the book shows (half an hour)
+nightly: setup  ## run every notebook at full length and record the minutes that the book shows (a quarter of an hour)
 	@$(BIN)/python book/time_notebooks.py
 
 # Give FRESH=1 to run all notebooks again, PRESET=smoke to run them with small numbers.

@@ -12,7 +12,7 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sensei-lite/sensei_lite/blob/main/notebooks/02_rssm.ipynb)
 # [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/sensei-lite/sensei_lite/main?urlpath=lab/tree/notebooks/02_rssm.ipynb)
 #
-# **Your time:** 75 minutes. **The machine's time:** about three minutes (the last cell prints what it was).
+# **Your time:** 75 minutes. **The machine's time:** about two minutes (the last cell prints what it was).
 #
 # **Before you start:** notebook 01. You have seen a neural network, a softmax and a gradient.
 #

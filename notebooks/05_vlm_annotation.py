@@ -12,7 +12,7 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sensei-lite/sensei_lite/blob/main/notebooks/05_vlm_annotation.ipynb)
 # [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/sensei-lite/sensei_lite/main?urlpath=lab/tree/notebooks/05_vlm_annotation.ipynb)
 #
-# **Your time:** 60 minutes. **The machine's time:** about two minutes (the last cell prints what it was).
+# **Your time:** 60 minutes. **The machine's time:** about one minute (the last cell prints what it was).
 #
 # **Before you start:** notebook 01, for the world. You need torch (`make lab` installs it), no key and no network.
 #
