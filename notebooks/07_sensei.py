@@ -32,6 +32,8 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
 
     package = "sensei-lite[notebooks] @ git+https://github.com/sensei-lite/sensei_lite@main"
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
+    tables = "https://github.com/sensei-lite/sensei_lite"  # the study's tables lie in the repository
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", tables, "clone"], check=True)
 
 # %%
 import csv
@@ -542,7 +544,7 @@ my_predictions = {
 # %%
 def read_study(name):
     """The rows of a table of the study, which lies in the repository; none where only the package is installed."""
-    for top in (Path(".."), Path(sensei_lite.__file__).parents[1]):  # beside the notebook, or beside the package
+    for top in (Path(".."), Path(sensei_lite.__file__).parents[1], Path("clone")):
         path = top / "book" / "data" / "study" / name
         if path.exists():
             return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
