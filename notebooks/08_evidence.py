@@ -325,7 +325,7 @@ explorers.sort(key=lambda agent: over_seeds(study[agent, DOORS]).iqm)
 
 def draw_row(axes, place, seeds, agent):
     """One row of a figure: the IQM, its interval, and below it each seed as a short line."""
-    look = {"color": "0.35", "marker": "P"} | LOOKS.get(agent, {}) | {"linestyle": "-"}
+    look = {"color": "0.35", "marker": "*"} | LOOKS.get(agent, {}) | {"linestyle": "-"}
     summary = over_seeds(seeds)
     axes.plot([summary.low, summary.high], [place, place], color=look["color"], linestyle="-", linewidth=2)
     axes.plot(summary.iqm, place, **look, markersize=6)
