@@ -64,7 +64,7 @@ def _play(world: World, steps: int, agent: Any, *, key: Array) -> tuple[Array, A
 
 
 def _frame(panels: list[tuple[str, np.ndarray, int, int]]) -> np.ndarray:
-    """The pictures side by side: a title over each, and below it what has happened so far."""
+    """The pictures side by side; over each its title and what has happened so far (a player covers the bottom)."""
     side = panels[0][1].shape[1] * SCALE
     height = panels[0][1].shape[0] * SCALE
     width = len(panels) * (side + MARGIN) + MARGIN
@@ -74,8 +74,7 @@ def _frame(panels: list[tuple[str, np.ndarray, int, int]]) -> np.ndarray:
     for number, (title, picture, keys, doors) in enumerate(panels):
         left = MARGIN + number * (side + MARGIN)
         draw.text((left, MARGIN - 4), title, INK, large)
-        sheet.paste(Image.fromarray(picture.repeat(SCALE, 0).repeat(SCALE, 1)), (left, LINE + MARGIN))
-        below = LINE + MARGIN + height + 4
-        draw.text((left, below), f"keys taken: {keys}", INK, small)
-        draw.text((left, below + LINE - 4), f"doors opened: {doors}", INK, small)
+        draw.text((left, MARGIN + LINE), f"keys taken: {keys}", INK, small)
+        draw.text((left, MARGIN + 2 * LINE - 4), f"doors opened: {doors}", INK, small)
+        sheet.paste(Image.fromarray(picture.repeat(SCALE, 0).repeat(SCALE, 1)), (left, 3 * LINE + MARGIN))
     return np.asarray(sheet)

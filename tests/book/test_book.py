@@ -125,7 +125,7 @@ def test_the_film_shows_all_three_and_counts(tmp_path, monkeypatch):
     assert len(frames) > 8, "it rests on the last one"
     last = np.asarray(Image.open(tmp_path / "film.png"))
     assert np.abs(frames[-1][: len(last)].astype(int) - last).mean() < 8
-    pictures = last[film.LINE + film.MARGIN :][: 10 * film.SCALE]
+    pictures = last[3 * film.LINE + film.MARGIN :][: 10 * film.SCALE]
     width = film.SCALE * pretrained.trained_world().image_shape[1]
     assert (pictures[:, film.MARGIN : film.MARGIN + width] != 255).any()
     before = (tmp_path / "film.mp4").stat().st_mtime_ns
