@@ -595,7 +595,7 @@ if study:
 # door, and lowers the weight of $r_{sem}$ there. The paper's form keeps it.
 #
 # What stops VLM-Motif? A stair that chance does not reach. The study's second world, **KeyChest**, has one: there
-# VLM-Motif stays where the key was, Plan2Explore finds the chest and leaves it, and SENSEI keeps opening it.
+# VLM-Motif (one seed) stays where the key was, Plan2Explore finds the chest and leaves it, and SENSEI keeps opening it.
 #
 # > **Paper vs code, P1.** In the paper, pairs of pictures are drawn at random. In `lab`, half are; the others are
 # > pictures that a first $R_\psi$ finds interesting.

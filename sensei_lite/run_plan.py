@@ -64,32 +64,25 @@ class RunPlan:
             raise ValueError("agents is empty; somebody must explore")
 
 
-_PAPER_DISTIL = {"encoder": "cnn", "hidden": 512, "learning_rate": 1e-5, "epochs": 50, "patience": 50}
+_PAPER = RunPlan(
+    world="keyroom-s15",
+    preset="paper",
+    pictures=100_000,
+    pairs=100_000,
+    rounds=1,
+    both_orders=False,
+    distil_settings={"encoder": "cnn", "hidden": 512, "learning_rate": 1e-5, "epochs": 50, "patience": 50},
+    updates=250_000,
+)
 
 PLANS = {
     "smoke": RunPlan(preset="smoke", pictures=300, pairs=200, distil_settings={"epochs": 2}, updates=20),
     "lab": RunPlan(),
     # Plan2Explore and SENSEI see 500,000 environment steps each, as in the paper: 2 for each update.
-    "paper": RunPlan(
-        world="keyroom-s15",
-        preset="paper",
-        pictures=100_000,
-        pairs=100_000,
-        rounds=1,
-        both_orders=False,
-        distil_settings=_PAPER_DISTIL,
-        updates=250_000,
-    ),
+    "paper": _PAPER,
     # 250,000 agent steps each, 2 for each update: the part of the paper's run whose interactions are published.
-    "paper-robodesk": RunPlan(
-        world="robodesk",
-        preset="paper-robodesk",
-        pictures=100_000,
-        pairs=200_000,
-        rounds=1,
-        both_orders=False,
-        distil_settings=_PAPER_DISTIL,
-        updates=125_000,
+    "paper-robodesk": dataclasses.replace(
+        _PAPER, world="robodesk", preset="paper-robodesk", pairs=200_000, updates=125_000
     ),
 }
 """A plan for each preset."""

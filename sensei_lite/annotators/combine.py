@@ -21,9 +21,8 @@ from sensei_lite.annotators.base import Answer
 
 _TARGET = np.array([1.0, 0.0, 0.5, np.nan])
 """P[first is more interesting] by `Answer`; not a number where nothing is known."""
-
-
 _NOT_ASKED = -1.0
+"""In place of a judgement, where the pair was not asked in that order."""
 
 
 class Summary(NamedTuple):

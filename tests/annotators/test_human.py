@@ -1,7 +1,6 @@
 """The person as annotator: the panel, driven as a browser drives it, and the page of its own, driven by HTTP."""
 
 import base64
-import contextlib
 import http.client
 import io
 import json
@@ -504,14 +503,19 @@ def test_ctrl_c_just_when_an_answer_comes_does_not_lose_it(monkeypatch, browser,
     monkeypatch.setattr(human_page._Given, "wait_for_more_than", interrupted)
     replies: list[tuple[int, Reply]] = []
 
+    stopped = threading.Event()
+
     def collect() -> None:
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             for reply in annotator.annotate(IMAGES[:3], IMAGES[1:4]):
                 replies.append(reply)
+        except KeyboardInterrupt:
+            stopped.set()
 
     thread = start(collect)
     browser.do("first", "second", "tie")
     thread.join(20)
+    assert stopped.is_set()
     assert [reply.raw for _, reply in replies][:2] == ["first", "second"]
     assert len({i for i, _ in replies}) == len(replies)
 
