@@ -12,6 +12,8 @@ from bs4 import BeautifulSoup, Tag
 
 UNWANTED = re.compile(r"thebe|fontawesome/[^\"]*/js/|embed-amd|require\.js|html-manager", re.IGNORECASE)
 WIDGET = "application/vnd.jupyter.widget"
+SCROLLS = "pst-scrollable-table-container"
+"""Where the theme lets a wide table scroll by itself, so that the page does not."""
 
 
 def without_badges(notebook_json: str) -> str:
@@ -46,6 +48,13 @@ def mend_page(text: str) -> str:
         if not summary.get_text(strip=True) and not summary.get("aria-label"):
             before = summary.find_previous("a")
             summary["aria-label"] = f"Pages under {before.get_text(strip=True)}" if before else "More pages"
+    for names in page.select(".citation-list"):
+        del names["role"]  # it says "list", and what is in it are no list items
+    for table in page.select(".bd-article table"):
+        if table.parent and SCROLLS not in (table.parent.get("class") or []):
+            table.wrap(page.new_tag("div", attrs={"class": SCROLLS}))
+        if table.parent:  # what scrolls must be reached by the keyboard
+            table.parent.attrs |= {"tabindex": "0", "role": "group", "aria-label": "A table, which may be scrolled"}
     if page.html and not page.html.get("data-mode"):
         page.html["data-mode"] = "auto"
     return str(page)

@@ -2,18 +2,16 @@
 
 Shapes in annotations are written with these names, so that the same word means the same axis everywhere:
 
-========= =====================================================================
-``batch``   independent examples: sequences in a batch, or environments side by side
-``time``    steps of a sequence
-``deter``   deterministic state h of the world model
-``stoch``   categorical variables of the stochastic state z
-``classes`` classes of each categorical variable
-``bins``    numbers on which a two-hot head stands
-``action``  size of an action (number of choices, or of continuous dimensions)
-``height``  rows of an image or of a grid
-``width``   columns of an image or of a grid
-``channel`` colours of an image: red, green, blue
-========= =====================================================================
+    batch   independent examples: sequences in a batch, or environments side by side
+    time    steps of a sequence
+    deter   deterministic state h of the world model
+    stoch   categorical variables of the stochastic state z
+    classes classes of each categorical variable
+    bins    numbers on which a two-hot head stands
+    action  size of an action (number of choices, or of continuous dimensions)
+    height  rows of an image or of a grid
+    width   columns of an image or of a grid
+    channel colours of an image: red, green, blue
 
 The tests check every annotated function at run time (jaxtyping with beartype); in normal use annotations cost nothing.
 """

@@ -87,8 +87,12 @@ def test_pages_are_mended():
     page = """<html><body><a href="x">Package</a><summary></summary><script src="_static/sphinx-thebe.js"></script>
     <script src="_static/mathjax/tex-svg.js"></script><script src="_static/live/dream.js?v=1"></script>
     <script type="module" src="_static/live/dream.js"></script>
-    <script type="application/vnd.jupyter.widget-view+json">{}</script></body></html>"""
+    <script type="application/vnd.jupyter.widget-view+json">{}</script>
+    <article class="bd-article"><div class="citation-list" role="list"></div><table><tr></tr></table>
+    <div class="pst-scrollable-table-container"><table></table></div></article></body></html>"""
     mended = mend_page(page)
+    assert 'role="list"' not in mended
+    assert mended.count('class="pst-scrollable-table-container"') == mended.count('tabindex="0"') == 2
     assert "thebe" not in mended
     assert "mathjax" not in mended
     assert mended.count("dream.js") == 1
