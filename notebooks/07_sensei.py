@@ -595,7 +595,8 @@ if study:
 # door, and lowers the weight of $r_{sem}$ there. The paper's form keeps it.
 #
 # What stops VLM-Motif? A stair that chance does not reach. The study's second world, **KeyChest**, has one: there
-# VLM-Motif (one seed) stays where the key was, Plan2Explore finds the chest and leaves it, and SENSEI keeps opening it.
+# VLM-Motif stays where the key was (four of five seeds), Plan2Explore finds the chest and leaves it, and SENSEI, with
+# threshold `range`, keeps opening it.
 #
 # > **Paper vs code, P1.** In the paper, pairs of pictures are drawn at random. In `lab`, half are; the others are
 # > pictures that a first $R_\psi$ finds interesting.
@@ -634,7 +635,7 @@ for row in read_study("trials.csv"):
         print(f"{told} {row['door_opened']:>6} {row['exit_reached']:>6}")
 
 # %% [markdown]
-# Where doors and exits are far apart, the agent did not go on from the open door. And compare one round of questions
+# Where doors and exits are far apart, the agent did not go on from the open door. Compare one round of questions
 # with two. Here they differ greatly; in Figure 7, five seeds do not tell them apart.
 #
 # **The taste can be farmed.** If an easy picture gets a high $R_\psi$, the agent repeats it (notebook 06).
