@@ -635,8 +635,8 @@ for row in read_study("trials.csv"):
         print(f"{told} {row['door_opened']:>6} {row['exit_reached']:>6}")
 
 # %% [markdown]
-# Where doors and exits are far apart, the agent did not go on from the open door. Compare one round of questions
-# with two. Here they differ greatly; in Figure 7, five seeds do not tell them apart.
+# Where doors and exits are far apart, the agent did not go on from the open door. One round of questions and two
+# differ greatly here; in Figure 7, five seeds do not tell them apart.
 #
 # **The taste can be farmed.** If an easy picture gets a high $R_\psi$, the agent repeats it (notebook 06).
 #
