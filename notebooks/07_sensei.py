@@ -588,7 +588,7 @@ if study:
 #
 # **Taste** carries the effect here: without it (plan2explore, rnd), doors open seldom; also with answers by
 # position (llava). Without curiosity, without the switch, and with the paper's form, they open *more* often than with
-# SENSEI. So in this room, the switch costs more than it brings.
+# SENSEI. In this room, the switch costs more than it brings.
 #
 # Our explanation: the room is **small**. Random steps reach every next stair of $r_{sem}$, so taste alone
 # is enough, and curiosity costs time. The research code's switch explores where the return is highest, at the open
