@@ -286,6 +286,8 @@ def explore(
     folder: Path = Path("runs/taste"),
     agent: Explorer = "sensei",
     preset: Preset = "lab",
+    changes: tuple[str, ...] = (),
+    name: str | None = None,
     updates: int = 5000,
     seed: int = 0,
 ) -> None:
@@ -295,13 +297,15 @@ def explore(
         folder: a run folder that was collected in, and distilled in if the agent needs an R_psi.
         agent: who explores (see ``sensei_lite.explorers``); it goes to a folder of its own inside.
         preset: sizes and ratios.
+        changes: to single settings of ``sensei_lite.config``, such as ``switch.percentile=75 behaviour.entropy=1e-3``.
+        name: of the folder inside, which an agent with changed settings needs.
         updates: how often the agent learns.
         seed: chooses weights and chance.
     """
     from sensei_lite import pipeline
 
-    pipeline.explore(folder, agent, preset=preset, updates=updates, seed=seed)
-    print(f"metrics.csv, events.csv and checkpoint.npz are in {folder / agent}")
+    pipeline.explore(folder, agent, preset=preset, updates=updates, seed=seed, changes=_read(changes), name=name)
+    print(f"metrics.csv, events.csv and checkpoint.npz are in {folder / (name or agent)}")
 
 
 def learn_task(

@@ -424,6 +424,28 @@ def config_from(description: Mapping[str, Any]) -> Config:
     return Config(**parts)
 
 
+def changed(config: Config, changes: Mapping[str, Any]) -> Config:
+    """The same settings with some changed, each by its full name, such as ``{"switch.percentile": 75}``.
+
+    Raises ValueError where there is no such setting, or a value does not fit it.
+    """
+    for name, value in changes.items():
+        part, _, setting = name.partition(".")
+        settings = vars(getattr(config, part)) if part in vars(config) else {}
+        if setting not in settings:
+            among = ", ".join(settings or vars(config))
+            raise ValueError(
+                f"there is no setting {name!r} (they are written as in switch.percentile); there are {among}"
+            )
+        old, new = settings[setting], _tuples(value)
+        if isinstance(old, float) and isinstance(new, int):
+            new = float(new)
+        if old is not None and type(new) is not type(old):
+            raise ValueError(f"{name} is {value!r}; it must be like {old!r}")
+        config = dataclasses.replace(config, **{part: dataclasses.replace(getattr(config, part), **{setting: new})})
+    return config
+
+
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(one) for one in value) if isinstance(value, list | tuple) else value
 

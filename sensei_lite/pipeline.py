@@ -29,9 +29,9 @@ from sensei_lite.annotators.pairs import interesting_pairs, random_pairs, spread
 from sensei_lite.annotators.scripted import interest, levels_of
 from sensei_lite.annotators.store import Store
 from sensei_lite.collect import play_observations, remembered
-from sensei_lite.config import PRESETS, DistilConfig, config_from
+from sensei_lite.config import PRESETS, DistilConfig, changed, config_from
 from sensei_lite.evaluate import play_episodes, play_random_episodes
-from sensei_lite.explorers import explorer_config, learns, needs_taste
+from sensei_lite.explorers import NAMES, explorer_config, learns, needs_taste
 from sensei_lite.observations import Observations, Preferences, load_observations, save_observations
 from sensei_lite.reward_farming import WAITS, Farm, find_farms
 from sensei_lite.reward_model import load_reward, rewards_of, save_reward
@@ -138,12 +138,27 @@ def world_of(folder: Path, num_envs: int = 1) -> World | HostWorld:
     return make_world(asked["world"], num_envs=num_envs, **asked["settings"])
 
 
-def explore(folder: Path, agent: str, *, preset: str, updates: int, seed: int) -> None:
+def explore(
+    folder: Path,
+    agent: str,
+    *,
+    preset: str,
+    updates: int,
+    seed: int,
+    changes: Mapping[str, Any] | None = None,
+    name: str | None = None,
+) -> None:
     """Let an agent explore the folder's world in ``<folder>/<agent>``, with the folder's R_psi if it wants one.
 
-    Raises FileNotFoundError where a stage before this one is missing, and as `training_run.train_in` does.
+    With ``changes`` to its settings (see `config.changed`) it is another agent, and ``name`` is its folder's.
+
+    Raises FileNotFoundError where a stage before this one is missing, ValueError for changes that cannot be made, and
+    as `training_run.train_in` does.
     """
-    config = explorer_config(PRESETS[preset](), agent)
+    config = changed(explorer_config(PRESETS[preset](), agent), changes or {})
+    name = name or agent
+    if changes and (name in NAMES or not learns(agent)):
+        raise ValueError(f"an agent with changed settings must learn, and needs a name of its own; this is {name!r}")
     taste = None
     if needs_taste(config):
         if not (folder / REWARD).exists():
@@ -151,9 +166,9 @@ def explore(folder: Path, agent: str, *, preset: str, updates: int, seed: int) -
         taste = load_reward(folder / REWARD)
     with closing(world_of(folder, config.train.envs)) as world:
         if learns(agent):
-            train_in(folder / agent, config, world, updates=updates, seed=seed, taste=taste)
+            train_in(folder / name, config, world, updates=updates, seed=seed, taste=taste)
         else:
-            play_in(folder / agent, config, world, updates=updates, seed=seed)
+            play_in(folder / name, config, world, updates=updates, seed=seed)
 
 
 def learn_task(folder: Path, explorer: str, *, preset: str, updates: int, seed: int) -> None:

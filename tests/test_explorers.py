@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from sensei_lite import agent as agents
-from sensei_lite.config import Config, DistilConfig, config_from, lab, paper, paper_robodesk, smoke
+from sensei_lite.config import Config, DistilConfig, changed, config_from, lab, paper, paper_robodesk, smoke
 from sensei_lite.explorers import FIXED, NAMES, explorer_config, learns, needs_taste
 from sensei_lite.reward_model import SemanticReward
 from sensei_lite.rssm import State
@@ -91,10 +91,41 @@ def test_settings_come_back_from_what_a_run_wrote_down(preset):
     for name in NAMES:
         config = explorer_config(preset(), name)
         assert config_from(json.loads(json.dumps(dataclasses.asdict(config)))) == config
-    changed = dataclasses.asdict(Config())
-    del changed["train"]["envs"]
+    stored = dataclasses.asdict(Config())
+    del stored["train"]["envs"]
     with pytest.raises(ValueError, match=r"train\.envs"):
-        config_from(changed)
+        config_from(stored)
+
+
+def test_single_settings_can_be_changed():
+    wanted = {
+        "switch.percentile": 75,
+        "switch.go": [["semantic", 1.0], ["disagreement", 0.0]],
+        "behaviour.entropy": 1e-3,
+        "behaviour.starts": 16,
+    }
+    config = changed(lab(), wanted)
+    assert config.switch.percentile == 75.0
+    assert config.switch.go == (("semantic", 1.0), ("disagreement", 0.0))
+    assert (config.behaviour.entropy, config.behaviour.starts) == (1e-3, 16)
+    assert dataclasses.replace(config, switch=lab().switch, behaviour=lab().behaviour) == lab()
+    assert changed(lab(), {}) == lab()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"switch.percent": 75}, "no setting 'switch.percent'.*percentile"),
+        ({"percentile": 75}, "no setting 'percentile'.*world_model"),
+        ({"world_model.check_image": 1}, "no setting"),
+        ({"switch.percentile": "high"}, "must be like 90.0"),
+        ({"train.batch": 2.5}, "must be like 8"),
+        ({"switch.percentile": 120}, "between 0 and 100"),
+    ],
+)
+def test_changes_that_cannot_be_made_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        changed(lab(), changes)
 
 
 def test_random_distillation_is_surprised_by_what_is_rare():

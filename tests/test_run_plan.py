@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from sensei_lite import pipeline
 from sensei_lite.annotators.store import Store
 from sensei_lite.observations import load_observations
 from sensei_lite.reward_model import load_reward
-from sensei_lite.run_folder import RunError, only_one
+from sensei_lite.run_folder import RunError, only_one, read_claim
 from sensei_lite.run_plan import PLANS, RunPlan, run
 from sensei_lite.stages import read_stages, stage
 
@@ -157,6 +158,21 @@ def test_a_second_generation_asks_about_what_sensei_saw(done, tmp_path):
     remembered = {picture.tobytes() for picture in earlier.in_order()[0].image.reshape(-1, *seen.images.shape[1:])}
     assert {picture.tobytes() for picture in seen.images} <= remembered
     assert json.loads((tmp_path / "collect.json").read_text())["sensei"]["taste"] == results(done)["taste"]
+
+
+def test_an_agent_with_changed_settings_stands_beside_the_others(done, tmp_path):
+    shutil.copytree(done, tmp_path / "run")
+    order = {"preset": "smoke", "updates": 4, "seed": 0, "changes": {"switch.percentile": 60.0}}
+    with pytest.raises(ValueError, match="a name of its own"):
+        pipeline.explore(tmp_path / "run", "sensei", **order)
+    with pytest.raises(ValueError, match="no setting 'switch.k'"):
+        pipeline.explore(tmp_path / "run", "sensei", **order | {"changes": {"switch.k": 60}}, name="k60")
+    pipeline.explore(tmp_path / "run", "sensei", **order, name="k60")
+    settings = {name: read_claim(tmp_path / "run" / name / "config.json")["agent"] for name in ("sensei", "k60")}
+    assert settings["k60"]["switch"]["percentile"] == 60
+    settings["k60"]["switch"]["percentile"] = settings["sensei"]["switch"]["percentile"]
+    assert settings["k60"] == settings["sensei"]
+    assert {row["agent"] for row in pipeline.evaluate(tmp_path / "run", ["sensei", "k60"], seed=0)} == {"sensei", "k60"}
 
 
 def test_missing_stages_are_named(tmp_path):
