@@ -165,7 +165,7 @@ def test_an_agent_with_changed_settings_stands_beside_the_others(done, tmp_path)
     order = {"preset": "smoke", "updates": 4, "seed": 0, "changes": {"switch.percentile": 60.0}}
     with pytest.raises(ValueError, match="a name of its own"):
         pipeline.explore(tmp_path / "run", "sensei", **order)
-    with pytest.raises(ValueError, match="no setting 'switch.k'"):
+    with pytest.raises(ValueError, match=r"no setting 'switch\.k'"):
         pipeline.explore(tmp_path / "run", "sensei", **order | {"changes": {"switch.k": 60}}, name="k60")
     pipeline.explore(tmp_path / "run", "sensei", **order, name="k60")
     settings = {name: read_claim(tmp_path / "run" / name / "config.json")["agent"] for name in ("sensei", "k60")}
