@@ -42,10 +42,18 @@ from sensei_lite.reward_report import (
     calibration,
     mean_rewards,
     preference_probabilities,
+    spread_within,
     stages,
 )
 from sensei_lite.run_folder import claim, read_claim
-from sensei_lite.scores import effective_number, episode_figures, read_chunks, training_figures, write_rows
+from sensei_lite.scores import (
+    effective_number,
+    episode_figures,
+    read_chunks,
+    switch_figures,
+    training_figures,
+    write_rows,
+)
 from sensei_lite.semantic_reward import Distilled, Epoch, distil
 from sensei_lite.train import TrainState
 from sensei_lite.training_run import load_run, play_in, read_visits, train_in
@@ -214,6 +222,8 @@ def figures_of(folder: Path, agent: str, world: World | HostWorld, *, seed: int)
     """All figures of one agent of this run folder. Raises FileNotFoundError where it has not been trained."""
     folder = folder / agent
     figures = training_figures(read_chunks(folder), world.event_names)
+    if learns(agent):
+        figures |= switch_figures(read_chunks(folder, "metrics.csv"))
     if isinstance(world, HostWorld):
         return figures
     key = jax.random.fold_in(jax.random.key(seed), 1)
@@ -224,6 +234,25 @@ def figures_of(folder: Path, agent: str, world: World | HostWorld, *, seed: int)
         outcome, visits = play_random_episodes(world, TEST_EPISODES, key=key), read_visits(folder)
     coverage = {"situations visited evenly": effective_number(visits)} if world.situations else {}
     return figures | coverage | episode_figures(outcome)
+
+
+def taste_figures(folder: Path) -> dict[str, float]:
+    """What the folder's R_psi was taught by, and what it makes of the folder's pictures, if their facts are known.
+
+    Raises FileNotFoundError where there is no R_psi.
+    """
+    observations, reward = load_observations(folder / OBSERVATIONS), load_reward(folder / REWARD)
+    who = read_claim(folder / REWARD / "made_from.json")["annotator"]
+    with Store(folder / PREFERENCES) as store:
+        judged = store.preferences(*who.values())
+    if not observations.facts:
+        return {}
+    rewards, levels = rewards_of(reward, observations.images), interest(observations.facts)
+    return {
+        "ties among the judgements": float((judged.target == 0.5).mean()),
+        "R_psi orders situations": accuracy_against_levels(rewards, levels),
+        "R_psi's spread within a situation": spread_within(rewards, levels),
+    }
 
 
 def annotate(

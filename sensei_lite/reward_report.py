@@ -71,6 +71,20 @@ def accuracy_against_levels(rewards: np.ndarray, levels: np.ndarray) -> float:
     return float(right / pairs)
 
 
+def spread_within(rewards: np.ndarray, levels: np.ndarray) -> float:
+    """How much R_psi differs among pictures of one level, in units of the mean distance from a level to the next.
+
+    0: a level is one value; at 1, two pictures of one level differ as much as neighbouring levels do. The deviations of
+    the levels are averaged, each level counting once. ``rewards`` and ``levels`` are [n]. Raises ValueError where all
+    levels are the same.
+    """
+    parts = [rewards[levels == level] for level in np.unique(levels)]
+    if len(parts) < 2:
+        raise ValueError("all levels are the same: there is no distance between them")
+    step = (parts[-1].mean() - parts[0].mean()) / (len(parts) - 1)
+    return float(np.mean([part.std() for part in parts]) / step)
+
+
 def accuracy_interval(accuracy: float, pairs: int) -> tuple[float, float]:
     """Wilson's 95% interval of a share among this many independent pairs."""
     if not pairs or np.isnan(accuracy):

@@ -12,9 +12,9 @@ import numpy as np
 from sensei_lite.evaluate import Outcome
 
 
-def read_chunks(folder: Path) -> list[dict[str, float]]:
-    """The counts of every chunk of a training run, from its events.csv."""
-    with (folder / "events.csv").open(newline="") as file:
+def read_chunks(folder: Path, name: str = "events.csv") -> list[dict[str, float]]:
+    """The counts of every chunk of a training run; with ``metrics.csv`` its losses, rewards and returns."""
+    with (folder / name).open(newline="") as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
@@ -35,6 +35,15 @@ def training_figures(chunks: list[dict[str, float]], event_names: Sequence[str])
     if "situations" not in chunks[0]:
         return rates
     return rates | {"situations per chunk": float(np.mean([chunk["situations"] for chunk in chunks]))}
+
+
+def switch_figures(chunks: list[dict[str, float]]) -> dict[str, float]:
+    """How much of its dreams an agent with a switch explored in the last tenth of training, from its metrics.csv."""
+    last = chunks[-max(1, len(chunks) // 10) :]
+    name = "switch/exploring"
+    return (
+        {"share of dreams explored at the end": float(np.mean([row[name] for row in last]))} if name in last[0] else {}
+    )
 
 
 def steps_to_success(chunks: list[dict[str, float]], share: float, window: int = 10) -> float:

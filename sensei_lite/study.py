@@ -120,7 +120,10 @@ def _train(
     else:
         pipeline.explore(folder, name, preset=preset, updates=updates, seed=seed)
     with closing(pipeline.world_of(folder)) as made:
-        return pipeline.figures_of(folder, name, made, seed=seed)
+        figures = pipeline.figures_of(folder, name, made, seed=seed)
+    if not agent.startswith(AFTER) and needs_taste(explorer_config(PRESETS[preset](), name)):
+        figures |= pipeline.taste_figures(folder)
+    return figures
 
 
 def print_table(rows: list[dict[str, object]]) -> None:

@@ -134,6 +134,12 @@ def test_a_study_compares_agents_over_seeds_and_goes_on(tmp_path, monkeypatch):
         assert float(row["iqm"]) == pytest.approx(np.mean(seeds), rel=2e-3, abs=1e-6)
         assert float(row["low"]) <= float(row["iqm"]) <= float(row["high"])
     assert {row["figure"] for row in written} >= {"exit_reached in test episodes", "situations visited evenly"}
+    told = {(row["agent"], row["figure"]): row for row in rows}
+    assert 0 <= told["sensei:scripted", "share of dreams explored at the end"]["low"] <= 1
+    assert ("plan2explore", "share of dreams explored at the end") not in told
+    assert 0.5 < told["sensei:scripted", "R_psi orders situations"]["low"] <= 1
+    assert 0 < told["sensei:scripted", "ties among the judgements"]["low"] < 1
+    assert ("task-after-sensei:scripted", "ties among the judgements") not in told
     # The agent that learned from the truth has an R_psi of its own, from the seed's own pictures.
     ours = tmp_path / "seed-1" / "scripted"
     assert (ours / "sensei" / "semantic_reward" / "reward.json").exists()

@@ -18,10 +18,21 @@ from sensei_lite.reward_report import (
     mean_rewards,
     pairs_needed,
     preference_probabilities,
+    spread_within,
     stages,
 )
 
 KEY = jax.random.key(0)
+
+
+def test_spread_within_a_level_is_measured_in_steps_from_level_to_level():
+    levels = np.array([0, 0, 1, 1, 2, 2])
+    rewards = np.array([0.0, 2.0, 10.0, 12.0, 20.0, 22.0])  # deviation 1 in each level, 10 from one to the next
+    assert spread_within(rewards, levels) == pytest.approx(0.1)
+    assert spread_within(3 * rewards - 5, levels) == pytest.approx(0.1)
+    assert spread_within(levels * 2.0, levels) == 0
+    with pytest.raises(ValueError, match="all levels are the same"):
+        spread_within(rewards, np.zeros(6))
 
 
 def test_accuracy_against_levels_is_that_of_all_pairs():
