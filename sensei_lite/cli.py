@@ -1,6 +1,7 @@
 """The command line: ``sensei-lite`` and a word for each thing that it can do; ``--help`` lists them."""
 
 import ast
+import errno
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -425,4 +426,6 @@ def main() -> None:
     except KeyboardInterrupt:
         raise SystemExit("sensei-lite: stopped; the same command goes on from the last checkpoint") from None
     except (ValueError, TypeError, ImportError, OSError, FloatingPointError) as error:
-        raise SystemExit(f"sensei-lite: {error}") from error
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        hint = "; what was stored before is kept: make room, and the same command goes on" if full else ""
+        raise SystemExit(f"sensei-lite: {error}{hint}") from error

@@ -1,6 +1,7 @@
 """The commands do what they say, and wrong input ends in one line."""
 
 import csv
+import errno
 import subprocess
 import sys
 from typing import get_args
@@ -111,3 +112,14 @@ def test_wrong_training_ends_in_one_line(tmp_path, arguments, complaint):
     told = command("train", "--folder", str(tmp_path), "--preset", "smoke", *arguments)
     assert told.returncode == 1
     assert complaint in told.stderr.splitlines()[-1]
+
+
+def test_a_full_disk_is_no_end(monkeypatch):
+    def report() -> None:
+        """Write."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cli, "report", report)
+    monkeypatch.setattr(sys, "argv", ["sensei-lite", "report"])
+    with pytest.raises(SystemExit, match="No space left.*make room, and the same command goes on"):
+        cli.main()
