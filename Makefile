@@ -57,7 +57,7 @@ play: setup  ## play KeyRoom yourself, with the keyboard, in this terminal
 bench: setup  ## measure speed on this machine, beside the peers (minutes)
 	@$(BIN)/sensei-lite bench
 
-clip: setup  ## train the small CLIP anew and measure it (15 minutes)
+clip: setup  ## train both small CLIPs anew, one after the other, and measure them (half an hour)
 	@$(BIN)/python -m sensei_lite.annotators.clip_training
 
 lint: setup  ## style and types only

@@ -121,5 +121,5 @@ def test_a_full_disk_is_no_end(monkeypatch):
 
     monkeypatch.setattr(cli, "report", report)
     monkeypatch.setattr(sys, "argv", ["sensei-lite", "report"])
-    with pytest.raises(SystemExit, match="No space left.*make room, and the same command goes on"):
+    with pytest.raises(SystemExit, match=r"No space left.*make room, and the same command goes on"):
         cli.main()

@@ -74,6 +74,30 @@ def test_answers_by_position_are_worth_less_than_few_or_noisy_ones():
     assert table["sensei:llava", figure]["high"] > curious["low"]
 
 
+def test_few_answers_that_are_right_teach_the_order_and_little_more():
+    table = study("keyroom_lab")
+    left = "sensei:llava-both-orders"
+    assert table[left, "ties among the judgements"]["low"] > 0.9
+    assert table[left, "R_psi orders situations"]["low"] > 0.98
+    spread = "R_psi's spread within a situation"
+    assert table[left, spread]["low"] > 0.2
+    for answers in ("sensei", "sensei:one-round", "sensei:scripted", "sensei:noisy", "sensei:few"):
+        assert 2 * table[answers, spread]["high"] < table[left, spread]["iqm"], answers
+
+
+def test_a_taste_for_locked_doors_is_farmed():
+    table = study("keyroom_lab")
+    lover, figure = "sensei:door-lover", "door_opened per 1000 steps"
+    assert table[lover, figure]["high"] < table["sensei", figure]["low"]
+    assert table[lover, "door_reached_with_key in test episodes"]["low"] == 1
+    assert table[lover, "door_opened in test episodes"]["low"] > 0.1
+    assert table[lover, "door_opened in test episodes"]["high"] < 0.2
+    assert (
+        table[lover, "R_psi's spread within a situation"]["high"]
+        < table["sensei", "R_psi's spread within a situation"]["low"]
+    )
+
+
 def test_where_chance_does_not_help_sensei_does_what_curiosity_does_not():
     figure, table = "chest_opened per 1000 steps", study("keychest_lab")
     assert {row["seeds"] for row in table.values()} == {5}
@@ -82,8 +106,19 @@ def test_where_chance_does_not_help_sensei_does_what_curiosity_does_not():
     assert ours["low"] > 5 * curious["high"]
     assert table["plan2explore", "chest_opened in test episodes"]["high"] < 0.1
     assert table["sensei-range", "chest_seen in test episodes"]["low"] == 1
+    assert table["sensei-range", "share of dreams explored at the end"]["low"] > 0.99
     ends = [table["sensei-range", "chest_opened in test episodes"][f"seed_{seed}"] for seed in range(1, 6)]
     assert sum(share < 0.5 for share in ends) == 2
+
+
+def test_taste_alone_stays_at_the_first_interesting_state():
+    table = study("keychest_lab")
+    opened = [table["vlm-motif", "chest_opened per 1000 steps"][f"seed_{seed}"] for seed in range(1, 6)]
+    assert sum(often < table["random", "chest_opened per 1000 steps"]["low"] for often in opened) == 4
+    assert max(opened) > 10 * table["plan2explore", "chest_opened per 1000 steps"]["high"]
+    assert table["vlm-motif", "key_picked_up in test episodes"]["low"] > 0.9
+    for other in ("random", "plan2explore", "sensei-range"):
+        assert table["vlm-motif", "situations per chunk"]["high"] < table[other, "situations per chunk"]["low"]
 
 
 def test_random_network_distillation_does_not_find_the_door():
@@ -115,6 +150,18 @@ def test_the_small_clip_agrees_with_the_truth_on_what_it_never_saw():
         for world, _, _, *levels in list(csv.reader(file))[1:]:
             told = [float(level) for level in levels if level]
             assert told == sorted(told), f"{world}: the scores rise from level to level"
+
+
+def test_the_desk_clip_agrees_with_the_truth_on_what_it_never_saw():
+    with (BOOK / "data" / "clip_desk" / "agreement.csv").open() as file:
+        rows = {row["pictures_of"]: row for row in csv.DictReader(file)}
+    assert float(rows["balanced"]["agreement"]) > 0.95
+    assert all(float(rows[play]["agreement"]) > 0.93 for play in ("guided play", "random play"))
+    with (BOOK / "data" / "clip_desk" / "scores.csv").open() as file:
+        balanced = next(iter(csv.DictReader(file)))
+    told = [float(score) for score in list(balanced.values())[2:]]
+    assert told == sorted(told), "the scores rise from level to level"
+    assert len(told) == 8
 
 
 def test_a_thousand_pairs_nearly_reach_the_ceiling():

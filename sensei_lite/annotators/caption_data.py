@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, UInt8
+from jaxtyping import Array, Int, UInt8, UInt32
 
 from sensei_lite.annotators.captions import LEVELS, Scene, interest_level, scene_of
 from sensei_lite.shapes import Flag, Seed
@@ -77,11 +77,15 @@ def sample_scenes(world: GridWorld, number: int, *, held_out: bool, seed: int) -
 
 def is_held_out(layout: Layout) -> Flag:
     """Whether a layout belongs to the measures and not to training."""
-    places = jnp.concatenate([layout.key, layout.lock, layout.goal + 1]).astype(jnp.uint32)
+    return hash_of(jnp.concatenate([layout.key, layout.lock, layout.goal + 1])) % HELD_OUT_ONE_IN == 0
+
+
+def hash_of(places: Int[Array, " n"]) -> UInt32[Array, ""]:
+    """A number that changes with every place and is the same on every machine (after FNV-1a)."""
     mixed = jnp.zeros((), jnp.uint32)
-    for i in range(6):
-        mixed = (mixed ^ places[i]) * jnp.uint32(16777619) + jnp.uint32(2166136261)
-    return (mixed >> 13) % HELD_OUT_ONE_IN == 0
+    for place in places.astype(jnp.uint32):
+        mixed = (mixed ^ place) * jnp.uint32(16777619) + jnp.uint32(2166136261)
+    return mixed >> 13
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -12,12 +12,12 @@ Source: CLIP (arXiv 2103.00020) for what captions are for; the order of the leve
 events (`sensei_lite.worlds`). Simplified: the grammar is small on purpose, with fewer than a hundred words.
 """
 
-import re
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from sensei_lite.annotators.wordings import all_clauses, one_of, some_clauses, words_of
 from sensei_lite.shapes import AnyArray
 from sensei_lite.worlds import KeyChest, tiles
 from sensei_lite.worlds.grid import GridState, GridWorld
@@ -52,7 +52,7 @@ class Scene(NamedTuple):
 
     def one(self, i: int) -> "Scene":
         """The i-th of many, as plain Python values."""
-        return Scene(*(np.asarray(part)[i].item() for part in self))
+        return one_of(self, i)
 
 
 LEVELS = ("empty floor", "key in view", "holding the key", "at the lock with the key", "lock opened", "on the exit")
@@ -200,15 +200,13 @@ def write_caption(scene: Scene, *, chest: bool, random: np.random.Generator, sha
         random: chooses the wording, and which of the less important things are said.
         share: the chance of each of those to be said; the colour of the walls is said less often.
     """
-    clauses = [main_wordings(scene)]
-    chance = {id(ALSO_WALLS): WALLS_SHARE}
-    also = [
-        wordings
-        for wordings in also_wordings(scene, chest=chest)
-        if random.random() < share * chance.get(id(wordings), 1.0)
-    ]
-    clauses += [also[i] for i in random.permutation(len(also))]
-    words = ", ".join(wordings[random.integers(len(wordings))] for wordings in clauses)
+    words = some_clauses(
+        main_wordings(scene),
+        also_wordings(scene, chest=chest),
+        random=random,
+        share=share,
+        chance={ALSO_WALLS: WALLS_SHARE},
+    )
     return words.format(
         a=AGENTS[random.integers(len(AGENTS))],
         l="chest" if chest else "door",
@@ -218,8 +216,7 @@ def write_caption(scene: Scene, *, chest: bool, random: np.random.Generator, sha
 
 def full_caption(scene: Scene, *, chest: bool) -> str:
     """The one caption that says everything about a scene in its first wording: equal scenes, equal words."""
-    clauses = [main_wordings(scene), *also_wordings(scene, chest=chest)]
-    words = ", ".join(wordings[0] for wordings in clauses)
+    words = all_clauses(main_wordings(scene), also_wordings(scene, chest=chest))
     return words.format(
         a=AGENTS[0], l="chest" if chest else "door", w=WALL_COLOURS[scene.walls] if scene.walls >= 0 else ""
     )
@@ -231,5 +228,4 @@ def vocabulary() -> list[str]:
     every += [OPENED, IN_DOORWAY, IN_CLOSET, ON_EXIT]
     every += [ALSO_HELD, ALSO_EMPTY_HANDS, ALSO_KEY, ALSO_NO_KEY, ALSO_LOCK, ALSO_NO_LOCK, ALSO_EXIT, ALSO_PLACE]
     every += [ALSO_WALLS, AGENTS, WALL_COLOURS, ("door", "chest")]
-    phrases = " ".join(phrase for wordings in every for phrase in wordings)
-    return sorted(set(re.findall(r"[a-z]+", re.sub(r"{.}", " ", phrases))))
+    return words_of(every)

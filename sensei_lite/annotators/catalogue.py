@@ -1,5 +1,6 @@
 """The annotators by name, so that a command line, a run folder and a notebook mean the same one."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from sensei_lite.annotators.clip import ClipAnnotator
 from sensei_lite.annotators.human_page import HumanAnnotator
 from sensei_lite.annotators.prompts import KINDS, load_prompt, prompt_for, save_prompt
 from sensei_lite.annotators.scripted import MANNERS, ScriptedAnnotator
+from sensei_lite.annotators.small_clips import BUNDLED, small_clip_called, small_clip_for
 from sensei_lite.observations import Observations
 
 NAMES = ("clip", "chat", "human", "scripted")
@@ -23,7 +25,8 @@ def make_annotator(
         name: one of `NAMES`.
         observations: what it will be asked about: the scripted annotator looks the truth up there, and a chat model
             that is to describe the environment itself is shown the first picture.
-        world: the world's name: it chooses a chat model's specific prompt.
+        world: the world's name: it chooses a chat model's specific prompt, and which small CLIP is asked with which
+            prompts. Where no small CLIP knows the world, a warning says so.
         prompt_file: where the prompt with a chat model's own description is kept, and found again.
         settings: arguments of the annotator's class. For ``chat``, ``prompt`` is ``specific`` or ``general`` and
             ``price`` is dollars per million tokens (input, output); for ``scripted``, ``manner`` is one of `MANNERS`.
@@ -34,7 +37,7 @@ def make_annotator(
         ImportError: a package is missing (the message names the extra).
     """
     if name == "clip":
-        return ClipAnnotator(**settings)
+        return _clip(world, **settings)
     if name == "human":
         return HumanAnnotator(**settings)
     if name == "chat":
@@ -47,6 +50,24 @@ def make_annotator(
             raise ValueError(f"manner is {manner!r}; there are {', '.join(MANNERS)}")
         return ScriptedAnnotator.like(manner, observations, **settings)
     raise ValueError(f"there is no annotator called {name!r}; there are {', '.join(NAMES)}")
+
+
+def _clip(world: str, **settings: Any) -> ClipAnnotator:
+    """The small CLIP for a world, or the model that the settings name with the prompts for that world."""
+    small = small_clip_for(world)
+    model = settings.pop("model", small.name if small else BUNDLED)
+    own_words = small_clip_called(model) is not None
+    if small and not own_words:
+        settings.setdefault("prompts", small.prompts)
+    elif not small and (own_words or "prompts" not in settings):
+        strange = f"the small CLIP {model!r} has" if own_words else "the prompts have"
+        warnings.warn(
+            f"{strange} nothing to do with {world}, so the answers will mean nothing. Name a pretrained model and "
+            "prompts as settings of the annotator: model=ViT-B-32/laion2b_s34b_b79k "
+            "\"prompts={'a robot opens a drawer':1.0,'an empty desk':0.0}\"; or take another annotator",
+            stacklevel=3,
+        )
+    return ClipAnnotator(model, **settings)
 
 
 def _chat(observations: Observations, world: str, prompt_file: Path, **settings: Any) -> ChatAnnotator:

@@ -27,34 +27,10 @@ import numpy as np
 from jaxtyping import Float
 
 from sensei_lite.annotators.base import Annotator, Answer, HostImages, Reply, image_hash
-from sensei_lite.annotators.clip_model import BUNDLED, load_clip
+from sensei_lite.annotators.clip_model import load_clip
+from sensei_lite.annotators.clip_prompts import PROMPTS
+from sensei_lite.annotators.small_clips import BUNDLED, small_clip_called
 from sensei_lite.observations import check_images
-
-PROMPTS: dict[str, float] = {
-    "the agent stands on empty floor with empty hands": 0.0,
-    "there is nothing but empty floor, no key in view": 0.0,
-    "the agent stands beside the locked door without a key, no key in view": 0.0,
-    "the agent stands beside the locked chest without a key, no key in view": 0.0,
-    "a key lies on the floor": 0.2,
-    "the agent sees a key on the floor, with empty hands": 0.2,
-    "the agent stands beside the locked door without a key, a key lies on the floor": 0.2,
-    "the agent stands beside the locked chest without a key, a key lies on the floor": 0.2,
-    "the agent holds the key": 0.4,
-    "the agent walks with the key in hand": 0.4,
-    "the agent has picked up the key, a locked door is in view": 0.4,
-    "the agent has picked up the key, a locked chest is in view": 0.4,
-    "the agent holds the key beside a locked door": 0.6,
-    "the agent holds the key beside a locked chest": 0.6,
-    "the agent has opened the door": 0.8,
-    "the agent stands in the open door": 0.8,
-    "the door is open and the agent is inside the closet": 0.8,
-    "the agent has opened the chest": 0.8,
-    "the chest stands open": 0.8,
-    "the agent has reached the exit behind the open door": 1.0,
-    "the agent stands on the exit inside the closet": 1.0,
-}
-"""What there is to see in KeyRoom and KeyChest, from dull to interesting: a step of 0.2 for every stage of the task.
-An open door is worth more than standing before a locked one, so that nobody is taught to stand there."""
 
 MARGIN = 0.05
 """A quarter of a stage."""
@@ -64,10 +40,12 @@ class ClipAnnotator(Annotator):
     """Compares pictures by what CLIP says of each of them. It needs the extra ``vlm`` (torch and open_clip).
 
     Args:
-        model: ``bundled`` for the small CLIP of this package, which knows KeyRoom and KeyChest and nothing else; a
-            pretrained model as ``architecture/tag``, such as ``ViT-B-32/laion2b_s34b_b79k``; or an architecture alone.
+        model: ``bundled`` for the small CLIP of this package that knows KeyRoom and KeyChest and nothing else,
+            ``bundled-desk`` for the one that knows Tabletop; a pretrained model as ``architecture/tag``, such as
+            ``ViT-B-32/laion2b_s34b_b79k``; or an architecture alone.
         weights: for an architecture alone, a local file of its weights.
-        prompts: sentences, each with its interest from 0 to 1. The bundled model takes only words that it knows.
+        prompts: sentences, each with its interest from 0 to 1. None takes those of the small CLIP, and for other models
+            those of KeyRoom and KeyChest. The bundled models take only words that they know.
         margin: scores that differ by less than this are a tie; from 0 (no ties but equal scores) to 1.
         device: where the model runs, as torch names it: ``cpu``, ``cuda``, ``mps``.
         batch: pictures that are encoded at a time.
@@ -85,11 +63,14 @@ class ClipAnnotator(Annotator):
         model: str = BUNDLED,
         *,
         weights: Path | str | None = None,
-        prompts: Mapping[str, float] = PROMPTS,
+        prompts: Mapping[str, float] | None = None,
         margin: float = MARGIN,
         device: str = "cpu",
         batch: int = 64,
     ) -> None:
+        if prompts is None:
+            small = small_clip_called(model)
+            prompts = small.prompts if small else PROMPTS
         _check_prompts(prompts)
         if not 0.0 <= margin <= 1.0:
             raise ValueError(f"margin is {margin}; it is a difference of two scores, from 0 to 1")

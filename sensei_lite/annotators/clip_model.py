@@ -2,8 +2,9 @@
 
     similarity(picture, text) = image_tower(picture) . text_tower(text),    both of length 1
 
-Three sources, all through open_clip: the small CLIP that comes with this package, a pretrained tag such as
-``ViT-B-32/laion2b_s34b_b79k``, or an architecture with a local file of weights. Source: CLIP (arXiv 2103.00020).
+Three sources, all through open_clip: a small CLIP that comes with this package (`small_clips`), a pretrained tag
+such as ``ViT-B-32/laion2b_s34b_b79k``, or an architecture with a local file of weights. Source: CLIP (arXiv
+2103.00020).
 
 Torch and open_clip are an extra, so they are imported inside the functions.
 """
@@ -16,13 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from sensei_lite.annotators.small_clips import BUNDLED, SmallClip, small_clip_called
 from sensei_lite.annotators.words import WordTokenizer
 
-BUNDLED = "bundled"
-SMALL_CLIP = Path(__file__).parent / "small_clip"
-SMALL_CLIP_NAME = "sensei_small_clip"
-SMALL_CLIP_WEIGHTS = SMALL_CLIP / "weights.safetensors"
-SMALL_CLIP_WORDS = SMALL_CLIP / "vocabulary.txt"
+__all__ = ["BUNDLED", "ClipModel", "fit_pictures", "hash_of_weights", "load_clip", "require_open_clip", "to_tensor"]
 
 
 class ClipModel(NamedTuple):
@@ -122,7 +120,8 @@ def load_clip(model: str, weights: Path | None = None, device: str = "cpu") -> C
     """Load a CLIP.
 
     Args:
-        model: ``bundled``, ``architecture/pretrained tag``, or an architecture of open_clip's alone (with ``weights``).
+        model: ``bundled`` or ``bundled-desk``, ``architecture/pretrained tag``, or an architecture of open_clip's alone
+            (with ``weights``).
         weights: a local file of weights for that architecture (.safetensors, .pt, .bin).
         device: where it runs, as torch names it.
 
@@ -133,13 +132,12 @@ def load_clip(model: str, weights: Path | None = None, device: str = "cpu") -> C
         ConnectionError: the tag's weights are not on this machine and could not be downloaded.
     """
     open_clip = require_open_clip()
-    if model == BUNDLED:
-        if weights is not None:
-            raise ValueError("the bundled model has its weights; to use a file, name its architecture as the model")
-        return _small_clip(open_clip, SMALL_CLIP_WEIGHTS, device)
     architecture, _, tag = model.partition("/")
-    if architecture == SMALL_CLIP_NAME and weights is not None:
-        return _small_clip(open_clip, weights, device)
+    if small := small_clip_called(architecture):
+        if model == small.name and weights is not None:
+            raise ValueError("the bundled model has its weights; to use a file, name its architecture as the model")
+        if model == small.name or weights is not None:
+            return _small_clip(open_clip, small, weights or small.weights, device)
     if architecture not in open_clip.list_models():
         raise ValueError(f"open_clip has no architecture {architecture!r}; open_clip.list_models() lists those it has")
     if weights is not None and tag:
@@ -165,11 +163,11 @@ def load_clip(model: str, weights: Path | None = None, device: str = "cpu") -> C
     )
 
 
-def _small_clip(open_clip: Any, weights: Path, device: str) -> ClipModel:
-    open_clip.add_model_config(SMALL_CLIP / f"{SMALL_CLIP_NAME}.json")
-    network, _ = _create(open_clip, SMALL_CLIP_NAME, str(_existing(weights)), device, is_file=True)
-    tokenizer = WordTokenizer.from_file(SMALL_CLIP_WORDS, network.context_length)
-    return ClipModel(network, tokenizer, None, network.visual.image_size, BUNDLED, hash_of_weights(network), device)
+def _small_clip(open_clip: Any, small: SmallClip, weights: Path, device: str) -> ClipModel:
+    open_clip.add_model_config(small.config)
+    network, _ = _create(open_clip, small.architecture, str(_existing(weights)), device, is_file=True)
+    tokenizer = WordTokenizer.from_file(small.words, network.context_length)
+    return ClipModel(network, tokenizer, None, network.visual.image_size, small.name, hash_of_weights(network), device)
 
 
 def _existing(path: Path) -> Path:

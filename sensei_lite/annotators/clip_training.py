@@ -1,16 +1,17 @@
-"""How the small CLIP is trained that ships with this package.
+"""How the small CLIPs are trained that ship with this package.
 
 On pictures u_i and captions v_i (unit vectors from two towers), with a learned sharpness s, a batch of B pairs gives
 
     L = 1/2 sum_i [ CE(s u_i . v_1..B, i) + CE(s v_i . u_1..B, i) ] / B:
 
 every picture must find its caption among those of the batch, and every caption its picture. Source: CLIP
-(arXiv 2103.00020); towers and loss are open_clip's. What is simplified: worlds of our own instead of the web
-(`caption_data`), captions from the true state (`captions`), one number for each word (`words`).
+(arXiv 2103.00020); towers and loss are open_clip's. What is simplified: worlds of our own instead of the web, captions
+from the true state, one number for each word (`words`). What a small CLIP is taught is its *lesson* (`lessons`).
 
-    python -m sensei_lite.annotators.clip_training
+    python -m sensei_lite.annotators.clip_training [--lesson keys|desk]
 
-trains, writes the weights, measures them (`clip_evaluation`) and writes the tables of the model card.
+trains one of them or, if none is named, one after the other; writes the weights, measures them (`clip_measures`) and
+writes the tables of the model card.
 """
 
 import argparse
@@ -20,26 +21,16 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from tqdm import tqdm
 
-from sensei_lite.annotators.caption_data import TRAINING_WORLDS, sample_scenes
-from sensei_lite.annotators.captions import vocabulary, write_caption
 from sensei_lite.annotators.clip import ClipAnnotator
-from sensei_lite.annotators.clip_evaluation import evaluate_clip
-from sensei_lite.annotators.clip_model import (
-    SMALL_CLIP,
-    SMALL_CLIP_NAME,
-    SMALL_CLIP_WEIGHTS,
-    fit_pictures,
-    require_open_clip,
-    to_tensor,
-)
+from sensei_lite.annotators.clip_model import require_open_clip, to_tensor
+from sensei_lite.annotators.lessons import LESSONS, Lesson, Round
+from sensei_lite.annotators.small_clips import KEYS, SmallClip
 from sensei_lite.annotators.words import WordTokenizer
-from sensei_lite.worlds.grid import GridWorld
 
 MEASURED_PICTURES = 768
 """Pictures of every held-out world, about."""
@@ -67,53 +58,24 @@ class ClipTraining:
     """Threads of torch; sums in another order give slightly other weights."""
 
 
-class Round(NamedTuple):
-    """Pairs to learn from."""
-
-    images: UInt8[np.ndarray, "n size size channel"]
-    captions: list[str]
-
-
-def draw_round(
-    worlds: Sequence[GridWorld], per_world: int, size: int, *, seed: int, random: np.random.Generator
-) -> Round:
-    """Fresh pictures of every world, each at a place of its own in the square, with fresh captions, shuffled."""
-    images, captions = [], []
-    for number, world in enumerate(worlds):
-        some = sample_scenes(world, per_world, held_out=False, seed=seed * len(worlds) + number)
-        images.append(_shift(fit_pictures(some.images, size), some.images.shape[1:3], random))
-        captions += [write_caption(some.scene.one(i), chest=some.chest, random=random) for i in range(len(some.images))]
-    order = random.permutation(len(captions))
-    return Round(np.concatenate(images)[order], [captions[i] for i in order])
-
-
-def _shift(images: np.ndarray, drawn: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-    """Move every picture within its black margin: where it lies must not matter."""
-    size = images.shape[1]
-    slack = [max(0, size - length) for length in drawn]
-    first = [s // 2 for s in slack]
-    moves = [random.integers(-f, s - f + 1, len(images)) for f, s in zip(first, slack, strict=True)]
-    return np.stack([np.roll(image, (down, right), (0, 1)) for image, down, right in zip(images, *moves, strict=True)])
-
-
-def new_network(seed: int) -> Any:
-    """The small CLIP with random weights. Sets torch's seed."""
+def new_network(seed: int, clip: SmallClip = KEYS) -> Any:
+    """A small CLIP with random weights. Sets torch's seed."""
     open_clip = require_open_clip()
     import torch
 
     torch.manual_seed(seed)
-    open_clip.add_model_config(SMALL_CLIP / f"{SMALL_CLIP_NAME}.json")
-    return open_clip.create_model(SMALL_CLIP_NAME, pretrained=None)
+    open_clip.add_model_config(clip.config)
+    return open_clip.create_model(clip.architecture, pretrained=None)
 
 
-def train(settings: ClipTraining, worlds: Sequence[GridWorld] = TRAINING_WORLDS) -> tuple[Any, list[float]]:
+def train(settings: ClipTraining, lesson: Lesson) -> tuple[Any, list[float]]:
     """Train a small CLIP. Returns the network and the loss of every update."""
     open_clip = require_open_clip()
     import torch
 
     torch.set_num_threads(settings.threads)
-    network = new_network(settings.seed).train().to(memory_format=torch.channels_last)
-    tokenizer = WordTokenizer(vocabulary(), network.context_length)
+    network = new_network(settings.seed, lesson.clip).train().to(memory_format=torch.channels_last)
+    tokenizer = WordTokenizer(lesson.vocabulary(), network.context_length)
     decayed = [p for p in network.parameters() if p.ndim >= 2]
     others = [p for p in network.parameters() if p.ndim < 2]
     optimiser = torch.optim.AdamW(
@@ -125,12 +87,11 @@ def train(settings: ClipTraining, worlds: Sequence[GridWorld] = TRAINING_WORLDS)
     loss_of, random = open_clip.ClipLoss(), np.random.default_rng(settings.seed)
     losses: list[float] = []
     drawn, used = Round(np.zeros((0, 1, 1, 3), np.uint8), []), 0
-    with tqdm(total=settings.steps, desc="training the small CLIP", unit="update") as bar:
+    with tqdm(total=settings.steps, desc=f"training {lesson.clip.name}", unit="update") as bar:
         for step in range(settings.steps):
             if used + settings.batch > len(drawn.captions):
-                drawn = draw_round(
-                    worlds, settings.per_world, network.visual.image_size, seed=settings.seed + step, random=random
-                )
+                size = network.visual.image_size
+                drawn = lesson.draw(settings.per_world, size, seed=settings.seed + step, random=random)
                 used = 0
             part = slice(used, used + settings.batch)
             used += settings.batch
@@ -186,10 +147,10 @@ def write_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path
             writer.writerows(rows)
 
 
-def train_and_measure(settings: ClipTraining, weights: Path, tables: Path, worlds: Sequence[GridWorld]) -> None:
+def train_and_measure(settings: ClipTraining, weights: Path, tables: Path, lesson: Lesson) -> None:
     """Train, write the weights, load them again as everyone does, and write what they are worth."""
     start, processor = time.perf_counter(), time.process_time()
-    network, losses = train(settings, worlds)
+    network, losses = train(settings, lesson)
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
     save_weights(network, weights)
     recipe = dataclasses.asdict(settings) | {
@@ -202,35 +163,43 @@ def train_and_measure(settings: ClipTraining, weights: Path, tables: Path, world
         "processor_minutes": round(processor / 60, 1),
     }
     write_tables({"training": [{"what": name, "value": value} for name, value in recipe.items()]}, tables)
-    measure_weights(weights, tables)
+    measure_weights(weights, tables, lesson)
 
 
-def measure_weights(weights: Path, tables: Path) -> None:
-    """Measure a file of the small CLIP's weights on what training never saw, and write the tables."""
-    annotator = ClipAnnotator(SMALL_CLIP_NAME, weights=weights)
-    measured = evaluate_clip(annotator, MEASURED_PICTURES)
+def measure_weights(weights: Path, tables: Path, lesson: Lesson) -> None:
+    """Measure a file of a small CLIP's weights on what training never saw, and write the tables."""
+    annotator = ClipAnnotator(lesson.clip.architecture, weights=weights)
+    measured = lesson.measure(annotator, MEASURED_PICTURES)
     write_tables(measured, tables)
     for row in measured["agreement"]:
         agreement = f"{100 * row['agreement']:.1f}%" if row["agreement"] != "" else "none"
-        print(f"{row['world']}: agrees in {agreement} of decided pairs, kappa {row['kappa']}")
+        print(f"{next(iter(row.values()))}: agrees in {agreement} of decided pairs, kappa {row['kappa']}")
 
 
 def main() -> None:
     """The command."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait do not take the cores from others
-    parser = argparse.ArgumentParser(description="Train the small CLIP that ships with sensei_lite, and measure it.")
+    parser = argparse.ArgumentParser(description="Train the small CLIPs that ship with sensei_lite, and measure them.")
+    parser.add_argument("--lesson", choices=list(LESSONS), help="which one (default: one after the other)")
     for field in dataclasses.fields(ClipTraining):
         name = f"--{field.name.replace('_', '-')}"
-        parser.add_argument(name, type=type(field.default), default=field.default, help=f"(default {field.default})")
-    parser.add_argument("--weights", type=Path, default=SMALL_CLIP_WEIGHTS, help="where the weights go")
-    parser.add_argument("--tables", type=Path, default=Path("book/data/clip"), help="folder for the card's tables")
+        parser.add_argument(name, type=type(field.default), help=f"(default {field.default}, or as the lesson has it)")
+    parser.add_argument("--weights", type=Path, help="where the weights go (default: where they are loaded from)")
+    parser.add_argument("--tables", type=Path, help="folder for the card's tables (default: in book/data)")
     parser.add_argument("--measure-only", action="store_true", help="do not train; measure the weights that are there")
-    given = vars(parser.parse_args())
-    weights, tables, measure_only = (given.pop(name) for name in ("weights", "tables", "measure_only"))
-    if measure_only:
-        measure_weights(weights, tables)
-    else:
-        train_and_measure(ClipTraining(**given), weights, tables, TRAINING_WORLDS)
+    given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    chosen, measure_only = given.pop("lesson", None), given.pop("measure_only")
+    if chosen is None and given.keys() & {"weights", "tables"}:
+        parser.error("--weights and --tables are for one small CLIP: say which with --lesson")
+    weights, tables = given.pop("weights", None), given.pop("tables", None)
+    for name, lesson in LESSONS.items():
+        if chosen not in (None, name):
+            continue
+        places = weights or lesson.clip.weights, tables or lesson.tables
+        if measure_only:
+            measure_weights(*places, lesson)
+        else:
+            train_and_measure(ClipTraining(**(lesson.settings | given)), *places, lesson)
 
 
 if __name__ == "__main__":

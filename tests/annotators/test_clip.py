@@ -1,5 +1,6 @@
 """The CLIP annotator: the bundled model knows its worlds, any model can be named, and what is wrong is said clearly."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -19,8 +20,10 @@ from sensei_lite.annotators.base import Answer
 from sensei_lite.annotators.caption_data import sample_scenes
 from sensei_lite.annotators.captions import interest_level, vocabulary
 from sensei_lite.annotators.clip import PROMPTS, ClipAnnotator
-from sensei_lite.annotators.clip_model import SMALL_CLIP, SMALL_CLIP_NAME, SMALL_CLIP_WEIGHTS, fit_pictures
+from sensei_lite.annotators.clip_model import fit_pictures
 from sensei_lite.annotators.clip_training import ClipTraining, new_network, save_weights, train_and_measure, update
+from sensei_lite.annotators.lessons import LESSONS, draw_keys
+from sensei_lite.annotators.small_clips import DESK, KEYS
 from sensei_lite.annotators.words import WordTokenizer
 from sensei_lite.worlds import KeyRoom
 
@@ -188,11 +191,11 @@ def test_a_file_that_holds_no_weights_is_named(tiny, tmp_path):
     with pytest.raises(ValueError, match=rf"words.safetensors holds no weights of {TINY}"):
         ClipAnnotator(TINY, weights=words)
     cut = tmp_path / "cut.safetensors"
-    cut.write_bytes(SMALL_CLIP_WEIGHTS.read_bytes()[:-1000])
+    cut.write_bytes(KEYS.weights.read_bytes()[:-1000])
     with pytest.raises(ValueError, match=r"cut.safetensors holds no weights of sensei_small_clip"):
-        ClipAnnotator(SMALL_CLIP_NAME, weights=cut)
+        ClipAnnotator(KEYS.architecture, weights=cut)
     with pytest.raises(ValueError, match="holds no weights of sensei_small_clip"):
-        ClipAnnotator(SMALL_CLIP_NAME, weights=tiny)  # another architecture's
+        ClipAnnotator(KEYS.architecture, weights=tiny)  # another architecture's
     with pytest.raises(FileNotFoundError, match=r"none.safetensors"):
         ClipAnnotator(TINY, weights=tmp_path / "none.safetensors")
 
@@ -241,14 +244,20 @@ def test_the_bundled_model_needs_no_network_and_is_small():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
     assert told.stdout.startswith("bundled ")
-    assert sum(path.stat().st_size for path in SMALL_CLIP.iterdir() if path.is_file()) <= 6_000_000
+    for folder in (KEYS.folder, DESK.folder):
+        assert sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) <= 6_000_000
 
 
-def test_the_vocabulary_that_is_shipped_is_that_of_the_captions():
-    assert (SMALL_CLIP / "vocabulary.txt").read_text().split() == vocabulary()
-    network = new_network(0)
-    tokenizer = WordTokenizer(vocabulary(), network.context_length)
+@pytest.mark.parametrize("lesson", LESSONS.values(), ids=list(LESSONS))
+def test_the_vocabulary_that_is_shipped_is_that_of_the_captions(lesson):
+    assert lesson.clip.words.read_text().split() == lesson.vocabulary()
+    network = new_network(0, lesson.clip)
+    tokenizer = WordTokenizer(lesson.vocabulary(), network.context_length)
     assert tokenizer.size == network.vocab_size
+
+
+def test_the_first_small_clip_is_still_the_one_that_runs_and_agents_name(bundled):
+    assert bundled.version == "bundled 85d6e3d13048bd97 prompts 1f99d67a0405 margin 0.05"
 
 
 def test_pictures_are_fitted_without_blurring_their_tiles():
@@ -278,7 +287,7 @@ def test_updates_lower_the_loss():
 def test_weights_survive_the_file_in_half_precision(tmp_path):
     network = new_network(1).eval()
     save_weights(network, tmp_path / "weights.safetensors")
-    again = ClipAnnotator(SMALL_CLIP_NAME, weights=tmp_path / "weights.safetensors").model.network
+    again = ClipAnnotator(KEYS.architecture, weights=tmp_path / "weights.safetensors").model.network
     for name, value in network.state_dict().items():
         np.testing.assert_allclose(again.state_dict()[name], value, rtol=1e-3, atol=1e-4)
 
@@ -290,11 +299,12 @@ def test_training_runs_end_to_end(tmp_path, monkeypatch):
     monkeypatch.setattr(clip_evaluation, "HELD_OUT_WORLDS", worlds)
     monkeypatch.setattr("sensei_lite.annotators.clip_training.MEASURED_PICTURES", 64)
     settings = ClipTraining(steps=3, batch=16, per_world=32, warmup=1, threads=1)
-    train_and_measure(settings, tmp_path / "weights.safetensors", tmp_path / "tables", (ROOM,))
+    lesson = LESSONS["keys"]._replace(draw=functools.partial(draw_keys, worlds=(ROOM,)))
+    train_and_measure(settings, tmp_path / "weights.safetensors", tmp_path / "tables", lesson)
     made = {path.name for path in (tmp_path / "tables").iterdir()}
     assert made == {"training.csv", "agreement.csv", "scores.csv", "facts.csv", "retrieval.csv"}
     assert (tmp_path / "weights.safetensors").stat().st_size < 6_000_000
     first = load_file(tmp_path / "weights.safetensors")
-    train_and_measure(settings, tmp_path / "again.safetensors", tmp_path / "tables", (ROOM,))
+    train_and_measure(settings, tmp_path / "again.safetensors", tmp_path / "tables", lesson)
     again = load_file(tmp_path / "again.safetensors")
     assert all(torch.equal(first[name], again[name]) for name in first), "the same seed, the same weights"
