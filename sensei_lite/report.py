@@ -27,11 +27,10 @@ from sensei_lite.report_parts import (
 )
 from sensei_lite.reward_model import SETTINGS, load_reward
 from sensei_lite.run_folder import read_claim
-from sensei_lite.scores import read_chunks
+from sensei_lite.scores import MEANINGFUL, read_chunks
 from sensei_lite.worlds import World
 from sensei_lite.worlds.catalogue import JAX_WORLDS
 
-MEANINGFUL = ("door_opened", "exit_reached", "chest_opened")
 """The events that count for the headline, where a world has them: those that the key is for."""
 BASELINE = "plan2explore"
 
@@ -129,10 +128,7 @@ def _headline(run: Run) -> Iterator[str]:
         yield report_page.paragraph("No agent has explored yet.", "headline")
         return
     if not counted:
-        known = ", ".join(words_for([name]) for name in MEANINGFUL)
-        yield report_page.paragraph(
-            f"This world reports none of the events that count as meaningful ({known}).", "headline"
-        )
+        yield report_page.paragraph("This world reports no event that counts as meaningful.", "headline")
         return
     lead, others = run.lead, [name for name in run.chunks if name != run.lead]
     base = BASELINE if BASELINE in others else next(iter(others), None)
@@ -161,13 +157,17 @@ def _caused(run: Run) -> Iterator[str]:
     if not run.chunks or not run.events:
         return
     runs = {agent_words(name): run.folder / name for name in run.chunks}
-    drawing = curves_figure(runs, run.events, columns=3)
-    keep(run, "curves", drawing)
-    yield report_page.plot(
-        drawing,
-        "How often each event happened while the agents learned. Each point stands for a tenth of the run.",
-        narrow=curves_figure(runs, run.events, columns=1),
-    )
+    happened = [name for name in run.events if any(rate(chunks, [name]) for chunks in run.chunks.values())]
+    if happened:
+        drawing = curves_figure(runs, happened, columns=3)
+        keep(run, "curves", drawing)
+        yield report_page.plot(
+            drawing,
+            "How often each event happened while the agents learned. Each point stands for a tenth of the run.",
+            narrow=curves_figure(runs, happened, columns=1),
+        )
+    if never := [words_for([name]) for name in run.events if name not in happened]:
+        yield report_page.paragraph(f"Nobody ever caused this: {', '.join(never)}.")
     head = ["event"]
     rows: list[list[str | float]] = [[words_for([event])] for event in run.events]
     for name, chunks in run.chunks.items():
@@ -184,7 +184,7 @@ def _evaluation(run: Run) -> Iterator[str]:
     if not (run.folder / pipeline.EVALUATION).exists():
         yield report_page.paragraph("There are no test episodes: the stage “evaluate” has not been run.")
         return
-    of_training = ("per 1000 steps", "steps to", "per chunk")
+    of_training = ("per 1000 steps", "steps to", "per chunk", "share of dreams")
     values = {(row["figure"], row["agent"]): float(row["value"]) for row in pipeline.read_evaluation(run.folder)}
     values = {key: value for key, value in values.items() if not any(words in key[0] for words in of_training)}
     agents = list(dict.fromkeys(agent for _, agent in values))

@@ -14,10 +14,10 @@ from typing import Any
 from sensei_lite import pipeline
 from sensei_lite.annotators.ask import Budget
 from sensei_lite.run_folder import claim, only_one
+from sensei_lite.scores import MEANINGFUL, RATE
 from sensei_lite.stages import stage
 
 FORMAT = 1
-RATE = " per 1000 steps"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,8 +143,9 @@ def teach_taste(folder: Path, plan: RunPlan) -> None:
 
 
 def _told(folder: Path, agent: str) -> str:
-    """How often an agent caused each event while it explored."""
+    """How often an agent caused what counts while it explored; in a world of another kind, the last three events."""
     figures = {row["figure"]: float(row["value"]) for row in pipeline.read_evaluation(folder) if row["agent"] == agent}
     rates = {name.removesuffix(RATE): value for name, value in figures.items() if name.endswith(RATE)}
-    told = ", ".join(f"{name.replace('_', ' ')} {rates[name]:.1f}" for name in list(rates)[-3:])
+    chosen = [name for name in rates if name in MEANINGFUL] or list(rates)[-3:]
+    told = ", ".join(f"{name.replace('_', ' ')} {rates[name]:.1f}" for name in chosen)
     return f"{agent}, per 1,000 steps: {told}"

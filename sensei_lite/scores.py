@@ -11,6 +11,28 @@ import numpy as np
 
 from sensei_lite.evaluate import Outcome
 
+RATE = " per 1000 steps"
+
+MEANINGFUL = (
+    "door_opened",
+    "exit_reached",
+    "chest_opened",
+    "drawer_moved",
+    "slide_moved",
+    "button_pressed",
+    "red_button_moved",
+    "green_button_moved",
+    "blue_button_moved",
+    "ball_moved",
+    "block_moved",
+    "upright_block_moved",
+    "flat_block_moved",
+    "battle_won",
+    "badge_won",
+)
+"""Events that count when agents are compared by one number: what the task is made of; with a robot, what SENSEI's paper
+counts there, that a thing is handled."""
+
 
 def read_chunks(folder: Path, name: str = "events.csv") -> list[dict[str, float]]:
     """The counts of every chunk of a training run; with ``metrics.csv`` its losses, rewards and returns."""
@@ -30,7 +52,7 @@ def effective_number(visits: np.ndarray) -> float:
 def training_figures(chunks: list[dict[str, float]], event_names: Sequence[str]) -> dict[str, float]:
     """How often each event happened in training, and how many situations there were in a chunk, from `read_chunks`."""
     steps = sum(chunk["steps"] for chunk in chunks)
-    rates = {f"{name} per 1000 steps": 1000 * sum(chunk[name] for chunk in chunks) / steps for name in event_names}
+    rates = {f"{name}{RATE}": 1000 * sum(chunk[name] for chunk in chunks) / steps for name in event_names}
     rates["steps to 80% success"] = steps_to_success(chunks, 0.8)
     if "situations" not in chunks[0]:
         return rates

@@ -17,19 +17,25 @@ from sensei_lite import pipeline
 from sensei_lite.annotators.ask import Budget
 from sensei_lite.checkpoint import save_checkpoint
 from sensei_lite.config import smoke
+from sensei_lite.exploration_figures import words_for
 from sensei_lite.exploration_trace import Trace
 from sensei_lite.explorers import explorer_config
 from sensei_lite.report import compared, rate, write_report
 from sensei_lite.report_page import page, paragraph, table
 from sensei_lite.report_parts import Run, rollouts_part
 from sensei_lite.reward_model import load_reward, save_reward
+from sensei_lite.scores import MEANINGFUL
 from sensei_lite.train import start_training
 from sensei_lite.training_run import describe_run
 from sensei_lite.video import save_mp4
+from sensei_lite.worlds import KeyChest, KeyRoom, Tabletop
+from sensei_lite.worlds.minihack import MiniHackKeyChest, MiniHackKeyRoom
+from sensei_lite.worlds.pokemon import PokemonRed
+from sensei_lite.worlds.robodesk import Robodesk
 
 WORLD = {"size": 4, "max_steps": 12, "rooms": 1}
-EVENTS = ("door_opened", "exit_reached", "key_picked_up")
-COUNTS = {"sensei": (4, 1, 9), "plan2explore": (1, 1, 10)}
+EVENTS = ("door_opened", "exit_reached", "key_picked_up", "door_reached")
+COUNTS = {"sensei": (4, 1, 9, 0), "plan2explore": (1, 1, 10, 0)}
 """How often each agent caused each of `EVENTS` in every chunk of 250 steps."""
 VOID = {"meta", "link", "img", "input", "source", "track", "br"}
 
@@ -104,7 +110,7 @@ def run(tmp_path_factory):
     plan = {"world": "keyroom", "settings": WORLD, "preset": "smoke", "seed": 3, "agents": list(COUNTS), "pairs": 120}
     (folder / "run.json").write_text(json.dumps(plan))
     (folder / "stages.csv").write_text("stage,seconds,peak_memory_mb,finished\ncollect,90.0,512.0,1\n")
-    shares = dict(zip(EVENTS, (0.5, 0.25, 1), strict=True))
+    shares = dict(zip(EVENTS, (0.5, 0.25, 1, 0), strict=True))
     rows = [f"{agent},{event} in test episodes,{share}" for agent in COUNTS for event, share in shares.items()]
     (folder / "evaluation.csv").write_text("\n".join(["agent,figure,value", *rows]) + "\n")
     return folder
@@ -123,6 +129,20 @@ def test_the_headline_has_the_measured_numbers(document):
     assert "opens the door: SENSEI 16, Plan2Explore 4" in document.text
     assert "reaches the exit: SENSEI 4, Plan2Explore 4" in document.text
     assert "one seed" in document.text
+
+
+def test_what_never_happened_is_said_and_not_drawn(document):
+    assert f"Nobody ever caused this: {words_for(['door_reached'])}." in document.text
+    curves = next(a["alt"] for tag, a in document.elements if tag == "img" and "while the agents learned" in a["alt"])
+    assert words_for(["key_picked_up"]) in curves
+    assert words_for(["door_reached"]) not in curves
+
+
+@pytest.mark.parametrize(
+    "world", [KeyRoom, KeyChest, Tabletop, Robodesk, PokemonRed, MiniHackKeyRoom, MiniHackKeyChest]
+)
+def test_every_world_has_events_that_count(world):
+    assert set(world.event_names) & set(MEANINGFUL)
 
 
 def test_the_page_needs_nothing_but_itself(document):
@@ -221,7 +241,7 @@ def test_a_host_world_without_facts_is_told_by_its_counts(run, tmp_path):
     (tmp_path / "run.json").write_text(
         json.dumps({"world": "gymnasium:NotInstalled-v0", "settings": {}, "agents": ["sensei", "plan2explore"]})
     )
-    for name, counts in (("sensei", (1, 0, 1)), ("plan2explore", (4, 0, 1))):
+    for name, counts in (("sensei", (1, 0, 1, 0)), ("plan2explore", (4, 0, 1, 0))):
         write_counts(tmp_path / name, counts)
     save_reward(tmp_path / pipeline.REWARD, load_reward(run / pipeline.REWARD))
     seen = pipeline.load_observations(run / pipeline.OBSERVATIONS)
