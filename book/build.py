@@ -28,6 +28,7 @@ from film import write_film  # noqa: E402
 from mend import mend, without_badges  # noqa: E402
 from recorded import write_recorded  # noqa: E402
 from reference import write_reference  # noqa: E402
+from summary import with_summaries  # noqa: E402
 
 VENDORED = {
     "mathjax@3.2.2": {"package/es5/tex-svg.js": "mathjax/tex-svg.js"},
@@ -82,6 +83,8 @@ def stage(book: Book) -> Path:
         target, content = source / to, path.read_bytes()
         if path.suffix == ".ipynb":
             content = without_badges(content.decode()).encode()
+        if path.suffix == ".md":
+            content = with_summaries(content.decode()).encode()
         if not target.exists() or target.read_bytes() != content:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)

@@ -12,6 +12,8 @@ from bs4 import BeautifulSoup, Tag
 
 UNWANTED = re.compile(r"thebe|fontawesome/[^\"]*/js/|embed-amd|require\.js|html-manager", re.IGNORECASE)
 WIDGET = "application/vnd.jupyter.widget"
+LONG = 60
+"""Characters of a cell from which on it must be wide."""
 SCROLLS = "pst-scrollable-table-container"
 """Where the theme lets a wide table scroll by itself, so that the page does not."""
 
@@ -53,6 +55,9 @@ def mend_page(text: str) -> str:
     for table in page.select(".bd-article table"):
         if table.parent and SCROLLS not in (table.parent.get("class") or []):
             table.wrap(page.new_tag("div", attrs={"class": SCROLLS}))
+        for cell in table.select("td"):
+            if len(cell.get_text()) > LONG:
+                cell["class"] = [*(cell.get("class") or []), "long"]
         if table.parent:  # what scrolls must be reached by the keyboard
             table.parent.attrs |= {"tabindex": "0", "role": "group", "aria-label": "A table, which may be scrolled"}
     if page.html and not page.html.get("data-mode"):

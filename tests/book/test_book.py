@@ -1,5 +1,6 @@
 """The book: its dream is the package's, its pages are mended as they should be, its reference misses nothing."""
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -135,3 +136,25 @@ def test_the_film_shows_all_three_and_counts(tmp_path, monkeypatch):
     before = (tmp_path / "film.mp4").stat().st_mtime_ns
     film.write_film(tmp_path)
     assert (tmp_path / "film.mp4").stat().st_mtime_ns == before, "what is there stays"
+
+
+def test_short_tables_are_made_from_the_long_ones():
+    from summary import summary, with_summaries
+
+    table = summary("keyroom_lab", ["door_opened per 1000 steps", "ties among the judgements"])
+    lines = table.splitlines()
+    assert lines[0] == "| agent | door opened per 1000 steps | ties among the judgements |"
+    with (ROOT / "book" / "data" / "study" / "keyroom_lab.csv").open() as file:
+        rows = {(row["agent"], row["figure"]): row for row in csv.DictReader(file)}
+    agents = list(dict.fromkeys(agent for agent, _ in rows))
+    assert [line.split("`")[1] for line in lines[2:]] == agents
+    clip = lines[2 + agents.index("sensei")].split(" | ")
+    assert float(clip[1].split("**")[1]) == pytest.approx(
+        float(rows["sensei", "door_opened per 1000 steps"]["iqm"]), rel=0.01
+    )
+    assert lines[2 + agents.index("random")].endswith("|  |")
+    with pytest.raises(KeyError, match="no figure 'doors'"):
+        summary("keyroom_lab", ["doors"])
+    page = (ROOT / "book" / "results.md").read_text()
+    assert page.count("<!-- summary") == 2
+    assert "<!-- summary" not in with_summaries(page)
