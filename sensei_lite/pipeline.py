@@ -26,7 +26,7 @@ from sensei_lite.annotators.ask import Budget, Tally, ask
 from sensei_lite.annotators.catalogue import make_annotator
 from sensei_lite.annotators.chat import ChatAnnotator
 from sensei_lite.annotators.pairs import interesting_pairs, random_pairs, spread_pairs
-from sensei_lite.annotators.scripted import interest, levels_of
+from sensei_lite.annotators.scripted import interest, situations
 from sensei_lite.annotators.store import Store
 from sensei_lite.collect import play_observations, remembered
 from sensei_lite.config import PRESETS, DistilConfig, changed, config_from
@@ -43,7 +43,6 @@ from sensei_lite.reward_report import (
     mean_rewards,
     preference_probabilities,
     spread_within,
-    stages,
 )
 from sensei_lite.run_folder import claim, read_claim
 from sensei_lite.scores import (
@@ -346,12 +345,9 @@ def distil_taste(
     held_out = distilled.split.held_out
     predicted = preference_probabilities(distilled.reward, preferences, held_out)
     rewards = rewards_of(distilled.reward, observations.images)
-    situations, truth, farms = {}, float("nan"), list[Farm]()
+    found, truth, farms = dict[str, Estimate](), float("nan"), list[Farm]()
     if observations.facts:
-        names = levels_of(observations.facts)
-        dull = {"none of these": ~np.any([observations.facts[name] for name in names], 0)}
-        where = dull | stages(observations.facts, names)
-        situations = mean_rewards(rewards, observations.episode, where)
+        found = mean_rewards(rewards, observations.episode, situations(observations.facts))
         fresh = np.isin(observations.episode, distilled.split.episodes)
         levels = interest(observations.facts)[fresh]
         if len(set(levels.tolist())) > 1:
@@ -364,7 +360,7 @@ def distil_taste(
         preferences,
         content_hash,
         calibration(predicted, preferences.target[held_out]),
-        situations,
+        found,
         truth,
         farms,
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from sensei_lite import pipeline, report_page
 from sensei_lite.annotators.base import Answer, image_hash
-from sensei_lite.annotators.scripted import interest, levels_of
+from sensei_lite.annotators.scripted import interest, is_counted, levels_of, situations
 from sensei_lite.annotators.store import AnnotatorId, Store
 from sensei_lite.exploration_figures import rounded, state_figure, tell_moments, trace_figure, words_for
 from sensei_lite.exploration_trace import Trace
@@ -23,7 +23,7 @@ from sensei_lite.figures import save_figure
 from sensei_lite.observations import Observations, load_observations
 from sensei_lite.reward_figures import Drawing, landscape_figure, situation_figure
 from sensei_lite.reward_model import SemanticReward, rewards_of
-from sensei_lite.reward_report import mean_rewards, stages
+from sensei_lite.reward_report import mean_rewards
 from sensei_lite.run_folder import read_claim
 from sensei_lite.stages import read_stages
 from sensei_lite.taste_report import FRESH_ROOM
@@ -88,10 +88,8 @@ def interest_part(run: Run) -> Iterator[str]:
     observations = _observations(run)
     names = _levels(observations)
     if observations is not None and names:
-        none_of_these = {"none of these": ~np.any([observations.facts[name] for name in names], 0)}
         rewards = rewards_of(run.taste, observations.images)
-        where = none_of_these | stages(observations.facts, names)
-        drawing = situation_figure(mean_rewards(rewards, observations.episode, where))
+        drawing = situation_figure(mean_rewards(rewards, observations.episode, situations(observations.facts)))
         keep(run, "situations", drawing)
         yield report_page.plot(drawing, "Mean R_psi of the first pictures, by what is true in them; dull ones first.")
     else:
@@ -227,8 +225,9 @@ def _facts_of(run: Run, wanted: set[str]) -> dict[str, tuple[int, str]]:
     levels, found = interest(observations.facts), {}
     for i, image in enumerate(observations.images):
         if (h := image_hash(image)) in wanted:
-            words = names[levels[i] - 1].replace("_", " ") if levels[i] else "none of the facts that count"
-            found[h] = (int(levels[i]), words)
+            holds = [name.replace("_", " ") for name in names if observations.facts[name][i]]
+            last = slice(None) if is_counted(names) else slice(-1, None)
+            found[h] = (int(levels[i]), ", ".join(holds[last]) or "none of the facts that count")
     return found
 
 

@@ -56,18 +56,18 @@ def agreement_row(
     visible = np.sign(shown[first] - shown[second])
     return {
         "pairs": int((truth != 0).sum()),
-        "agreement": _share((truth == said)[decided]),
-        "tied": _share(said[truth != 0] == 0),
+        "agreement": share((truth == said)[decided]),
+        "tied": share(said[truth != 0] == 0),
         "kappa": round(kappa.value, 3),
         "kappa_low": round(kappa.low, 3),
         "kappa_high": round(kappa.high, 3),
-        "shown": _share((visible == said)[(visible != 0) & (said != 0)]),
+        "shown": share((visible == said)[(visible != 0) & (said != 0)]),
     }
 
 
-def _share(holds: np.ndarray) -> float | str:
+def share(holds: np.ndarray, digits: int = 4) -> float | str:
     """The share of true ones; empty where there are none to ask."""
-    return round(float(holds.mean()), 4) if holds.size else ""
+    return round(float(holds.mean()), digits) if holds.size else ""
 
 
 def _compare(a: np.ndarray, b: np.ndarray, margin: float) -> Int[np.ndarray, " pairs"]:

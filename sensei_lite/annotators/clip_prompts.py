@@ -4,6 +4,8 @@ The small CLIPs know only the words of their own captions, and these sentences a
 any sentence: give them prompts of your own.
 """
 
+import itertools
+
 PROMPTS: dict[str, float] = {
     "the agent stands on empty floor with empty hands": 0.0,
     "there is nothing but empty floor, no key in view": 0.0,
@@ -30,53 +32,21 @@ PROMPTS: dict[str, float] = {
 """What there is to see in KeyRoom and KeyChest, from dull to interesting: a step of 0.2 for every stage of the task.
 An open door is worth more than standing before a locked one, so that nobody is taught to stand there."""
 
-_DESK_STAGES: tuple[tuple[str, ...], ...] = (
-    (
-        "the gripper touches nothing",
-        "the gripper is away from everything",
-        "nothing is touched",
-        "the fingers are in the empty air",
-    ),
-    (
-        "the gripper touches the red ball",
-        "the gripper holds the red ball on the desk",
-        "the gripper touches the blue block",
-        "the gripper holds the blue block on the desk",
-        "the gripper touches the green block",
-        "the gripper holds the green block on the desk",
-        "the gripper touches the handle of the drawer",
-        "the gripper touches the button",
-    ),
-    ("the lamp is on", "the lamp shines", "the gripper has switched on the lamp", "yellow light comes from the lamp"),
-    (
-        "the door of the cabinet is open",
-        "the gripper has opened the door",
-        "the door is pushed aside",
-        "an open door",
-    ),
-    (
-        "the gripper lifts the red ball",
-        "the gripper holds the red ball in the air",
-        "the ball hangs in the air",
-    ),
-    (
-        "the gripper lifts the blue block",
-        "the gripper holds the blue block in the air",
-        "the gripper lifts the green block",
-        "the gripper holds the green block in the air",
-    ),
-    ("the drawer is open", "the gripper has opened the drawer", "the drawer is pulled out", "an open drawer"),
-    (
-        "one block stands on the other",
-        "the blocks are stacked",
-        "the gripper has put one block on top of the other",
-    ),
+_PARTS: tuple[dict[str, int], ...] = (
+    {"": 0} | {f"the gripper lifts the {thing}": 1 for thing in ("red ball", "blue block", "green block")},
+    *({f"the {thing} in its place": 0, f"the {thing} away": 1} for thing in ("red ball", "blue block", "green block")),
+    {"lamp off": 0, "lamp on": 1},
+    {"door closed": 0, "door ajar": 0, "door open": 1},
+    {"drawer closed": 0, "drawer ajar": 0, "drawer open": 1},
+    {"": 0, "the blocks are stacked": 1},
 )
 
 DESK_PROMPTS: dict[str, float] = {
-    sentence: round(stage / (len(_DESK_STAGES) - 1), 3)
-    for stage, sentences in enumerate(_DESK_STAGES)
-    for sentence in sentences
+    ", ".join(filter(None, said)): round(
+        sum(part[words] for part, words in zip(_PARTS, said, strict=True)) / len(_PARTS), 3
+    )
+    for said in itertools.product(*_PARTS)
 }
-"""What there is to see on Tabletop's desk: a step of 1/7 for every level, in the order of the scripted annotator. A
-caption says what matters most first, so a sentence about the lamp alone speaks of a desk with nothing more to tell."""
+"""Everything on Tabletop's desk that can be otherwise: a sentence for each combination, with an eighth of the interest
+for each thing that the robot has done. It counts how many there are, not which one is the best: a lamp stays on, and if
+only the best thing counted, nothing below it would be worth doing for the rest of an episode."""

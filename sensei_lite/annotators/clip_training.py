@@ -148,7 +148,10 @@ def write_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path
 
 
 def train_and_measure(settings: ClipTraining, weights: Path, tables: Path, lesson: Lesson) -> None:
-    """Train, write the weights, load them again as everyone does, and write what they are worth."""
+    """Train, write words and weights, load them again as everyone does, and write what they are worth."""
+    words = "".join(f"{word}\n" for word in lesson.vocabulary())
+    if words != lesson.clip.words.read_text():
+        lesson.clip.words.write_text(words)
     start, processor = time.perf_counter(), time.process_time()
     network, losses = train(settings, lesson)
     seconds, processor = time.perf_counter() - start, time.process_time() - processor

@@ -6,14 +6,14 @@ As for the grid worlds (`captions`), there are two steps:
 
 A *scene* counts only what can be seen. Drawer, door and lamp are so large that the gripper never hides them, but it
 can hide a ball: a thing counts as seen if enough pixels of the picture have its colour. A drawer that is out by half a
-pixel is said to be neither closed nor ajar. A caption always says what matters most first (`interest_level`), and then
-some of the rest, chosen at random.
+pixel is said to be neither closed nor ajar. A caption tells some of all this, chosen at random, and what the
+gripper lifts in any case.
 
-Source: CLIP (arXiv 2103.00020) for what captions are for; the order of the levels is that of the scripted annotator
-(`scripted.LEVELS`). Simplified: the grammar is small on purpose.
+Source: CLIP (arXiv 2103.00020) for what captions are for; what counts as interesting is what counts for the scripted
+annotator (`scripted.COUNTED`). Simplified: the grammar is small on purpose.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,17 +24,19 @@ from sensei_lite.annotators.wordings import Clause, all_clauses, one_of, some_cl
 from sensei_lite.shapes import AnyArray, Flag, Image, Scalar
 from sensei_lite.worlds.tabletop import Tabletop, TabletopState
 from sensei_lite.worlds.tabletop.desk import BALL, DRAWER_IS_OPEN, OBJECTS, SLIDE_IS_OPEN
-from sensei_lite.worlds.tabletop.furniture import hooks_the_drawer
+from sensei_lite.worlds.tabletop.furniture import hooks_the_drawer, is_at_the_door
 from sensei_lite.worlds.tabletop.physics import stacked
 from sensei_lite.worlds.tabletop.view import FRONTS
 from sensei_lite.worlds.tabletop.world import LIFTED
 
-HANDLE, BUTTON = len(OBJECTS), len(OBJECTS) + 1
+HANDLE, BUTTON, DOOR = range(len(OBJECTS), len(OBJECTS) + 3)
 """What else the gripper can have: numbers that go on from those of the objects."""
 HIDDEN, NOTHING, TOUCHES, HOLDS, LIFTS = range(-1, 4)
 """What the gripper does with a thing. HIDDEN: it touches one, but the picture does not show that."""
 UNCLEAR, CLOSED, AJAR, OPEN = range(-1, 3)
 """How far drawer and door are open."""
+UNSEEN, IN_PLACE, AWAY = range(-1, 2)
+"""Whether an object is where it belongs (`desk.HOME`)."""
 
 IS_CLOSED, IS_AJAR = 0.1, 0.4
 """Decimetres. Under the first, drawer and door have not left their places; over the second, by a pixel at least."""
@@ -60,6 +62,12 @@ class Scene(NamedTuple):
     """The lamp is on."""
     stacked: AnyArray
     """A block stands on the other one, and both can be seen."""
+    ball_place: AnyArray
+    """`UNSEEN`, `IN_PLACE` or `AWAY`."""
+    blue_place: AnyArray
+    """The same of the upright block."""
+    green_place: AnyArray
+    """The same of the flat block."""
     ball_fallen: AnyArray
     """The ball can be seen on the floor."""
     blue_fallen: AnyArray
@@ -72,17 +80,8 @@ class Scene(NamedTuple):
         return one_of(self, i)
 
 
-LEVELS = (
-    "nothing touched",
-    "a thing touched",
-    "lamp on",
-    "door open",
-    "ball lifted",
-    "block lifted",
-    "drawer open",
-    "blocks stacked",
-)
-"""From dull to interesting: the order of the scripted annotator (`scripted.LEVELS`)."""
+LEVELS = ("nothing", "one thing", "two", "three", "four", "five", "six", "seven", "eight")
+"""How much there is to see (`interest_level`), from dull to interesting."""
 
 
 def scene_of(world: Tabletop, state: TabletopState, seen: Bool[Array, " object"]) -> Scene:
@@ -93,9 +92,12 @@ def scene_of(world: Tabletop, state: TabletopState, seen: Bool[Array, " object"]
     thing = jnp.where(has.any(), has.argmax(), -1).astype(jnp.int32)
     lifts = (state.held & (state.objects[:, 2] > LIFTED)).any()
     grip = jnp.where(lifts, LIFTS, jnp.where(state.held.any(), HOLDS, jnp.where(has.any(), TOUCHES, NOTHING)))
-    # The gripper itself is always seen, so it is seen to be at the handle or at the button.
-    shows = jnp.append(seen, jnp.ones(2, bool))[thing] | (grip == NOTHING)
+    # The gripper itself is always seen, so it is seen to be at a handle or at the button.
+    shows = jnp.append(seen, jnp.ones(len(THINGS) - len(OBJECTS), bool))[thing] | (grip == NOTHING)
     fallen = seen & (state.objects[:, 2] < -LIFTED)
+    facts = world.facts(state)
+    away = jnp.stack([facts[f"{name}_displaced"] for name in OBJECTS])
+    place = jnp.where(seen, jnp.where(away, AWAY, IN_PLACE), UNSEEN).astype(jnp.int32)
     return Scene(
         grip=jnp.where(shows, grip, HIDDEN).astype(jnp.int32),
         thing=jnp.where(shows, thing, -1),
@@ -103,6 +105,9 @@ def scene_of(world: Tabletop, state: TabletopState, seen: Bool[Array, " object"]
         door=_openness(state.slide, SLIDE_IS_OPEN),
         light=state.light,
         stacked=stacked(state) & seen[BALL + 1 :].all(),
+        ball_place=place[0],
+        blue_place=place[1],
+        green_place=place[2],
         ball_fallen=fallen[0],
         blue_fallen=fallen[1],
         green_fallen=fallen[2],
@@ -117,15 +122,16 @@ def seen_in(image: Image) -> Bool[Array, " object"]:
 
 def _touched(world: Tabletop, state: TabletopState) -> AnyArray:
     """What the gripper reaches, bool [thing]: the world's own fact, asked for every object as if it were alone."""
-    hooks = hooks_the_drawer(state)
+    fixed = jnp.stack([hooks_the_drawer(state), state.pressed, is_at_the_door(state)])
 
     def alone(number: AnyArray) -> Flag:
         away = jnp.arange(len(OBJECTS)) != number
         objects = jnp.where(away[:, None], -_FAR, state.objects)
         return world.facts(state._replace(objects=objects, pressed=jnp.zeros((), bool)))["object_reached"]
 
-    each = jax.vmap(alone)(jnp.arange(len(OBJECTS))) & ~hooks
-    return jnp.concatenate([each, jnp.stack([hooks, state.pressed])])
+    # At a handle the fact holds for every object, as it would for none.
+    each = jax.vmap(alone)(jnp.arange(len(OBJECTS))) & ~(fixed[HANDLE - len(OBJECTS)] | fixed[DOOR - len(OBJECTS)])
+    return jnp.concatenate([each, fixed])
 
 
 def _openness(out: Scalar, is_open: float) -> AnyArray:
@@ -133,22 +139,23 @@ def _openness(out: Scalar, is_open: float) -> AnyArray:
     return degrees.astype(jnp.int32)
 
 
-def interest_level(scene: Scene, library: Any = np) -> AnyArray:
-    """The index in `LEVELS` of one scene or of many: the highest level that holds.
+def interest_level(scene: Scene) -> AnyArray:
+    """How many of eight things one scene shows, or each of many; an index in `LEVELS`.
 
-    ``library`` is `numpy`, or `jax.numpy` within a compiled function.
+    The ball, each of two blocks is not in its place; something is in the air; the lamp is on; the door, the drawer is
+    open; one block stands on the other.
     """
-    lifts, is_ball = library.asarray(scene.grip) == LIFTS, library.asarray(scene.thing) == BALL
-    holds = [
-        library.asarray(scene.stacked),
-        library.asarray(scene.drawer) == OPEN,
-        lifts & ~is_ball,
-        lifts & is_ball,
-        library.asarray(scene.door) == OPEN,
-        library.asarray(scene.light),
-        library.asarray(scene.grip) > NOTHING,
-    ]
-    return library.select(holds, [7, 6, 5, 4, 3, 2, 1], 0)
+    shown = (
+        np.asarray(scene.ball_place) == AWAY,
+        np.asarray(scene.blue_place) == AWAY,
+        np.asarray(scene.green_place) == AWAY,
+        np.asarray(scene.grip) == LIFTS,
+        np.asarray(scene.light, bool),
+        np.asarray(scene.door) == OPEN,
+        np.asarray(scene.drawer) == OPEN,
+        np.asarray(scene.stacked, bool),
+    )
+    return np.sum(shown, 0)
 
 
 GRIPPERS = ("the gripper", "the robot", "the hand")
@@ -158,67 +165,57 @@ THINGS: tuple[Clause, ...] = (
     ("the green block", "the flat block"),
     ("the handle of the drawer",),
     ("the button",),
+    ("the handle of the door",),
 )
 
-STACKED = ("one block stands on the other", "the blocks are stacked", "{g} has put one block on top of the other")
-DRAWER_OPEN = ("the drawer is open", "{g} has opened the drawer", "the drawer is pulled out", "an open drawer")
 LIFTED_UP = ("{g} lifts {t}", "{g} holds {t} in the air", "{g} has lifted {t} from the desk", "{t} hangs in the air")
-DOOR_OPEN = ("the door of the cabinet is open", "{g} has opened the door", "the door is pushed aside", "an open door")
-LIGHT_ON = ("the lamp is on", "the lamp shines", "{g} has switched on the lamp", "yellow light comes from the lamp")
 HELD = ("{g} holds {t} on the desk", "the fingers have closed on {t}", "{g} grips {t}")
 TOUCHED = ("{g} touches {t}", "{g} has reached {t}", "the fingers are at {t}")
 EMPTY = ("{g} touches nothing", "{g} is away from everything", "nothing is touched", "the fingers are in the empty air")
 
-ALSO_LIFTED = ("with {t} in the air", "{t} is lifted")
-ALSO_HELD = ("with {t} between the fingers",)
-ALSO_TOUCHED = ("with the fingers at {t}", "touching {t}")
-ALSO_EMPTY = ("touching nothing", "with empty fingers")
-ALSO_LIGHT: tuple[Clause, ...] = (("lamp off", "without light"), ("lamp on", "with light"))
-ALSO_DOOR: tuple[Clause, ...] = (("door closed",), ("door ajar", "door half closed"), ("door open", "door aside"))
-ALSO_DRAWER: tuple[Clause, ...] = (
+LIGHT: tuple[Clause, ...] = (
+    ("lamp off", "without light"),
+    ("lamp on", "the lamp shines", "{g} has switched on the lamp", "yellow light comes from the lamp"),
+)
+DOORS: tuple[Clause, ...] = (
+    ("door closed",),
+    ("door ajar", "door half closed"),
+    ("door open", "the door of the cabinet is open", "the door is pushed aside", "an open door"),
+)
+DRAWERS: tuple[Clause, ...] = (
     ("drawer closed",),
     ("drawer ajar", "drawer half closed"),
-    ("drawer open", "drawer out"),
+    ("drawer open", "{g} has opened the drawer", "the drawer is pulled out", "an open drawer"),
 )
-ALSO_FALLEN = tuple(tuple(f"{thing[0]} {where}" for where in ("on the floor", "has fallen")) for thing in THINGS[:3])
+STACKED = ("one block stands on the other", "the blocks are stacked", "{g} has put one block on top of the other")
+PLACES: tuple[tuple[Clause, Clause], ...] = tuple(
+    ((f"{thing[0]} in its place",), (f"{thing[0]} away", f"{thing[0]} not in its place")) for thing in THINGS[:3]
+)
+FALLEN = tuple(tuple(f"{thing[0]} {where}" for where in ("on the floor", "has fallen")) for thing in THINGS[:3])
 
-FURNITURE_SHARE = 0.5
-"""How often lamp, door and drawer are said behind the main clause, of the times that another thing would be. They are
-large and easy to tell; whether the fingers have a thing is not, and it is that which captions should teach."""
-_CHANCE = dict.fromkeys((*ALSO_LIGHT, *ALSO_DOOR, *ALSO_DRAWER), FURNITURE_SHARE)
+
+UNSAID = 0.5
+"""How often nothing is said of the gripper, of the times that it lifts nothing."""
 
 
 def main_wordings(scene: Scene) -> Clause:
-    """The wordings of what matters most in one scene."""
-    if scene.stacked:
-        return STACKED
-    if scene.drawer == OPEN:
-        return DRAWER_OPEN
-    if scene.grip == LIFTS:
-        return LIFTED_UP
-    if scene.door == OPEN:
-        return DOOR_OPEN
-    if scene.light:
-        return LIGHT_ON
-    return {HOLDS: HELD, TOUCHES: TOUCHED, NOTHING: EMPTY}[scene.grip]
+    """The wordings of what the gripper does in one scene."""
+    return {LIFTS: LIFTED_UP, HOLDS: HELD, TOUCHES: TOUCHED, NOTHING: EMPTY}[scene.grip]
 
 
 def also_wordings(scene: Scene) -> list[Clause]:
     """The wordings of everything else that is true in one scene."""
-    level = interest_level(scene)
-    also: list[Clause] = []
-    has: dict[int, Clause] = {LIFTS: ALSO_LIFTED, HOLDS: ALSO_HELD, TOUCHES: ALSO_TOUCHED, NOTHING: ALSO_EMPTY}
-    lift_comes_first = scene.grip == LIFTS and level in (LEVELS.index("ball lifted"), LEVELS.index("block lifted"))
-    if level > LEVELS.index("a thing touched") and scene.grip in has and not lift_comes_first:
-        also.append(has[scene.grip])
-    if level != LEVELS.index("lamp on"):
-        also.append(ALSO_LIGHT[scene.light])
-    if level != LEVELS.index("door open") and scene.door != UNCLEAR:
-        also.append(ALSO_DOOR[scene.door])
-    if level != LEVELS.index("drawer open") and scene.drawer != UNCLEAR:
-        also.append(ALSO_DRAWER[scene.drawer])
+    places = (scene.ball_place, scene.blue_place, scene.green_place)
+    also: list[Clause] = [PLACES[i][place] for i, place in enumerate(places) if place != UNSEEN]
+    also.append(LIGHT[scene.light])
+    if scene.door != UNCLEAR:
+        also.append(DOORS[scene.door])
+    if scene.drawer != UNCLEAR:
+        also.append(DRAWERS[scene.drawer])
+    if scene.stacked:
+        also.append(STACKED)
     fallen = (scene.ball_fallen, scene.blue_fallen, scene.green_fallen)
-    return also + [words for words, fell in zip(ALSO_FALLEN, fallen, strict=True) if fell]
+    return also + [words for words, fell in zip(FALLEN, fallen, strict=True) if fell]
 
 
 def write_caption(scene: Scene, *, random: np.random.Generator, share: float = 0.5) -> str:
@@ -226,13 +223,17 @@ def write_caption(scene: Scene, *, random: np.random.Generator, share: float = 0
 
     Args:
         scene: what the picture shows.
-        random: chooses the wording, and which of the less important things are said.
-        share: the chance of each of those to be said; of lamp, door and drawer it is half of that.
+        random: chooses the wording, and which things are said.
+        share: the chance of each of those to be said.
 
     Raises:
-        KeyError: the scene hides what the gripper touches, and nothing else can be said first.
+        KeyError: the scene hides what the gripper touches, so nothing can be said of it.
     """
-    words = some_clauses(main_wordings(scene), also_wordings(scene), random=random, share=share, chance=_CHANCE)
+    main, also = main_wordings(scene), also_wordings(scene)
+    if scene.grip != LIFTS and random.random() < UNSAID:
+        words = some_clauses(also.pop(random.integers(len(also))), also, random=random, share=share)
+    else:
+        words = some_clauses(main, also, random=random, share=share)
     names = THINGS[scene.thing]
     return words.format(g=GRIPPERS[random.integers(len(GRIPPERS))], t=names[random.integers(len(names))])
 
@@ -244,6 +245,6 @@ def full_caption(scene: Scene) -> str:
 
 def vocabulary() -> list[str]:
     """Every word that a caption can have, in the order of the alphabet."""
-    main = [STACKED, DRAWER_OPEN, LIFTED_UP, DOOR_OPEN, LIGHT_ON, HELD, TOUCHED, EMPTY]
-    also = [ALSO_LIFTED, ALSO_HELD, ALSO_TOUCHED, ALSO_EMPTY, *ALSO_LIGHT, *ALSO_DOOR, *ALSO_DRAWER, *ALSO_FALLEN]
-    return words_of([*main, *also, GRIPPERS, *THINGS])
+    clauses = [LIFTED_UP, HELD, TOUCHED, EMPTY, *LIGHT, *DOORS, *DRAWERS, STACKED, *FALLEN]
+    clauses += [words for thing in PLACES for words in thing]
+    return words_of([*clauses, GRIPPERS, *THINGS])

@@ -3,8 +3,10 @@
 Play opens the cabinet's door once in hundreds of pictures, and hardly ever while the lamp is on. So states are set
 (`desk_scenes`): drawer, door and lamp as chance has it, objects anywhere, the gripper at one of them, with one of them,
 or nearly so. States of random and guided play come in as well, for what nobody thought of setting. From both together,
-each level of interest gets its share, and within a level each scene. Rare scenes are thus those that were set, and of
-scenes that play is full of, most were played.
+everything that the gripper can do gets its share, and within that each scene. Rare scenes are thus those that were set,
+and of scenes that play is full of, most were played.
+
+In most episodes some objects begin in their places, as they all do in ``tabletop-lab``.
 
 An arrangement of objects at an episode's start is held out when a hash of their places (in cells of `CELL` decimetres)
 says so. Training skips those, set or played, and the measures use only them.
@@ -20,8 +22,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, UInt8
 
 from sensei_lite.annotators.caption_data import HELD_OUT_ONE_IN, hash_of
-from sensei_lite.annotators.desk_captions import OPEN, Scene, interest_level, scene_of, seen_in
-from sensei_lite.annotators.desk_scenes import set_state
+from sensei_lite.annotators.desk_captions import NOTHING, OPEN, TOUCHES, Scene, scene_of, seen_in
+from sensei_lite.annotators.desk_scenes import set_state, tidied
 from sensei_lite.shapes import Flag, Seed
 from sensei_lite.worlds.random_play import random_actions
 from sensei_lite.worlds.tabletop import Tabletop, TabletopState
@@ -35,9 +37,9 @@ KEPT = 64
 """States that are kept of each episode that is played."""
 EPISODES = 64
 """Episodes that are played side by side."""
-FINE_LEVELS = 2
-"""So many of the lowest levels have twice the pictures of the others: whether something is touched is a matter of a
-pixel or two, and most of what an agent sees is of these levels."""
+FINE = (NOTHING, TOUCHES)
+"""These have twice the pictures of the others: whether something is touched is a matter of a pixel or two, and most of
+what an agent sees is of these."""
 BLOCK = 256
 """States that are set, and pictures that are drawn, at a time."""
 
@@ -52,7 +54,7 @@ class DeskPictures(NamedTuple):
 
 
 def sample_desk(world: Tabletop, number: int, *, held_out: bool, seed: int) -> DeskPictures:
-    """At most ``number`` pictures, with levels and scenes as balanced as the candidates allow."""
+    """At most ``number`` pictures, with what the gripper does and scenes as balanced as the candidates allow."""
     set_key, play_key = jax.random.split(jax.random.key(seed))
     rarer = HELD_OUT_ONE_IN if held_out else 1
     parts = [_set(world, keys) for keys in _blocks(set_key, SET * number * rarer, BLOCK)]
@@ -110,8 +112,8 @@ def _of_one_part(part: tuple[TabletopState, Array], held_out: bool) -> TabletopS
 @functools.partial(jax.jit, static_argnums=0)
 def _set(world: Tabletop, keys: Array) -> tuple[TabletopState, Array]:
     def one(key: Seed) -> tuple[TabletopState, Flag]:
-        start_key, set_key = jax.random.split(key)
-        start = world.reset(key=start_key)
+        start_key, tidy_key, set_key = jax.random.split(key, 3)
+        start = tidied(world.reset(key=start_key), key=tidy_key)
         return set_state(world, start, key=set_key), is_held_out(start)
 
     return jax.vmap(one)(keys)
@@ -123,8 +125,8 @@ def _played(world: Tabletop, keys: Array, guided: Array) -> tuple[TabletopState,
     every = max(1, world.max_steps // KEPT)
 
     def episode(key: Seed, guided: Flag) -> tuple[TabletopState, Array]:
-        start_key, bold_key, play_key = jax.random.split(key, 3)
-        start = world.reset(key=start_key)
+        start_key, tidy_key, bold_key, play_key = jax.random.split(key, 4)
+        start = tidied(world.reset(key=start_key), key=tidy_key)
         boldness = guided * jax.random.uniform(bold_key)
 
         def step(state: TabletopState, key: Array) -> tuple[TabletopState, None]:
@@ -164,18 +166,26 @@ def _scenes(world: Tabletop, states: TabletopState) -> Scene:
 
 
 def _balanced(scenes: Scene, number: int, seed: int) -> Int[np.ndarray, " n"]:
-    """Which states to draw, each once: levels in turn, within a level its scenes in turn."""
-    random = np.random.default_rng(seed)
-    level = interest_level(scenes)
+    """Which states to draw, each once: what the gripper can do in turn, and of each of these its scenes in turn."""
+    random, grip = np.random.default_rng(seed), np.asarray(scenes.grip)
     # What lies on the floor, and what is ajar, is as frequent as the candidates have it.
-    kinds = (scenes.grip, scenes.thing, scenes.drawer == OPEN, scenes.door == OPEN, scenes.light, scenes.stacked)
+    places = (scenes.ball_place, scenes.blue_place, scenes.green_place)
+    kinds = (
+        scenes.grip,
+        scenes.thing,
+        scenes.drawer == OPEN,
+        scenes.door == OPEN,
+        scenes.light,
+        scenes.stacked,
+        *places,
+    )
     code = np.unique(np.stack([np.asarray(part, int) for part in kinds], 1), axis=0, return_inverse=True)[1].ravel()
-    order = random.permutation(len(level))
+    order = random.permutation(len(code))
     turn_in_scene = _turn(code[order])
-    # Within a level, all first ones of a scene come before the second ones.
+    # All first ones of a scene come before the second ones.
     order = order[np.argsort(turn_in_scene, kind="stable")]
-    times = np.where(level[order] < FINE_LEVELS, 2, 1)
-    order = order[np.argsort(_turn(level[order]) // times, kind="stable")]
+    times = np.where(np.isin(grip[order], FINE), 2, 1)
+    order = order[np.argsort(_turn(grip[order]) // times, kind="stable")]
     return order[:number]
 
 

@@ -10,28 +10,41 @@ from typing import NamedTuple
 import numpy as np
 
 from sensei_lite.annotators.clip import ClipAnnotator
-from sensei_lite.annotators.clip_measures import Fact, Row, agreement_row, fact_row, retrieve, score_row, vectors_of
+from sensei_lite.annotators.clip_measures import (
+    Fact,
+    Row,
+    agreement_row,
+    fact_row,
+    retrieve,
+    score_row,
+    share,
+    vectors_of,
+)
 from sensei_lite.annotators.desk_captions import (
     AJAR,
-    ALSO_DRAWER,
+    AWAY,
     CLOSED,
-    DOOR_OPEN,
-    DRAWER_OPEN,
+    DOORS,
+    DRAWERS,
     EMPTY,
     GRIPPERS,
     HELD,
     HIDDEN,
     HOLDS,
+    IN_PLACE,
     LEVELS,
     LIFTED_UP,
     LIFTS,
-    LIGHT_ON,
+    LIGHT,
     NOTHING,
     OPEN,
+    PLACES,
     STACKED,
     THINGS,
     TOUCHED,
+    TOUCHES,
     UNCLEAR,
+    UNSEEN,
     full_caption,
     interest_level,
 )
@@ -71,57 +84,68 @@ def _sentences(*clauses: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-_CALM = (*EMPTY, *TOUCHED, *HELD)
+_HANDS = _sentences((*EMPTY, *TOUCHED, *HELD, *LIFTED_UP))
+
+
+def _with_hands(clause: Sequence[str]) -> tuple[str, ...]:
+    """A clause behind everything that the gripper could do."""
+    return tuple(f"{hand}, {text.format(g=GRIPPERS[0])}" for hand in _HANDS for text in clause)
+
 
 FACTS: dict[str, Fact] = {
     "thing touched": Fact(
         lambda s: s.grip > NOTHING,
-        lambda s: (interest_level(s) <= LEVELS.index("a thing touched")) & is_clear(s),
-        _sentences(TOUCHED, HELD),
+        lambda s: is_clear(s) & (s.grip < LIFTS),
+        _sentences((*TOUCHED, *HELD)),
         _sentences(EMPTY),
     ),
     "thing held": Fact(
         lambda s: s.grip == HOLDS,
-        lambda s: (interest_level(s) == LEVELS.index("a thing touched")) & (s.thing < len(OBJECTS)),
+        lambda s: np.isin(s.grip, (TOUCHES, HOLDS)) & (s.thing < len(OBJECTS)),
         _sentences(HELD),
         _sentences(TOUCHED),
     ),
     "held thing lifted": Fact(
-        lambda s: s.grip == LIFTS,
-        lambda s: (s.grip >= HOLDS) & ~s.light & (s.door != OPEN) & (s.drawer != OPEN) & ~s.stacked,
-        _sentences(LIFTED_UP),
-        _sentences(HELD),
+        lambda s: s.grip == LIFTS, lambda s: s.grip >= HOLDS, _sentences(LIFTED_UP), _sentences(HELD)
     ),
-    "lamp on": Fact(
-        lambda s: s.light,
-        lambda s: interest_level(s) <= LEVELS.index("lamp on"),
-        _sentences(LIGHT_ON),
-        _sentences(_CALM),
+    "ball away": Fact(
+        lambda s: s.ball_place == AWAY,
+        lambda s: s.ball_place != UNSEEN,
+        _with_hands(PLACES[0][AWAY]),
+        _with_hands(PLACES[0][IN_PLACE]),
     ),
+    "upright block away": Fact(
+        lambda s: s.blue_place == AWAY,
+        lambda s: s.blue_place != UNSEEN,
+        _with_hands(PLACES[1][AWAY]),
+        _with_hands(PLACES[1][IN_PLACE]),
+    ),
+    "flat block away": Fact(
+        lambda s: s.green_place == AWAY,
+        lambda s: s.green_place != UNSEEN,
+        _with_hands(PLACES[2][AWAY]),
+        _with_hands(PLACES[2][IN_PLACE]),
+    ),
+    "lamp on": Fact(lambda s: s.light, lambda s: s.grip >= HIDDEN, _with_hands(LIGHT[1]), _with_hands(LIGHT[0])),
     "door open": Fact(
         lambda s: s.door == OPEN,
-        lambda s: interest_level(s) <= LEVELS.index("door open"),
-        _sentences(DOOR_OPEN),
-        _sentences(_CALM, LIGHT_ON),
+        lambda s: s.door != UNCLEAR,
+        _with_hands(DOORS[OPEN]),
+        _with_hands((*DOORS[CLOSED], *DOORS[AJAR])),
     ),
     "drawer ajar": Fact(
         lambda s: s.drawer == AJAR,
-        lambda s: (interest_level(s) <= LEVELS.index("a thing touched")) & (s.drawer != UNCLEAR) & is_clear(s),
-        tuple(f"{main}, {also}" for main in _sentences(_CALM) for also in ALSO_DRAWER[AJAR]),
-        tuple(f"{main}, {also}" for main in _sentences(_CALM) for also in ALSO_DRAWER[CLOSED]),
+        lambda s: np.isin(s.drawer, (CLOSED, AJAR)),
+        _with_hands(DRAWERS[AJAR]),
+        _with_hands(DRAWERS[CLOSED]),
     ),
     "drawer open": Fact(
         lambda s: s.drawer == OPEN,
-        lambda s: ~s.stacked,
-        _sentences(DRAWER_OPEN),
-        _sentences(_CALM, LIGHT_ON, DOOR_OPEN, LIFTED_UP),
+        lambda s: s.drawer != UNCLEAR,
+        _with_hands(DRAWERS[OPEN]),
+        _with_hands((*DRAWERS[CLOSED], *DRAWERS[AJAR])),
     ),
-    "blocks stacked": Fact(
-        lambda s: s.stacked,
-        lambda s: s.grip >= HIDDEN,
-        _sentences(STACKED),
-        _sentences(_CALM, LIGHT_ON, DOOR_OPEN, LIFTED_UP, DRAWER_OPEN),
-    ),
+    "blocks stacked": Fact(lambda s: s.stacked, lambda s: s.grip >= HIDDEN, _with_hands(STACKED), _HANDS),
 }
 """What is asked of the pictures."""
 
@@ -152,6 +176,6 @@ def level_rows(annotator: ClipAnnotator, sample: DeskPictures, shown: np.ndarray
     said = chances.argmax(1)
     return [
         {"shown": name, "pictures": int((shown == i).sum())}
-        | {other: round(float((said[shown == i] == j).mean()), 3) for j, other in enumerate(LEVELS)}
+        | {other: share(said[shown == i] == j, 3) for j, other in enumerate(LEVELS)}
         for i, name in enumerate(LEVELS)
     ]

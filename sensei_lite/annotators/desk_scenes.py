@@ -26,6 +26,7 @@ from sensei_lite.worlds.tabletop.desk import (
     HANDLE,
     HANDLE_Z,
     HEIGHT,
+    HOME,
     HOOKED,
     LEDGE,
     LEDGE_HEIGHT,
@@ -40,6 +41,10 @@ from sensei_lite.worlds.tabletop.desk import (
 )
 from sensei_lite.worlds.tabletop.physics import advance
 
+TIDY = 0.6
+"""The share of objects that are in their places when an episode begins."""
+NEARLY = 0.25
+"""Decimetres in x and y by which they are not quite there."""
 SETTLING = 2
 """Steps without an action after a state was set."""
 PLACES = (
@@ -55,6 +60,15 @@ PLACES = (
 """Where the gripper is put, with the chances `_CHANCES`."""
 _CHANCES = jnp.array([0.2, 0.2, 0.2, 0.12, 0.08, 0.06, 0.07, 0.07])
 _LOW, _HIGH = jnp.asarray(REACH_LOW), jnp.asarray(REACH_HIGH)
+
+
+def tidied(start: TabletopState, *, key: Seed) -> TabletopState:
+    """The start of an episode with some objects put in their places, or nearly so, as agents find them in the lab."""
+    choice_key, place_key = jax.random.split(key)
+    chosen = jax.random.uniform(choice_key, (len(OBJECTS), 1)) < TIDY
+    place = HOME + jax.random.uniform(place_key, HOME.shape, minval=-NEARLY, maxval=NEARLY)
+    objects = start.objects.at[:, :2].set(jnp.where(chosen, place, start.objects[:, :2]))
+    return start._replace(objects=objects)
 
 
 def set_state(world: Tabletop, start: TabletopState, *, key: Seed) -> TabletopState:

@@ -75,7 +75,10 @@ def draw_desk(per_world: int, size: int, *, seed: int, random: np.random.Generat
     """Tabletop's desk. Pictures that hide what the gripper has are left out: nothing true can be said of them."""
     some = sample_desk(Tabletop(), per_world, held_out=False, seed=seed)
     clear = np.flatnonzero(is_clear(some.scene))
-    texts = [desk_captions.write_caption(some.scene.one(i), random=random) for i in clear.tolist()]
+    # Short captions teach to see what the fingers do; long ones teach that all the rest counts, too.
+    texts = [
+        desk_captions.write_caption(some.scene.one(i), random=random, share=random.random()) for i in clear.tolist()
+    ]
     return _shuffled(fit_pictures(some.images[clear], size), texts, random)
 
 

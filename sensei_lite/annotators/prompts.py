@@ -170,9 +170,11 @@ _TABLETOP = (
 )
 
 _TABLETOP_INTEREST = (
-    "An image is the more interesting the more the robot does with the things. From dull to interesting: the gripper "
-    "hangs in the air, away from everything; it touches a thing; the lamp is on; the cabinet's door is pushed aside; "
-    "the ball or a block is lifted; the drawer is pulled open; one block stands on the other."
+    "Things have their places, in a row across the middle of the desk: the ball on the left, the upright block in the "
+    "middle, the flat block on the right. An image is the more interesting the more of these it shows at once: the "
+    "ball is not in its place; a block is not in its place (each counts); the gripper holds something up in the air; "
+    "the lamp is on; the cabinet's door is pushed aside; the drawer is pulled open; one block stands on the other. The "
+    "dullest image is one in which all is in its place, closed and off, wherever the gripper is."
 )
 
 _POKEMON = (

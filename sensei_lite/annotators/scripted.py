@@ -1,15 +1,18 @@
 """The annotator who knows the truth, and errs only as it is told to.
 
-A world's facts are put in order from dull to interesting, and the level of a state is the highest fact that holds,
+A world's facts are put in order from dull to interesting, and the level of a state is the highest fact that holds; or,
+where facts do not come one after the other (`COUNTED`), how many of them hold:
 
-    level(s) = max { i : fact_i(s) },     answer(a, b) = the one with the higher level, a tie where they are equal.
+    level(s) = max { i : fact_i(s) }  or  sum_i fact_i(s),
+    answer(a, b) = the one with the higher level, a tie where they are equal.
 
 So other annotators can be measured against the truth, and their known faults can be replayed: errors (noise), a liking
 for one position, ties and refusals. Each has a share of all answers of its own:
 
     1 = unknown_rate + tie_rate + |position_bias| + (the share in which it looks at the pictures).
 
-Source: the order of levels is that of the events of KeyRoom and KeyChest (`sensei_lite.worlds`); the shares of GPT-4
+Source: the order of levels is that of the events of KeyRoom and KeyChest (`sensei_lite.worlds`), and the count of
+Tabletop is ours; the shares of GPT-4
 and LLaVA are counted in the published answers of SENSEI (arXiv 2503.01584) and of its re-run with LLaVA. Simplified:
 real annotators err more often where pictures are alike; here every pair has the same chance. Used in notebook
 05_vlm_annotation.
@@ -22,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from sensei_lite.annotators.base import Annotator, Answer, Reply, image_hash
 from sensei_lite.observations import Observations, check_images
@@ -31,7 +34,9 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "KeyRoom": ("key_in_view", "key_picked_up", "door_reached_with_key", "door_opened", "exit_reached"),
     "KeyChest": ("key_in_view", "key_picked_up", "chest_reached_with_key", "chest_opened"),
     "Tabletop": (
-        "object_reached",
+        "ball_displaced",
+        "upright_displaced",
+        "flat_displaced",
         "light_on",
         "slide_opened",
         "ball_lifted",
@@ -41,6 +46,11 @@ LEVELS: dict[str, tuple[str, ...]] = {
     ),
 }
 """The facts of each world that count, from dull to interesting."""
+
+# A lamp that was switched on stays on. If the highest fact alone counted, nothing that is below it on the list would be
+# worth anything for the rest of an episode, and an agent that follows this taste would stop handling things.
+COUNTED = ("Tabletop",)
+"""Worlds whose facts do not come one after the other: there the level of a state is how many of them hold."""
 
 
 def levels_of(facts: Mapping[str, np.ndarray]) -> tuple[str, ...]:
@@ -57,18 +67,34 @@ def interest(facts: Mapping[str, np.ndarray], levels: Sequence[str] | None = Non
 
     Args:
         facts: named truths, bool [n] each, as in `Observations`.
-        levels: names of facts from dull to interesting; None takes the world's own (`levels_of`).
+        levels: names of facts from dull to interesting; None takes the world's own (`levels_of`), and counts those that
+            hold if the world is `COUNTED`.
 
     Raises:
         ValueError: a name is not among the facts, or ``levels`` is empty.
     """
-    levels = levels_of(facts) if levels is None else levels
-    if not levels:
+    names = levels_of(facts) if levels is None else levels
+    if not names:
         raise ValueError("levels is empty; at least one fact must count")
-    if missing := [name for name in levels if name not in facts]:
+    if missing := [name for name in names if name not in facts]:
         raise ValueError(f"levels has {', '.join(missing)}, and the facts are {', '.join(sorted(facts)) or 'none'}")
-    holds = np.stack([np.asarray(facts[name], bool) for name in levels])
-    return (holds * np.arange(1, len(levels) + 1)[:, None]).max(0)
+    holds = np.stack([np.asarray(facts[name], bool) for name in names])
+    if levels is None and is_counted(names):
+        return holds.sum(0)
+    return (holds * np.arange(1, len(names) + 1)[:, None]).max(0)
+
+
+def is_counted(names: Sequence[str]) -> bool:
+    """Whether these are the facts of a world in which it counts how many hold."""
+    return tuple(names) in {LEVELS[world] for world in COUNTED}
+
+
+def situations(facts: Mapping[str, np.ndarray]) -> dict[str, Bool[np.ndarray, " n"]]:
+    """Which states are of each level (by `interest`) of their world, dull ones first. Raises as `levels_of` does."""
+    names, level = levels_of(facts), interest(facts)
+    if is_counted(names):
+        names = ("one of these", *(f"{number} of these" for number in range(2, len(names) + 1)))
+    return {name: level == number for number, name in enumerate(("none of these", *names))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +199,7 @@ class ScriptedAnnotator(Annotator):
 
     Args:
         observations: every picture that will be asked about, with facts.
-        levels: names of facts from dull to interesting; None takes the world's own (`levels_of`).
+        levels: names of facts from dull to interesting; None takes the world's own (see `interest`).
         noise: see `Manner`, as are the next four.
         position_bias: see `Manner`.
         tie_rate: see `Manner`.
@@ -204,13 +230,14 @@ class ScriptedAnnotator(Annotator):
         self.levels = levels_of(observations.facts) if levels is None else tuple(levels)
         self.seed = seed
         found = defaultdict(list)
-        for image, level in zip(observations.images, interest(observations.facts, self.levels), strict=True):
+        for image, level in zip(observations.images, interest(observations.facts, levels), strict=True):
             found[image_hash(image)].append(int(level))
         self._level = {name: sum(levels) / len(levels) for name, levels in found.items()}
         # The pictures belong to the version: with more of them, one that can mean two states may get another mean.
         table = hashlib.sha256(repr(sorted(self._level.items())).encode()).hexdigest()[:12]
         settings = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(self.manner).items())
-        self.version = f"1: {settings}, seed {seed}, levels {' < '.join(self.levels)}, pictures {table}"
+        order = " + " if levels is None and is_counted(self.levels) else " < "
+        self.version = f"1: {settings}, seed {seed}, levels {order.join(self.levels)}, pictures {table}"
 
     @classmethod
     def like(

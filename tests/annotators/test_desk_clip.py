@@ -16,6 +16,7 @@ from sensei_lite.annotators.clip import PROMPTS, ClipAnnotator
 from sensei_lite.annotators.clip_training import ClipTraining
 from sensei_lite.annotators.desk_captions import (
     AJAR,
+    AWAY,
     LEVELS,
     TOUCHES,
     Scene,
@@ -61,9 +62,9 @@ def agreement(annotator, images, level):
 
 def test_the_mean_score_of_every_level_is_above_that_of_the_one_before(desk_clip, pictures):
     scores, level = desk_clip.scores(pictures.images), interest_level(pictures.scene)
-    means = [scores[level == i].mean() for i in range(len(LEVELS))]
-    assert (np.diff(means) > 0.03).all(), means
-    assert means[-1] - means[0] > 0.8
+    means = [scores[level == i].mean() for i in range(len(LEVELS)) if (level == i).any()]
+    assert len(means) >= len(LEVELS) - 2, "seven and eight things at once are rare"
+    assert (np.diff(means) > 0.05).all(), means
 
 
 def test_pairs_are_answered_as_the_truth_has_it(desk_clip, pictures):
@@ -75,7 +76,7 @@ def test_pairs_are_answered_as_the_truth_has_it(desk_clip, pictures):
 def test_so_are_pictures_of_play(desk_clip):
     played = sample_play(WORLD, 1024, guided=True, held_out=True, seed=22)
     level = interest(played.facts)
-    assert (level == 0).mean() > 0.5, "play is not balanced"
+    assert 0.05 < (level == 0).mean() < 0.5, "play is not balanced"
     decided, right = agreement(desk_clip, played.images, level)
     assert decided > 0.8
     assert right > 0.93
@@ -95,10 +96,10 @@ def test_an_untaught_network_answers_by_chance(pictures, tmp_path):
 def test_a_model_has_the_prompts_of_its_lesson(desk_clip):
     assert desk_clip.prompts == dict(DESK.prompts)
     assert ClipAnnotator().prompts == PROMPTS
-    assert set(desk_clip.prompts.values()) == {round(i / 7, 3) for i in range(8)}
+    assert set(desk_clip.prompts.values()) == {i / 8 for i in range(len(LEVELS))}
     assert desk_clip.version.startswith("bundled-desk ")
     with pytest.raises(ValueError, match="never taught key"):
-        ClipAnnotator("bundled-desk", prompts={"the robot holds the key": 1.0, "the drawer is open": 0.0})
+        ClipAnnotator("bundled-desk", prompts={"the robot holds the key": 1.0, "drawer open": 0.0})
     with pytest.raises(ValueError, match="bundled model has its weights"):
         ClipAnnotator("bundled-desk", weights=DESK.weights)
 
@@ -106,7 +107,9 @@ def test_a_model_has_the_prompts_of_its_lesson(desk_clip):
 def test_every_word_is_in_the_vocabulary_and_fits(pictures):
     tokenizer = WordTokenizer.from_file(DESK.words, 64)
     captions = [full_caption(pictures.scene.one(i)) for i in np.flatnonzero(is_clear(pictures.scene)).tolist()]
-    longest, random = Scene(TOUCHES, 3, AJAR, AJAR, True, True, True, True, True), np.random.default_rng(0)
+    # Blocks of which one stands on the other have not fallen.
+    longest = Scene(TOUCHES, 5, AJAR, AJAR, True, True, AWAY, AWAY, AWAY, True, False, False)
+    random = np.random.default_rng(0)
     captions += [full_caption(longest), *(write_caption(longest, random=random, share=1.0) for _ in range(50))]
     rows = tokenizer(captions).numpy()
     assert (rows.max(1) == tokenizer.end).all()
@@ -127,11 +130,11 @@ def test_a_world_is_asked_about_with_the_clip_that_knows_it(desk_clip):
         # What is named is taken.
         assert made_for("tabletop", model="bundled").version == ClipAnnotator().version
         assert made_for("tabletop", margin=0.2).margin == 0.2
-        two = {"the drawer is open": 1.0, "nothing is touched": 0.0}
+        two = {"an open drawer": 1.0, "nothing is touched": 0.0}
         assert made_for("tabletop", prompts=two).prompts == two
         # A model that reads any sentence is asked with the world's prompts.
         assert made_for("tabletop", model=DESK.architecture, weights=DESK.weights).prompts == desk_clip.prompts
-    assert [name for name in world_names() if small_clip_for(name) is DESK] == ["tabletop"]
+    assert [name for name in world_names() if small_clip_for(name) is DESK] == ["tabletop", "tabletop-lab"]
 
 
 def test_another_model_is_asked_with_the_worlds_own_prompts(monkeypatch):
@@ -172,5 +175,5 @@ def test_a_lesson_is_drawn_and_measured(desk_clip, monkeypatch):
     assert [row["pictures_of"] for row in tables["agreement"]] == ["balanced", "guided play", "random play"]
     assert [row["shown"] for row in tables["levels"]] == list(LEVELS)
     for row in tables["levels"]:
-        assert sum(row[name] for name in LEVELS) == pytest.approx(1.0, abs=0.01)
+        assert not row["pictures"] or sum(row[name] for name in LEVELS) == pytest.approx(1.0, abs=0.01)
     assert ClipTraining(**lesson.settings).steps == lesson.settings["steps"]

@@ -9,7 +9,17 @@ import pytest
 
 from sensei_lite.annotators.base import Answer
 from sensei_lite.annotators.combine import combine
-from sensei_lite.annotators.scripted import LEVELS, MANNERS, Manner, ScriptedAnnotator, interest, noise_ceiling
+from sensei_lite.annotators.scripted import (
+    COUNTED,
+    LEVELS,
+    MANNERS,
+    Manner,
+    ScriptedAnnotator,
+    interest,
+    is_counted,
+    noise_ceiling,
+    situations,
+)
 from sensei_lite.collect import play_observations
 from sensei_lite.observations import Observations
 from sensei_lite.worlds import KeyChest, KeyRoom
@@ -47,6 +57,41 @@ def test_interest_is_the_highest_fact_that_holds(played):
         assert not any(above)
         assert level[i] == 0 or observations.facts[levels[level[i] - 1]][i]
     np.testing.assert_array_equal(level, interest(observations.facts))
+
+
+def test_on_the_desk_it_counts_how_many_facts_hold():
+    names = LEVELS["Tabletop"]
+    holds = np.random.default_rng(0).random((len(names), 40)) < 0.4
+    holds[:, 0], holds[:, 1] = False, True
+    facts = dict(zip(names, holds, strict=True)) | {"object_off_table": np.ones(40, bool)}
+    level = interest(facts)
+    np.testing.assert_array_equal(level, [sum(facts[name][i] for name in names) for i in range(40)])
+    assert level[:2].tolist() == [0, len(names)]
+    # Somebody who names an order gets the highest fact, on the desk as anywhere.
+    assert interest({"light_on": np.ones(1, bool), "slide_opened": np.zeros(1, bool)}, ["light_on"]).tolist() == [1]
+    np.testing.assert_array_equal(interest(facts, names), [np.flatnonzero([False, *h]).max(initial=0) for h in holds.T])
+
+    images = np.arange(40 * 12, dtype=np.uint8).reshape(40, 2, 2, 3)
+    seen = Observations(images, np.zeros(40, np.int64), np.arange(40, dtype=np.int32), facts)
+    counts, orders = ScriptedAnnotator(seen), ScriptedAnnotator(seen, names)
+    assert [counts.level(image) for image in images] == level.tolist()
+    assert [orders.level(image) for image in images] == interest(facts, names).tolist()
+    assert "flat_displaced + light_on" in counts.version
+    assert "flat_displaced < light_on" in orders.version
+
+
+@pytest.mark.parametrize("world", LEVELS)
+def test_situations_are_the_levels(world):
+    names = LEVELS[world]
+    holds = np.random.default_rng(1).random((len(names), 60)) < 0.3
+    facts = dict(zip(names, holds, strict=True))
+    found, level = situations(facts), interest(facts)
+    assert is_counted(names) == (world in COUNTED)
+    assert next(iter(found)) == "none of these"
+    np.testing.assert_array_equal(np.stack(list(found.values())).argmax(0), level)
+    assert (np.stack(list(found.values())).sum(0) == 1).all()
+    if world not in COUNTED:
+        assert list(found)[1:] == list(names)
 
 
 def test_interest_in_hand_made_facts():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from sensei_lite.annotators.scripted import LEVELS
 from sensei_lite.spaces import Box
 from sensei_lite.worlds import Tabletop, advance_batch, begin_batch, make_world
 from sensei_lite.worlds.gymnasium_api import WorldEnv
@@ -118,6 +119,7 @@ def object_overlaps(objects: np.ndarray) -> np.ndarray:
 
 def test_the_catalogue_has_it_and_settings_reach_it():
     assert make_world("tabletop") == WORLD
+    assert make_world("tabletop-lab") == Tabletop(spread=0.0)
     assert make_world("tabletop", max_steps=7, image_size=48) == Tabletop(max_steps=7, image_size=48)
     assert WORLD.actions == Box(("right", "away", "up", "close"), ("left", "near", "down", "open"))
     assert len(WORLD.event_names) == len(set(WORLD.event_names)) == 10
@@ -593,7 +595,8 @@ def test_things_can_be_told_apart_in_grey():
 def test_facts_are_about_what_is_now(guided):
     states, _ = guided
     facts = jax.device_get(jax.jit(jax.vmap(jax.vmap(jax.vmap(WORLD.facts))))(states))
-    assert not any(values[:, :, 0].any() for values in facts.values()), "at the start nothing is true yet"
+    begun = [values[:, :, 0].any() for name, values in facts.items() if "displaced" not in name]
+    assert not any(begun), "at the start nothing is true yet, but that things may be anywhere"
     for purpose, fact in (
         ("press the button", "light_on"),
         ("slide the door", "slide_opened"),
@@ -605,9 +608,40 @@ def test_facts_are_about_what_is_now(guided):
         ("push the flat block", "object_reached"),
     ):
         assert facts[fact][PURPOSES.index(purpose)].any(-1).mean() > 0.8, purpose
-    levels = [name for name in WORLD.facts(start()) if name != "object_off_table"]
-    assert levels[0] == "object_reached"
-    assert levels[-1] == "block_stacked"
+    counted = tuple(name for name in WORLD.facts(start()) if name not in ("object_reached", "object_off_table"))
+    assert counted == LEVELS["Tabletop"]
+
+
+def test_what_is_not_in_its_place_is_displaced():
+    tidy = make_world("tabletop-lab")
+    for seed in range(3):
+        state = tidy.reset(key=jax.random.key(seed))
+        np.testing.assert_allclose(state.objects[:, :2], desk.HOME)
+        assert not any(tidy.facts(state).values()), "in the lab everything begins in its place"
+    for i, name in enumerate(desk.OBJECTS):
+        for way, is_away in ((0.9, False), (1.1, True)):
+            for axis in range(2):
+                facts = tidy.facts(state._replace(objects=state.objects.at[i, axis].add(-way)))
+                told = [other for other in desk.OBJECTS if facts[f"{other}_displaced"]]
+                assert told == ([name] if is_away else [])
+        lifted = tidy.facts(state._replace(objects=state.objects.at[i, 2].set(2.0)))
+        assert not lifted[f"{name}_displaced"], "it is still over its place"
+
+
+def test_the_gripper_is_at_the_doors_handle_from_the_front_and_from_beside():
+    handle = desk.SLIDE_HANDLE_X
+    for gripper, reaches in (
+        ((handle - 0.6, 6.65, 1.2), True),
+        ((handle, 6.2, 1.2), True),
+        ((handle - 1.5, 6.65, 1.2), False),
+        ((handle - 0.6, 5.5, 1.2), False),
+        ((handle - 0.6, 6.65, 2.6), False),
+    ):
+        assert bool(WORLD.facts(clear_desk(gripper=gripper))["object_reached"]) == reaches, gripper
+    # It goes along with the door.
+    open_door = clear_desk(gripper=(handle - 0.6, 6.65, 1.2), slide=2.0)
+    assert not WORLD.facts(open_door)["object_reached"]
+    assert WORLD.facts(moved(open_door, gripper=(handle + 1.4, 6.65, 1.2)))["object_reached"]
 
 
 def test_situations_are_numbers_that_differ_where_things_differ(guided):

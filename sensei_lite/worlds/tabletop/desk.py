@@ -32,6 +32,10 @@ DESK_LEFT, DESK_RIGHT = 1.2, 11.6
 RIM, LEDGE, WALL = 0.3, 5.7, 7.0
 RIM_HEIGHT, LEDGE_HEIGHT = 0.25, 0.5
 FLOOR = -3.6
+THIRD = (DESK_RIGHT - DESK_LEFT - 1.0) / 3
+"""How much of the desk's width each object has for itself when an episode begins."""
+HOME = np.array([[DESK_LEFT + 0.5 + THIRD * (i + 0.5), (RIM + LEDGE) / 2] for i in range(3)], np.float32)
+"""Where each object stands when everything is in its place: in a row, from left to right, [object 2]."""
 PICTURE_WIDTH = 12.8
 
 FINGER = np.array([0.15, 0.25], np.float32)

@@ -41,6 +41,8 @@ from sensei_lite.worlds.tabletop.desk import (
 
 WIDE, DEEP = float(FINGER[0]), float(FINGER[1])
 NEAR = 0.01
+TOUCHING = 0.3
+"""Decimetres, a finger's width: what is this near a handle is said to be at it."""
 
 
 class Moved(NamedTuple):
@@ -98,6 +100,15 @@ def hooks_the_drawer(state: TabletopState) -> Flag:
     before = -state.drawer - y  # how far the gripper's middle is in front of the drawer
     at_handle = (jnp.abs(x - DRAWER_X) < HANDLE[0]) & (jnp.abs(z - HANDLE_Z) < HANDLE[2])
     return at_handle & (before > DEEP - NEAR) & (before < DEEP + HANDLE[1]) & (state.fingers <= HOOKED)
+
+
+def is_at_the_door(state: TabletopState) -> Flag:
+    """Whether a finger is at the handle of the sliding door, from the front or from beside it."""
+    x, y, z = state.gripper
+    handle, reach = SLIDE_HANDLE_X + state.slide, SLIDE_HANDLE_HALF + WIDE
+    level = (z < SLIDE_HANDLE_TOP) & (z + FINGER_LENGTH > SLIDE_HANDLE_BOTTOM)
+    away = jnp.minimum(jnp.abs(x - state.fingers - handle), jnp.abs(x + state.fingers - handle))
+    return level & (away < reach + TOUCHING) & (y + DEEP > SLIDE_HANDLE_FRONT - TOUCHING)
 
 
 def _along_the_door(state: TabletopState, x_new: Scalar, y_new: Scalar) -> tuple[Scalar, Scalar, Scalar]:

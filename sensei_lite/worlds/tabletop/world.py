@@ -42,21 +42,25 @@ from sensei_lite.worlds.tabletop.desk import (
     FLAT,
     HALF,
     HEIGHT,
+    HOME,
     LEDGE,
     OBJECTS,
     OPEN,
     RIM,
     SLIDE_IS_OPEN,
+    THIRD,
     UPRIGHT,
     TabletopState,
 )
-from sensei_lite.worlds.tabletop.furniture import hooks_the_drawer
+from sensei_lite.worlds.tabletop.furniture import hooks_the_drawer, is_at_the_door
 from sensei_lite.worlds.tabletop.physics import advance, stacked
 from sensei_lite.worlds.tabletop.view import draw
 
 MOVED = 0.1
 """Decimetres in a step, half a pixel: less is not worth an event."""
 LIFTED = 0.3
+DISPLACED = 1.0
+"""Decimetres from its place, five pixels: more, and a thing is not where it belongs."""
 START_HEIGHT = 2.2
 SMALLEST_PICTURE = 32
 
@@ -116,22 +120,21 @@ class Tabletop(World):
         return self.image_size, self.image_size, 3
 
     def reset(self, *, key: Seed) -> TabletopState:
-        """Start an episode: drawer and door closed, lamp off, and the objects apart on the desk in any order."""
+        """Start an episode: drawer and door closed, lamp off, and the objects apart on the desk in any order.
+
+        With ``spread`` 0 each is in its own place.
+        """
         u = jax.random.uniform(key, (3, 4))
-        thirds = jnp.arange(len(OBJECTS))
-        places = jnp.argsort(u[:, 3]) if self.spread > 0 else thirds
-        width = (DESK_RIGHT - DESK_LEFT - 1.0) / len(OBJECTS)
-        free = width / 2 - HALF[:, 0] - 0.1
-        x = DESK_LEFT + 0.5 + width * (places + 0.5) + self.spread * free * (2 * u[:, 0] - 1)
-        depth = (LEDGE - RIM) / 2 - HALF[:, 1] - 0.2
-        y = (RIM + LEDGE) / 2 + self.spread * depth * (2 * u[:, 1] - 1)
+        home = jnp.asarray(HOME)[jnp.argsort(u[:, 3])] if self.spread > 0 else jnp.asarray(HOME)
+        free = np.stack([THIRD / 2 - HALF[:, 0] - 0.1, (LEDGE - RIM) / 2 - HALF[:, 1] - 0.2], 1)
+        places = home + self.spread * free * (2 * u[:, :2] - 1)
         middle, reach = np.array([6.4, 3.0]), np.array([4.0, 2.0])
         at = middle + self.spread * reach * (2 * u[:2, 2] - 1)
         no = jnp.zeros((), bool)
         return TabletopState(
             gripper=jnp.concatenate([at, jnp.full(1, START_HEIGHT)]),
             fingers=jnp.full((), OPEN, jnp.float32),
-            objects=jnp.stack([x, y, jnp.zeros(len(OBJECTS))], 1),
+            objects=jnp.concatenate([places, jnp.zeros((len(OBJECTS), 1))], 1),
             velocity=jnp.zeros((len(OBJECTS), 3)),
             held=jnp.zeros(len(OBJECTS), bool),
             drawer=jnp.zeros(()),
@@ -190,13 +193,18 @@ class Tabletop(World):
     def facts(self, state: TabletopState) -> Events:
         """What is true now and can be seen, for scripted annotators, dull facts first.
 
-        ``object_reached`` (the fingertips are within a finger's width of something), ``light_on``, ``slide_opened``
-        (over half), ``ball_lifted``, ``block_lifted``, ``drawer_opened``, ``block_stacked``, and ``object_off_table``,
-        which has no place in that order.
+        ``ball_displaced``, ``upright_displaced``, ``flat_displaced`` (not in its place, see `desk.HOME`), ``light_on``,
+        ``slide_opened`` (over half), ``ball_lifted``, ``block_lifted``, ``drawer_opened``, ``block_stacked``; and two
+        that do not count: ``object_reached`` (the fingertips are within a finger's width of something) and
+        ``object_off_table``.
         """
         truths = self._truths(state)
+        away = jnp.sqrt(((state.objects[:, :2] - HOME) ** 2).sum(-1)) > DISPLACED
         return {
             "object_reached": self._reaches(state),
+            "ball_displaced": away[BALL],
+            "upright_displaced": away[UPRIGHT],
+            "flat_displaced": away[FLAT],
             "light_on": state.light,
             "slide_opened": state.slide > SLIDE_IS_OPEN,
             "ball_lifted": truths["ball_lifted"],
@@ -207,12 +215,12 @@ class Tabletop(World):
         }
 
     def _reaches(self, state: TabletopState) -> Flag:
-        """Whether something is between the fingers or beside them, or the gripper has the drawer or the button."""
+        """Whether something is between the fingers or beside them, or the gripper has a handle or the button."""
         d = jnp.abs(state.objects[:, :2] - state.gripper[:2])
         near = (d < HALF + jnp.stack([state.fingers + 0.3, jnp.full((), 0.5)])).all(-1)
         z, bottom = state.gripper[2], state.objects[:, 2]
         level = (z < bottom + HEIGHT) & (z + FINGER_LENGTH > bottom)
-        return (near & level).any() | state.pressed | hooks_the_drawer(state)
+        return (near & level).any() | state.pressed | hooks_the_drawer(state) | is_at_the_door(state)
 
     @property
     def situations(self) -> int:
