@@ -1,8 +1,8 @@
 """Every setting of the agent: its meaning, its unit, and what the paper's research code uses.
 
-Presets: `smoke` runs in seconds and is for tests; `lab` is what a student runs on two cores; `paper` has the
-sizes and ratios of SENSEI's research code for MiniHack (DreamerV3 size "S") and wants a GPU, `paper-robodesk` those for
-Robodesk. "Paper" below means that code.
+Presets: `smoke` runs in seconds and is for tests; `lab` is what a student runs on two cores, `lab-tabletop` the same
+for a robot's desk; `paper` has the sizes and ratios of SENSEI's research code for MiniHack (DreamerV3 size "S") and
+wants a GPU, `paper-robodesk` those for Robodesk. "Paper" below means that code.
 """
 
 import dataclasses
@@ -348,6 +348,22 @@ def lab() -> Config:
     return Config()
 
 
+def lab_tabletop() -> Config:
+    """`lab` for a robot's desk, with the research code's switch for Robodesk."""
+    base, change = lab(), dataclasses.replace
+    return change(
+        base,
+        # A gripper is finer than a tile: what 16 channels keep of a patch cannot draw it.
+        world_model=change(base.world_model, depth=64),
+        # A normal's entropy changes more than a choice's: with the lab's weights it stays at its highest for ever.
+        ensemble=change(base.ensemble, scale=1.0),
+        behaviour=change(base.behaviour, entropy=3e-4),
+        switch=change(base.switch, percentile=75.0, go=_ROBODESK_GO, explore=_ROBODESK_EXPLORE),
+        # All that happens: a drawer is opened a few times in a run, and what is forgotten nobody can be asked about.
+        train=change(base.train, capacity=86_016),
+    )
+
+
 def paper() -> Config:
     """The research code's sizes and ratios for MiniHack."""
     return Config(
@@ -400,8 +416,8 @@ def paper_robodesk() -> Config:
         switch=change(
             base.switch,
             percentile=75.0,
-            go=(("semantic", 1.0), ("disagreement", 0.0)),
-            explore=(("semantic", 0.1), ("disagreement", 1.0)),
+            go=_ROBODESK_GO,
+            explore=_ROBODESK_EXPLORE,
         ),
         novelty=change(base.novelty, hidden=640, layers=3),
         behaviour=change(base.behaviour, hidden=640, layers=3),
@@ -450,7 +466,10 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(one) for one in value) if isinstance(value, list | tuple) else value
 
 
-PRESETS = {"smoke": smoke, "lab": lab, "paper": paper, "paper-robodesk": paper_robodesk}
+_ROBODESK_GO = (("semantic", 1.0), ("disagreement", 0.0))
+_ROBODESK_EXPLORE = (("semantic", 0.1), ("disagreement", 1.0))
+
+PRESETS = {"smoke": smoke, "lab": lab, "lab-tabletop": lab_tabletop, "paper": paper, "paper-robodesk": paper_robodesk}
 
 
 def _require(holds: bool, message: str) -> None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from sensei_lite import agent as agents
-from sensei_lite.config import Config, DistilConfig, changed, config_from, lab, paper, paper_robodesk, smoke
+from sensei_lite.config import PRESETS, Config, DistilConfig, changed, config_from, lab, smoke
 from sensei_lite.explorers import FIXED, NAMES, explorer_config, learns, needs_taste
 from sensei_lite.reward_model import SemanticReward
 from sensei_lite.rssm import State
@@ -86,7 +86,7 @@ def test_a_task_agent_goes_on_with_what_an_explorer_learned():
     assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), kept.replay, explored.replay))
 
 
-@pytest.mark.parametrize("preset", [smoke, lab, paper, paper_robodesk])
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 def test_settings_come_back_from_what_a_run_wrote_down(preset):
     for name in NAMES:
         config = explorer_config(preset(), name)

@@ -20,12 +20,13 @@ JAX_WORLDS: dict[str, World] = {
         rows=3, room=2, corridor=2, view=5, moves=8, max_steps=800, tile_pixels=10, image_size=64
     ),
     "tabletop": Tabletop(),
+    "tabletop-lab": Tabletop(spread=0.0),
 }
 """Worlds of pure functions: small ones that a laptop can learn, and the paper's sizes and view.
 
 In ``keyroom-lab`` the closet, its door, the key and the exit are always at the same places, while floors, walls,
 decorations and the agent's start are drawn anew: harmless novelty around something to find. ``keyroom-plain`` has no
-such novelty. ``keychest-lab`` is one house in the same way."""
+such novelty. ``keychest-lab`` is one house in the same way. In ``tabletop-lab`` every episode begins alike."""
 
 HOST_WORLDS: dict[str, str] = {
     "minihack-keyroom-s15": "SenseiLite/MiniHackKeyRoom-v0",
