@@ -74,7 +74,7 @@ class Actor(eqx.Module):
 
     def __call__(self, features: Float[Array, " features"]) -> OneHotPolicy | BoundedNormal:
         """The distribution over actions in one state."""
-        out = self.mlp(features)
+        out = self.mlp(features).astype(jnp.float32)
         if self.discrete:
             return OneHotPolicy(unimix(out, self.mix))
         raw_mean, raw_std = jnp.split(out, 2)

@@ -24,6 +24,7 @@ from sensei_lite.actor_critic import Actor, actor_loss, advantages, critic_loss,
 from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, NoveltyConfig, WorldModelConfig
 from sensei_lite.disagreement import Ensemble
 from sensei_lite.exploration import Switch
+from sensei_lite.networks import in_precision
 from sensei_lite.novelty import RandomDistillation
 from sensei_lite.returns import PercentileNormaliser, lasting_reward
 from sensei_lite.rssm import State
@@ -194,11 +195,19 @@ def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Met
     return dataclasses.replace(agent, updates=agent.updates + 1), of_model | of_ensemble | of_novelty | of_behaviour
 
 
+def as_it_computes(agent: AgentState) -> AgentState:
+    """The agent with its networks in the precision in which it computes (``train.precision``), to read and not keep."""
+    names = ("world_model", "ensemble", "novelty", "actor", "critics", "slow_critics")
+    parts = {name: in_precision(getattr(agent, name), agent.config.train.precision) for name in names}
+    return dataclasses.replace(agent, **parts)
+
+
 def learn_model(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Watched, Metrics]:
     """One step of the world model; also what it saw in the rows before that step."""
-    (_, (terms, watched)), gradient = eqx.filter_value_and_grad(lambda model: model.loss(rows, key=key), has_aux=True)(
-        agent.world_model
-    )
+    precision = agent.config.train.precision
+    (_, (terms, watched)), gradient = eqx.filter_value_and_grad(
+        lambda model: in_precision(model, precision).loss(rows, key=key), has_aux=True
+    )(agent.world_model)
     model, state, norm = _step(
         _model_optimiser(agent.config), gradient, agent.optimisers.world_model, agent.world_model
     )
@@ -211,7 +220,10 @@ def learn_to_disagree(agent: AgentState, watched: Watched, rows: Rows) -> tuple[
     """One step of the ensemble, if its reward counts for anything."""
     if "disagreement" not in agent.config.streams:
         return agent, {}
-    loss, gradient = eqx.filter_value_and_grad(lambda e: e.loss(watched, rows.action, rows.is_first))(agent.ensemble)
+    precision = agent.config.train.precision
+    loss, gradient = eqx.filter_value_and_grad(
+        lambda ensemble: in_precision(ensemble, precision).loss(watched, rows.action, rows.is_first)
+    )(agent.ensemble)
     ensemble, state, _ = _step(_ensemble_optimiser(agent.config), gradient, agent.optimisers.ensemble, agent.ensemble)
     optimisers = agent.optimisers._replace(ensemble=state)
     return dataclasses.replace(agent, ensemble=ensemble, optimisers=optimisers), {"loss/ensemble": loss}
@@ -221,8 +233,10 @@ def learn_novelty(agent: AgentState, watched: Watched) -> tuple[AgentState, Metr
     """One step of random network distillation, if its reward counts for anything."""
     if "novelty" not in agent.config.streams:
         return agent, {}
-    features = watched.states.features
-    loss, gradient = eqx.filter_value_and_grad(lambda n: n.error(features).mean())(agent.novelty)
+    features, precision = watched.states.features, agent.config.train.precision
+    loss, gradient = eqx.filter_value_and_grad(lambda novelty: in_precision(novelty, precision).error(features).mean())(
+        agent.novelty
+    )
     novelty, state, _ = _step(_novelty_optimiser(agent.config), gradient, agent.optimisers.novelty, agent.novelty)
     optimisers = agent.optimisers._replace(novelty=state)
     agent = dataclasses.replace(agent, novelty=novelty.updated(loss), optimisers=optimisers)
@@ -288,16 +302,16 @@ def learn_to_act(
     agent: AgentState, start: State, start_is_terminal: Float[Array, " starts"], *, key: Seed
 ) -> tuple[AgentState, Metrics]:
     """Dream from ``start`` [starts ...], and one step of the policy and its critics with what was dreamt."""
-    settings = agent.config.behaviour
-    states, actions = imagine(agent.world_model, agent.actor, start, settings.horizon, key=key)
+    settings, precision, fast = agent.config.behaviour, agent.config.train.precision, as_it_computes(agent)
+    states, actions = imagine(fast.world_model, fast.actor, start, settings.horizon, key=key)
     features = states.features
-    rewards = stream_rewards(agent, states, actions)
-    continues = jax.vmap(jax.vmap(agent.world_model.continues))(features)
+    rewards = stream_rewards(fast, states, actions)
+    continues = jax.vmap(jax.vmap(fast.world_model.continues))(features)
     discount_continue = settings.discount * continues
     weight = dream_weights(discount_continue, start_is_terminal)
     told = {f"reward/{name}": reward[1:].mean() for name, reward in rewards.items()}
 
-    lasting = after_the_end(agent, rewards, features, continues)
+    lasting = after_the_end(fast, rewards, features, continues)
     weights: dict[str, Any] = dict(settings.reward_weights)
     total, switch, by_reward = sum(weights.values()), agent.switch, agent.config.critics == ("exploration",)
     if switch and by_reward:
@@ -305,7 +319,7 @@ def learn_to_act(
         exploring = switch.is_exploring(rewards["semantic"])
         lasting, weights, total = {"exploration": switch.reward(lasting, exploring)}, {"exploration": 1.0}, 1.0
         told |= {"switch/threshold": switch.threshold, "switch/exploring": exploring.mean()}
-    returns, values = returns_of(agent.critics, lasting, features, discount_continue, settings.lam)
+    returns, values = returns_of(fast.critics, lasting, features, discount_continue, settings.lam)
     if switch and not by_reward:
         switch = switch.update(returns["semantic"])
         exploring = switch.is_exploring(returns["semantic"])
@@ -318,10 +332,10 @@ def learn_to_act(
     advantage = advantages(returns, values, normalisers, weights, total)
 
     def loss(behaviour: tuple[Actor, dict[str, TwoHotHead]]) -> tuple[Array, Metrics]:
-        actor, critics = behaviour
+        actor, critics = in_precision(behaviour, precision)
         of_actor, entropy = actor_loss(actor, features[:-1], actions, advantage, weight, settings.entropy)
         of_critics = {
-            name: critic_loss(critic, agent.slow_critics[name], features[:-1], returns[name], weight)
+            name: critic_loss(critic, fast.slow_critics[name], features[:-1], returns[name], weight)
             for name, critic in critics.items()
         }
         metrics = {"loss/actor": of_actor, "policy/entropy": entropy}

@@ -361,13 +361,15 @@ def report(folder: Path = Path("runs/lab")) -> None:
 
 
 def bench(
-    what: Literal["worlds", "learner", "taste", "all"] = "all", folder: Path = Path("runs/bench"), repeats: int = 7
+    what: Literal["worlds", "learner", "taste", "paper", "all"] = "all",
+    folder: Path = Path("runs/bench"),
+    repeats: int = 7,
 ) -> None:
     """Measure speed on this machine: worlds (MiniHack and MiniGrid too, where installed), learning, annotation.
 
     Args:
         what: worlds (environment steps), learner (updates and policy steps), taste (CLIP, the store of answers,
-            distillation), or all of it.
+            distillation), or all of these; paper: the research code's sizes, on this machine's GPU.
         folder: where the tables go, as CSV.
         repeats: timed calls for each figure; the median counts.
     """
@@ -381,6 +383,10 @@ def bench(
         from sensei_lite.bench import learner
 
         learner.print_table(learner.bench_learner(folder / "learner.csv", repeats))
+    if what == "paper":
+        from sensei_lite.bench import learner
+
+        learner.print_table(learner.bench_paper(folder / "paper.csv", repeats))
     if what in ("taste", "all"):
         from sensei_lite.bench import annotation, clip
 

@@ -228,6 +228,9 @@ class TrainConfig:
     """Rows collected at random before the first update."""
     devices: int = 1
     """Devices of this machine that share every update: each has a part of the batch and the whole agent. Paper: 1."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What networks compute in while they learn. Weights, their optimisers, and all probabilities, losses and returns
+    are float32 in any case. bfloat16 is for GPUs; most CPUs are slow at it. Research code: float16."""
     chunk_updates: int = 50
     """Updates inside one compiled call: progress is shown and checkpoints are written between calls."""
 
@@ -237,6 +240,10 @@ class TrainConfig:
         _require(
             self.batch % self.devices == 0,
             f"train.batch is {self.batch}; it must be a multiple of train.devices ({self.devices})",
+        )
+        _require(
+            self.precision in ("float32", "bfloat16"),
+            f"train.precision is {self.precision!r}; it is 'float32' or 'bfloat16'",
         )
         _require(self.length >= 2, f"train.length is {self.length}; a sequence needs at least 2 rows")
         _require(

@@ -79,7 +79,7 @@ class Ensemble(eqx.Module):
         x = h_tp1 if self.config.reads == "memory" else jnp.concatenate([s_t, a_t], axis=-1)
         rows = x.reshape(-1, x.shape[-1])
         guesses = eqx.filter_vmap(lambda head: jax.vmap(head)(rows))(self.heads)
-        guesses = guesses.reshape(len(guesses), *x.shape[:-1], -1, self.classes)
+        guesses = guesses.reshape(len(guesses), *x.shape[:-1], -1, self.classes).astype(jnp.float32)
         return unimix(guesses) if self.config.measure == "information" else guesses
 
     def reward(self, states: State, actions: Float[Array, "steps *batch action"]) -> Float[Array, "steps *batch"]:

@@ -14,6 +14,7 @@ in the rows of one matrix, because on a CPU one large product takes half the tim
 """
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -24,6 +25,7 @@ from jaxtyping import Array, Float
 from sensei_lite.convolutions import double, halve
 from sensei_lite.shapes import Seed
 
+Networks = TypeVar("Networks")
 Vector = Float[Array, "_"]
 Pictures = Float[Array, "*batch _ _ _"]
 """Rows, columns and channels, which a layer may all change."""
@@ -41,8 +43,8 @@ class Linear(eqx.Module):
     bias: Float[Array, " size_out"] | None
 
     def __call__(self, x: Vector) -> Vector:
-        """One example in, one out."""
-        y = x @ self.weight.T
+        """One example in, one out, in the precision of the weights."""
+        y = x.astype(self.weight.dtype) @ self.weight.T
         return y if self.bias is None else y + self.bias
 
 
@@ -109,6 +111,20 @@ class RecurrentCell(eqx.Module):
         reset, candidate, update = jnp.split(self.norm(self.gates(jnp.concatenate([x, h]))), 3)
         u = jax.nn.sigmoid(update - 1.0)
         return u * jnp.tanh(jax.nn.sigmoid(reset) * candidate) + (1 - u) * h
+
+
+def in_precision(networks: Networks, precision: str) -> Networks:
+    """The same networks with their weights in another precision, such as "bfloat16"; single numbers stay.
+
+    Layers compute in the precision of their weights. The loss is taken of networks in lower precision, and the gradient
+    reaches the float32 weights that they were made from: small steps of an optimiser would be lost in 8 bits.
+    """
+
+    def convert(leaf: Any) -> Any:
+        is_weight = eqx.is_inexact_array(leaf) and leaf.ndim > 0
+        return leaf.astype(precision) if is_weight and leaf.dtype != precision else leaf
+
+    return jax.tree.map(convert, networks)
 
 
 def in_rows(layer: Callable[[Vector], Vector], x: Vectors) -> Vectors:
@@ -190,7 +206,7 @@ class StridedConvolution(eqx.Module):
     def __call__(self, x: Pictures) -> Pictures:
         """[height width in] to [height/2 width/2 out]."""
         *batch, height, width, channels = x.shape
-        flat = halve(x.reshape(-1, height, width, channels), self.kernel)
+        flat = halve(x.reshape(-1, height, width, channels).astype(self.kernel.dtype), self.kernel)
         return flat.reshape(*batch, *flat.shape[1:])
 
 
@@ -206,7 +222,7 @@ class StridedDeconvolution(eqx.Module):
     def __call__(self, x: Pictures) -> Pictures:
         """[height width in] to [2 height 2 width out]."""
         *batch, height, width, channels = x.shape
-        flat = double(x.reshape(-1, height, width, channels), self.kernel)
+        flat = double(x.reshape(-1, height, width, channels).astype(self.kernel.dtype), self.kernel)
         return flat.reshape(*batch, *flat.shape[1:])
 
 

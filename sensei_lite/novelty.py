@@ -37,7 +37,7 @@ class RandomDistillation(eqx.Module):
     def error(self, features: Float[Array, "*batch features"]) -> Float[Array, "*batch"]:
         """The squared error of g, averaged over what f gives. No gradient reaches f or the world model."""
         features = jax.lax.stop_gradient(features)
-        wanted = jax.lax.stop_gradient(in_rows(self.target, features))
+        wanted = jax.lax.stop_gradient(in_rows(self.target, features)).astype(jnp.float32)
         return jnp.square(in_rows(self.guess, features) - wanted).mean(-1)
 
     def reward(self, features: Float[Array, "*batch features"]) -> Float[Array, "*batch"]:

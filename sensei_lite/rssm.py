@@ -37,7 +37,8 @@ class State(NamedTuple):
     @property
     def features(self) -> Float[Array, "*batch features"]:
         """H and z in one vector: what every head reads."""
-        return jnp.concatenate([self.h, self.z.reshape(*self.z.shape[:-2], -1)], axis=-1)
+        z = self.z.reshape(*self.z.shape[:-2], -1)
+        return jnp.concatenate([self.h, z.astype(self.h.dtype)], axis=-1)
 
 
 class RSSM(eqx.Module):
@@ -141,4 +142,4 @@ class RSSM(eqx.Module):
         return self._log_probs(self.posterior_out(hidden))
 
     def _log_probs(self, logits: Array) -> LogProbs:
-        return unimix(logits.reshape(self.stoch, self.classes), self.mix)
+        return unimix(logits.reshape(self.stoch, self.classes).astype(jnp.float32), self.mix)

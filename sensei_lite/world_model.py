@@ -66,12 +66,12 @@ class TwoHotHead(eqx.Module):
 
     def __call__(self, features: Float[Array, " features"]) -> Float[Array, ""]:
         """The expected number, in the unit of the targets."""
-        logits = self.mlp(features)
+        logits = self.mlp(features).astype(jnp.float32)
         return two_hot_mean(logits, symexp_bins(logits.shape[-1]))
 
     def loss(self, features: Float[Array, " features"], *targets: Float[Array, ""]) -> Float[Array, ""]:
         """Cross-entropy with a target, in nats; with several targets, the sum."""
-        logits = self.mlp(features)
+        logits = self.mlp(features).astype(jnp.float32)
         bins = symexp_bins(logits.shape[-1])
         return sum((two_hot_loss(logits, target, bins) for target in targets), jnp.zeros(()))
 
@@ -122,7 +122,7 @@ class WorldModel(eqx.Module):
 
     def continues(self, features: Float[Array, " features"]) -> Float[Array, ""]:
         """The probability that the world did not end in this state."""
-        return jax.nn.sigmoid(self.goes_on(features)[0])
+        return jax.nn.sigmoid(self.goes_on(features)[0].astype(jnp.float32))
 
     def embed(
         self,
@@ -183,7 +183,7 @@ class WorldModel(eqx.Module):
         states, posterior, prior = self.observe(rows, key=key)
         features = states.features
         kl = balanced_kl(posterior, prior, self.config.free_bits)
-        logits = jax.vmap(jax.vmap(self.goes_on))(features)[..., 0]
+        logits = jax.vmap(jax.vmap(self.goes_on))(features)[..., 0].astype(jnp.float32)
         went_on = 1.0 - rows.is_terminal
         terms = {
             "image": self.decoder.loss(features, centred(rows.image)),

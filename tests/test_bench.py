@@ -108,7 +108,8 @@ def test_the_matrix_rate_counts_two_operations_for_each_of_n_cubed(monkeypatch):
 
     monkeypatch.setattr(learner, "measure", two_seconds)
     assert matrix_rate(10, repeats=1) == 2 * 10**3 / 2.0
-    assert calls[0].shape == (10, 10)
+    assert matrix_rate(12, repeats=1, precision="bfloat16") == 2 * 12**3 / 2.0
+    assert [(call.shape, str(call.dtype)) for call in calls] == [((10, 10), "float32"), ((12, 12), "bfloat16")]
 
 
 @pytest.fixture(scope="module")
@@ -138,13 +139,36 @@ def test_rows_carry_finite_positive_numbers(tmp_path, capsys):
     rows = bench_learner(tmp_path / "learner.csv", repeats=1, cases=(Case("smoke", "task", "act 2"),))
     with (tmp_path / "learner.csv").open() as file:
         written = list(csv.DictReader(file))
-    words = {"what", "trained", "sizes", "device", "machine"}
+    words = {"what", "precision", "trained", "sizes", "device", "machine"}
     for row in written:
         assert all(row[name] for name in words)
         numbers = {name: float(value) for name, value in row.items() if name not in words}
         assert all(math.isfinite(value) and value > 0 for value in numbers.values()), numbers
     print_table(rows)
     assert "smoke task: policy step for 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_sizes_of_the_paper_are_benched_like_any_other(tmp_path, precision):
+    cases = (Case("smoke", "sensei", "chunk", precision), Case("smoke", "plan2explore", "seeds 2", precision))
+    chunk, seeds = learner.bench_paper(tmp_path / "paper.csv", repeats=1, cases=cases)
+    for row in (chunk, seeds):
+        assert row["precision"] == precision
+        assert row["hours_for_250000_steps"] == pytest.approx(125_000 * row["ms_median"] / 3.6e6, rel=0.01, abs=1e-3)
+        assert "ensemble" in row["trained"]
+    assert "critic of semantic" in chunk["trained"]
+    assert seeds["what"] == "smoke plan2explore: update in a chunk, 2 seeds side by side"
+    with pytest.raises(ValueError, match="JAX sees no GPU here"):
+        learner.bench_paper(tmp_path / "paper.csv")
+
+
+def test_the_papers_sizes_have_the_actions_and_pictures_of_its_worlds():
+    robodesk, minihack = agent_size("paper-robodesk", "sensei", "bfloat16"), agent_size("paper", "sensei")
+    assert (robodesk.image_shape, robodesk.actions.size, robodesk.config.world_model.deter) == ((64, 64, 3), 5, 1024)
+    assert (minihack.image_shape, minihack.actions.size, minihack.config.world_model.deter) == ((64, 64, 3), 9, 512)
+    assert robodesk.config.train.precision == "bfloat16"
+    assert all(size.config.behaviour.switched for size in (robodesk, minihack))
+    assert minihack.config.train.env_steps_per_update == learner.PAPER_STEPS / learner.PAPER_UPDATES
 
 
 def test_lab_xs_has_the_sizes_of_the_common_workload():
@@ -162,7 +186,7 @@ def test_lab_xs_has_the_sizes_of_the_common_workload():
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        (("huge", "task", "update"), "no size called 'huge'; there are LAB-XS, lab, smoke"),
+        (("huge", "task", "update"), "no size called 'huge'; there are LAB-XS, lab, paper, paper-robodesk, smoke"),
         (("smoke", "tusk", "update"), "no agent called 'tusk'"),
         (("smoke", "task", "sleep"), "no work called 'sleep'"),
         (("LAB-XS", "task", "chunk"), "LAB-XS has no world"),
@@ -176,7 +200,7 @@ def test_a_wrong_case_is_named(case, message):
 def test_a_case_that_fails_says_why(tmp_path, monkeypatch):
     failed = subprocess.CompletedProcess([], 1, stdout="", stderr="Traceback ...\nValueError: no bins\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(OSError, match=r"bench of smoke, task, update failed \(1\): ValueError: no bins"):
+    with pytest.raises(OSError, match=r"bench of smoke, task, update, float32 failed \(1\): ValueError: no bins"):
         bench_learner(tmp_path / "learner.csv", repeats=1, cases=(Case("smoke", "task", "update"),))
 
 

@@ -38,7 +38,7 @@ def _equation_flops(equation: JaxprEqn) -> int:
         return _product(equation)
     if name == "conv_general_dilated":
         return _convolution(equation)
-    inside = [matrix_flops(part) for part in _programs_in(equation.params.values())]
+    inside = [matrix_flops(part) for part in programs_in(equation.params.values())]
     if name == "scan":
         return equation.params["length"] * sum(inside)
     if name == "cond":
@@ -67,11 +67,12 @@ def _array(variable: Any) -> Any:
     return variable.aval
 
 
-def _programs_in(params: Any) -> Iterator[Jaxpr]:
+def programs_in(params: Any) -> Iterator[Jaxpr]:
+    """The programs among an equation's parameters: bodies of loops, branches, calls."""
     for value in params:
         if isinstance(value, ClosedJaxpr):
             yield value.jaxpr
         elif isinstance(value, Jaxpr):
             yield value
         elif isinstance(value, tuple | list):
-            yield from _programs_in(value)
+            yield from programs_in(value)

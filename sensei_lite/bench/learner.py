@@ -6,6 +6,9 @@ time that its matrix products (`flops`) would take at the rate at which this mac
 in the same process right after the case:
 
     share = (operations / median time) / matrix rate.
+
+The research code's sizes are for a GPU (`PAPER_CASES`), and have their own table. There a processor with many cores
+compiles all cases side by side before one is timed after the other.
 """
 
 import json
@@ -14,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +38,7 @@ class Case(NamedTuple):
     size: str
     agent: str
     work: str
+    precision: str = "float32"
 
 
 CASES = (
@@ -53,7 +58,20 @@ CASES = (
     Case("lab", "task", "act 16"),
 )
 
-MATRIX_SIDE = 2048
+PAPER_CASES = (
+    Case("paper", "sensei", "chunk"),
+    Case("paper", "sensei", "chunk", "bfloat16"),
+    Case("paper-robodesk", "sensei", "update"),
+    Case("paper-robodesk", "sensei", "update", "bfloat16"),
+    Case("lab", "plan2explore", "seeds 1"),
+    Case("lab", "plan2explore", "seeds 32"),
+)
+
+PAPER_STEPS, PAPER_UPDATES = 250_000, 125_000
+"""Environment steps of the paper's run on Robodesk, and updates at the research code's train ratio: 1 for 2 steps."""
+
+MATRIX_SIDE = {"cpu": 2048, "gpu": 8192}
+"""Large enough to reach the device's rate."""
 POLICY_STEPS = 100
 """Policy steps in one timed call: one alone is too short to time."""
 
@@ -69,8 +87,28 @@ def bench_learner(path: Path, repeats: int = 7, cases: tuple[Case, ...] = CASES)
     return rows
 
 
+def bench_paper(path: Path, repeats: int = 7, cases: tuple[Case, ...] = PAPER_CASES) -> list[Row]:
+    """Measure the research code's sizes on this machine's GPU and write the table to ``path``. Returns the rows.
+
+    Raises ValueError where there is no GPU, OSError where a case fails.
+    """
+    if jax.default_backend() != "gpu" and cases == PAPER_CASES:
+        raise ValueError("JAX sees no GPU here, and the research code's sizes take minutes an update without one")
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as cache, ThreadPoolExecutor(len(cases)) as side_by_side:
+        compiled = list(side_by_side.map(lambda case: _in_own_process(case, 0, cache), cases))
+        for case, cold in zip(cases, compiled, strict=True):
+            found = _in_own_process(case, repeats, cache)
+            row = _row(case, found | {"compile_s": cold["compile_s"]}, found)
+            hours = PAPER_UPDATES * row["ms_median"] / 3.6e6
+            rows.append({f"hours_for_{PAPER_STEPS}_steps": round(hours, 3)} | row)
+            write_table(rows, path)
+    return rows
+
+
 def _in_own_process(case: Case, repeats: int, cache: str) -> dict[str, Any]:
     settings = {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2"}
+    settings |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # several processes may share a GPU, and memory is measured
     command = [sys.executable, "-m", "sensei_lite.bench.learner", *case, str(repeats)]
     told = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True)
     if told.returncode:
@@ -101,8 +139,8 @@ def measure_case(case: Case, repeats: int) -> dict[str, Any]:
 
     if not repeats:
         call()
-        return {"compile_s": compile_seconds, "peak_mb": peak_memory_mb()}
-    speed, peak = measure(call, repeats), peak_memory_mb()
+        return {"compile_s": compile_seconds, "peak_mb": _peak_mb()}
+    speed, peak = measure(call, repeats), _peak_mb()
     units, after = program.units * calls, fingerprint(program.networks_of(state))
     return {
         "compile_s": compile_seconds,
@@ -111,14 +149,20 @@ def measure_case(case: Case, repeats: int) -> dict[str, Any]:
         "flops": matrix_flops(traced.jaxpr.jaxpr) / program.units,
         "trained": [name for name in before if before[name] != after[name]],
         "parameters": parameters,
-        "matrix_rate": matrix_rate(MATRIX_SIDE, repeats),
+        "matrix_rate": matrix_rate(MATRIX_SIDE[jax.default_backend()], repeats, case.precision),
         "device": jax.devices()[0].device_kind,
     }
 
 
-def matrix_rate(side: int, repeats: int) -> float:
-    """Operations per second in products of two float32 matrices [side side], 2 side^3 operations each."""
-    a = jax.random.normal(jax.random.key(0), (side, side))
+def _peak_mb() -> float:
+    """The most memory so far: the GPU's where there is one, and otherwise the process's."""
+    stats = jax.devices()[0].memory_stats() or {}
+    return stats["peak_bytes_in_use"] / 1e6 if "peak_bytes_in_use" in stats else peak_memory_mb()
+
+
+def matrix_rate(side: int, repeats: int, precision: str = "float32") -> float:
+    """Operations per second in products of two matrices [side side], 2 side^3 operations each."""
+    a = jax.random.normal(jax.random.key(0), (side, side)).astype(precision)
     product = jax.jit(jnp.matmul)
     return 2.0 * side**3 / measure(lambda: jax.block_until_ready(product(a, a)), repeats).median
 
@@ -133,8 +177,11 @@ def _row(case: Case, found: dict[str, Any], again: dict[str, Any]) -> Row:
         "ensemble": "update of world model and ensemble alone",
         "model": "update of the world model alone",
     }
+    kind, _, number = case.work.partition(" ")
+    work = {"act": f"policy step for {number}", "seeds": f"update in a chunk, {number} seeds side by side"}.get(kind)
     return {
-        "what": f"{case.size} {case.agent}: {works.get(case.work, 'policy step for ' + case.work[4:])}",
+        "what": f"{case.size} {case.agent}: {work or works[case.work]}",
+        "precision": case.precision,
         "trained": ", ".join(found["trained"]) or "nothing",
         "sizes": describe(case),
         "parameters": found["parameters"],
@@ -158,7 +205,7 @@ def _row(case: Case, found: dict[str, Any], again: dict[str, Any]) -> Row:
 
 def describe(case: Case) -> str:
     """A case's sizes in words."""
-    sizes = agent_size(case.size, case.agent)
+    sizes = agent_size(case.size, case.agent, case.precision)
     model, ensemble, behaviour, train = (
         sizes.config.world_model,
         sizes.config.ensemble,
@@ -174,7 +221,7 @@ def describe(case: Case) -> str:
     starts = min(behaviour.starts or rows, rows)
     learned = f"batch {train.batch}x{train.length}, {starts} dreams of {behaviour.horizon} steps, "
     learned += f"ensemble {ensemble.heads} of {ensemble.layers}x{ensemble.hidden}, {model.bins} bins"
-    if case.work == "chunk":
+    if case.work.startswith(("chunk", "seeds")):
         learned += f", with {train.env_steps_per_update:g} steps of the world for each update"
     return f"{seen}, {learned}"
 
@@ -203,5 +250,5 @@ def print_table(rows: list[Row]) -> None:
 
 if __name__ == "__main__":
     keep_compiled_programs()  # as the command line does; the folder is the one that the parent named
-    size, agent, work, number = sys.argv[1:]
-    print(json.dumps(measure_case(Case(size, agent, work), int(number))))
+    *names, repeats = sys.argv[1:]
+    print(json.dumps(measure_case(Case(*names), int(repeats))))

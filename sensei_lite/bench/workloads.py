@@ -4,7 +4,9 @@ Every program has the form  state, outputs = step(state, constants, key),  with 
 `train.train_chunk`. Outputs are kept, so that the compiler may leave nothing out.
 
 LAB-XS is the size at which DreamerV3 projects were compared (the numbers are in `lab_xs`); rows are random and lie in a
-replay in memory. `lab` is the preset that a student runs, in its world.
+replay in memory. `lab` is the preset that a student runs, in its world; `paper` and `paper-robodesk` have the sizes of
+the research code, the first in the grid world of that size, the second without a world, which no compiler could take
+in.
 """
 
 import dataclasses
@@ -18,9 +20,23 @@ import numpy as np
 from jaxtyping import PyTree
 
 from sensei_lite import agent as agents
-from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, TrainConfig, WorldModelConfig, lab, smoke
+from sensei_lite.config import (
+    BehaviourConfig,
+    Config,
+    DistilConfig,
+    EnsembleConfig,
+    TrainConfig,
+    WorldModelConfig,
+    lab,
+    paper,
+    paper_robodesk,
+    smoke,
+)
+from sensei_lite.devices import start_seeds, train_seeds
+from sensei_lite.explorers import explorer_config
 from sensei_lite.replay import Replay
-from sensei_lite.spaces import Discrete
+from sensei_lite.reward_model import SemanticReward
+from sensei_lite.spaces import Box, Discrete
 from sensei_lite.train import start_training, train_chunk
 from sensei_lite.world_model import Rows
 from sensei_lite.worlds import World
@@ -34,7 +50,7 @@ class Size(NamedTuple):
     world: World | None
     """None: there is no world, rows are random."""
     image_shape: tuple[int, int, int]
-    actions: Discrete
+    actions: Discrete | Box
 
 
 class Program(NamedTuple):
@@ -63,26 +79,32 @@ def lab_xs() -> Config:
 
 
 def _size(name: str) -> Size:
-    keyroom = JAX_WORLDS["keyroom"]
-    eight = Discrete(tuple("abcdefgh"))
+    keyroom, large = JAX_WORLDS["keyroom"], JAX_WORLDS["keyroom-s15"]
+    eight, arm = Discrete(tuple("abcdefgh")), Box(("right", "away", "up", "turn", "open"))
     sizes = {
         "LAB-XS": lambda: Size(lab_xs(), None, (64, 64, 3), eight),
-        "lab": lambda: Size(lab(), keyroom, keyroom.image_shape, keyroom.actions),  # type: ignore[arg-type]
-        "smoke": lambda: Size(smoke(), keyroom, keyroom.image_shape, keyroom.actions),  # type: ignore[arg-type]
+        "lab": lambda: Size(lab(), keyroom, keyroom.image_shape, keyroom.actions),
+        "paper": lambda: Size(paper(), large, large.image_shape, large.actions),
+        "paper-robodesk": lambda: Size(paper_robodesk(), None, (64, 64, 3), arm),
+        "smoke": lambda: Size(smoke(), keyroom, keyroom.image_shape, keyroom.actions),
     }
     if name not in sizes:
         raise ValueError(f"there is no size called {name!r}; there are {', '.join(sizes)}")
     return sizes[name]()
 
 
-AGENTS = ("task", "plan2explore", "plan2explore and task")
+AGENTS = ("task", "plan2explore", "plan2explore and task", "sensei")
 
 
-def agent_size(size: str, agent: str) -> Size:
-    """The sizes of one of `AGENTS`, with the rewards that it maximises."""
+def agent_size(size: str, agent: str, precision: str = "float32") -> Size:
+    """The sizes of one of `AGENTS`, with the rewards that it maximises, learning in some precision."""
     if agent not in AGENTS:
         raise ValueError(f"there is no agent called {agent!r}; there are {', '.join(AGENTS)}")
     found = _size(size)
+    train = dataclasses.replace(found.config.train, precision=precision)  # type: ignore[arg-type]
+    found = found._replace(config=dataclasses.replace(found.config, train=train))
+    if agent == "sensei":
+        return found._replace(config=explorer_config(found.config, agent))
     config, stream = found.config, "extrinsic" if agent == "task" else "disagreement"
     behaviour = dataclasses.replace(config.behaviour, reward_weights=((stream, 1.0),))
     ensemble = config.ensemble
@@ -92,18 +114,23 @@ def agent_size(size: str, agent: str) -> Size:
     return found._replace(config=dataclasses.replace(config, behaviour=behaviour, ensemble=ensemble))
 
 
-def make_program(size: str, agent: str, work: str) -> Program:
-    """Make one of the works ``update``, ``chunk`` or ``act N`` (a policy step for N observations).
+def make_program(size: str, agent: str, work: str, precision: str = "float32") -> Program:
+    """Make one of the works ``update``, ``chunk``, ``seeds N`` (chunks of N seeds side by side) or ``act N``.
 
-    ``model`` and ``ensemble`` are updates that stop after that part, to see where the time goes.
+    ``act N`` is a policy step for N observations. ``model`` and ``ensemble`` are updates that stop after that part, to
+    see where the time goes.
     """
-    sizes, key = agent_size(size, agent), jax.random.key(0)
+    sizes, key = agent_size(size, agent, precision), jax.random.key(0)
     kind, _, number = work.partition(" ")
-    if kind not in ("update", "model", "ensemble", "chunk", "act"):
-        raise ValueError(f"there is no work called {work!r}; there are update, model, ensemble, chunk and act N")
-    if kind == "chunk":
+    if kind not in ("update", "model", "ensemble", "chunk", "seeds", "act"):
+        raise ValueError(
+            f"there is no work called {work!r}; there are update, model, ensemble, chunk, seeds N and act N"
+        )
+    if kind in ("chunk", "seeds"):
         if sizes.world is None:
             raise ValueError(f"{size} has no world to collect in; its work is 'update'")
+        if kind == "seeds":
+            return _seeds(sizes.config, sizes.world, int(number), key)
         return _chunk(sizes.config, sizes.world, key)
     new_agent = eqx.filter_jit(agents.init)(sizes.config, sizes.image_shape, sizes.actions, key=key)
     if kind == "act":
@@ -182,8 +209,25 @@ def _chunk(config: Config, world: World, key: jax.Array) -> Program:
         state, *outputs = train_chunk(config, world, state._replace(key=key))
         return state, outputs
 
-    state = start_training(config, world, key=key)
+    taste = _some_taste(world) if "semantic" in config.streams else None
+    state = start_training(config, world, taste, key=key)
     return Program(step, state, None, lambda state: networks_of(state.agent), config.train.chunk_updates)
+
+
+def _some_taste(world: World) -> SemanticReward:
+    """An R_psi of the research code's size that was taught nothing: it takes as long to ask."""
+    settings = DistilConfig(encoder="cnn", hidden=512)
+    return SemanticReward(settings, world.image_shape, key=jax.random.key(2))
+
+
+def _seeds(config: Config, world: World, number: int, key: jax.Array) -> Program:
+    @jax.jit(donate_argnums=0)
+    def step(states: PyTree, constants: None, key: jax.Array) -> tuple[PyTree, PyTree]:
+        states, *outputs = train_seeds(config, world, states._replace(key=jax.random.split(key, number)))
+        return states, outputs
+
+    states = start_seeds(config, world, keys=jax.random.split(key, number))
+    return Program(step, states, None, lambda state: networks_of(state.agent), number * config.train.chunk_updates)
 
 
 def _act(sizes: Size, agent: agents.AgentState, number: int, key: jax.Array) -> Program:
@@ -203,9 +247,11 @@ def _random_replay(sizes: Size, key: jax.Array, worlds: int = 16) -> Replay:
 
     def row(key: jax.Array) -> Rows:
         image, action, reward, semantic = jax.random.split(key, 4)
+        numbers = jax.random.uniform(action, (worlds, sizes.actions.size), minval=-1.0)
+        choice = jax.nn.one_hot(numbers.argmax(-1), sizes.actions.size)
         return Rows(
             image=jax.random.bits(image, (worlds, *sizes.image_shape), jnp.uint8),
-            action=jax.nn.one_hot(jax.random.randint(action, (worlds,), 0, sizes.actions.size), sizes.actions.size),
+            action=numbers if isinstance(sizes.actions, Box) else choice,
             reward=jax.random.normal(reward, (worlds,)),
             semantic=jax.random.normal(semantic, (worlds,)),
             is_first=jnp.zeros(worlds, bool),
