@@ -1,15 +1,18 @@
 """Learning to act in imagination: a policy, and a critic for each stream of rewards.
 
 From replayed states the world model dreams T steps under the policy. Each stream k (task, semantic, disagreement) has
-rewards, a critic v_k and a return R_k of its own. The policy follows the weighted, normalised advantages (REINFORCE):
+rewards, a critic v_k and a return R_k of its own. The policy follows the weighted, normalised advantages:
 
     A_t = sum_k w_k (R_k,t - v_k(s_t)) / scale_k / W,    W = sum_k w_k (with a switch: of its explore weights)
-    L_actor = -E[ weight_t ( sg(A_t) ln pi(a_t | s_t) + eta H[pi(. | s_t)] ) ]
+    REINFORCE    L_actor = -E[ weight_t ( sg(A_t) ln pi(a_t | s_t) + eta H[pi(. | s_t)] ) ]
+    pathwise     L_actor = -E[ weight_t ( A_t                      + eta H[pi(. | s_t)] ) ]
     L_critic,k = E[ weight_t ( -ln p_k(R_k,t | s_t) - ln p_k(slow v_k(s_t) | s_t) ) ]
 
-Nothing is backpropagated through the dream. Source: DreamerV3 (arXiv 2301.04104); critics per stream and advantages
-that are normalised before they are weighed: SENSEI's research code (arXiv 2503.01584). Built in notebook
-03_imagination.
+With REINFORCE nothing is backpropagated through the dream. The pathwise gradient runs from A_t through rewards, values
+and imagined states back to the actions (numbers, written as mean + deviation * noise) that led there.
+
+Source: DreamerV3 (arXiv 2301.04104); critics per stream and advantages that are normalised before they are weighed:
+SENSEI's research code (arXiv 2503.01584). Built in notebook 03_imagination; pathwise gradients in 10_robots.
 """
 
 import equinox as eqx
@@ -82,21 +85,25 @@ class Actor(eqx.Module):
 
 
 def imagine(
-    world_model: WorldModel, actor: Actor, start: State, horizon: int, *, key: Seed
+    world_model: WorldModel, actor: Actor, start: State, horizon: int, *, gradient: bool = False, key: Seed
 ) -> tuple[State, Float[Array, "steps starts action"]]:
-    """Dream ``horizon`` steps from each of ``starts`` states: s_0 to s_T [time starts ...], and a_0 to a_{T-1}."""
+    """Dream ``horizon`` steps from each of ``starts`` states: s_0 to s_T [time starts ...], and a_0 to a_{T-1}.
+
+    With ``gradient`` it flows from every state into the actions before it, and from them into the actor; but not
+    through what the actor read, as in the research code: an action is not chosen for what later actions make of it.
+    """
     starts = start.h.shape[0]
 
     def step(state: State, key: Array) -> tuple[State, tuple[State, Array]]:
         action_key, state_key = jax.random.split(key)
-        action = jax.vmap(actor)(state.features).sample(key=action_key)
+        action = jax.vmap(actor)(jax.lax.stop_gradient(state.features)).sample(key=action_key)
         keys = jax.random.split(state_key, starts)
         following = jax.vmap(lambda s, a, k: world_model.rssm.imagine_step(s, a, key=k))(state, action, keys)
         return following, (following, action)
 
     _, (states, actions) = jax.lax.scan(step, start, jax.random.split(key, horizon))
     states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), start, states)
-    return jax.lax.stop_gradient((states, actions))
+    return (states, actions) if gradient else jax.lax.stop_gradient((states, actions))
 
 
 def returns_of(
@@ -105,11 +112,14 @@ def returns_of(
     features: Float[Array, "time starts features"],
     discount_continue: Float[Array, "time starts"],
     lam: float,
+    *,
+    gradient: bool = False,
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Lambda-returns and values of every stream, both [steps starts], without gradient."""
+    """Lambda-returns and values of every stream, both [steps starts]; without gradient unless it is asked for."""
     values = {name: jax.vmap(jax.vmap(critic))(features) for name, critic in critics.items()}
     returns = {name: lambda_return(rewards[name], values[name], discount_continue, lam) for name in critics}
-    return jax.lax.stop_gradient((returns, {name: value[:-1] for name, value in values.items()}))
+    found = returns, {name: value[:-1] for name, value in values.items()}
+    return found if gradient else jax.lax.stop_gradient(found)
 
 
 def advantages(
@@ -140,6 +150,18 @@ def actor_loss(
     entropy = policy.entropy()
     gain = jax.lax.stop_gradient(advantage) * policy.log_prob(action) + entropy_scale * entropy
     return -(weight * gain).mean(), entropy.mean()
+
+
+def pathwise_loss(
+    actor: Actor,
+    features: Float[Array, "steps starts features"],
+    advantage: Float[Array, "steps starts"],
+    weight: Float[Array, "steps starts"],
+    entropy_scale: float,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """L_actor for an ``advantage`` through which the gradient flows, and the mean entropy of the policy in nats."""
+    entropy = jax.vmap(jax.vmap(actor))(jax.lax.stop_gradient(features)).entropy()
+    return -(weight * (advantage + entropy_scale * entropy)).mean(), entropy.mean()
 
 
 def critic_loss(

@@ -20,7 +20,16 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, PyTree
 
-from sensei_lite.actor_critic import Actor, actor_loss, advantages, critic_loss, dream_weights, imagine, returns_of
+from sensei_lite.actor_critic import (
+    Actor,
+    actor_loss,
+    advantages,
+    critic_loss,
+    dream_weights,
+    imagine,
+    pathwise_loss,
+    returns_of,
+)
 from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, NoveltyConfig, WorldModelConfig
 from sensei_lite.disagreement import Ensemble
 from sensei_lite.exploration import Switch
@@ -298,20 +307,37 @@ def after_the_end(
     return rewards
 
 
-def learn_to_act(
-    agent: AgentState, start: State, start_is_terminal: Float[Array, " starts"], *, key: Seed
-) -> tuple[AgentState, Metrics]:
-    """Dream from ``start`` [starts ...], and one step of the policy and its critics with what was dreamt."""
-    settings, precision, fast = agent.config.behaviour, agent.config.train.precision, as_it_computes(agent)
-    states, actions = imagine(fast.world_model, fast.actor, start, settings.horizon, key=key)
+class Dream(NamedTuple):
+    """What was dreamt, and what it is worth to the policy [steps starts ...]."""
+
+    features: Float[Array, "steps starts features"]
+    actions: Float[Array, "steps starts action"]
+    advantage: Float[Array, "steps starts"]
+    returns: dict[str, Float[Array, "steps starts"]]
+    weight: Float[Array, "steps starts"]
+    normalisers: dict[str, PercentileNormaliser]
+    """As they are after these returns."""
+    switch: Switch | None
+    """Likewise."""
+    metrics: Metrics
+
+
+def dream(
+    agent: AgentState, actor: Actor, start: State, start_is_terminal: Float[Array, " starts"], *, key: Seed
+) -> Dream:
+    """Dream from ``start`` [starts ...] under a policy, and judge every step by the streams that count.
+
+    The gradient reaches the actor where the pathwise one is wanted (``behaviour.gradient``), and nothing otherwise.
+    """
+    settings, pathwise = agent.config.behaviour, agent.config.behaviour.gradient == "pathwise"
+    states, actions = imagine(agent.world_model, actor, start, settings.horizon, gradient=pathwise, key=key)
     features = states.features
-    rewards = stream_rewards(fast, states, actions)
-    continues = jax.vmap(jax.vmap(fast.world_model.continues))(features)
+    rewards = stream_rewards(agent, states, actions)
+    continues = jax.vmap(jax.vmap(agent.world_model.continues))(features)
     discount_continue = settings.discount * continues
-    weight = dream_weights(discount_continue, start_is_terminal)
     told = {f"reward/{name}": reward[1:].mean() for name, reward in rewards.items()}
 
-    lasting = after_the_end(fast, rewards, features, continues)
+    lasting = after_the_end(agent, rewards, features, continues)
     weights: dict[str, Any] = dict(settings.reward_weights)
     total, switch, by_reward = sum(weights.values()), agent.switch, agent.config.critics == ("exploration",)
     if switch and by_reward:
@@ -319,7 +345,7 @@ def learn_to_act(
         exploring = switch.is_exploring(rewards["semantic"])
         lasting, weights, total = {"exploration": switch.reward(lasting, exploring)}, {"exploration": 1.0}, 1.0
         told |= {"switch/threshold": switch.threshold, "switch/exploring": exploring.mean()}
-    returns, values = returns_of(fast.critics, lasting, features, discount_continue, settings.lam)
+    returns, values = returns_of(agent.critics, lasting, features, discount_continue, settings.lam, gradient=pathwise)
     if switch and not by_reward:
         switch = switch.update(returns["semantic"])
         exploring = switch.is_exploring(returns["semantic"])
@@ -329,35 +355,53 @@ def learn_to_act(
         name: normaliser.update(returns[name], decay=settings.return_decay)
         for name, normaliser in agent.normalisers.items()
     }
+    for name in returns:
+        told |= {f"return/{name}": returns[name].mean(), f"scale/{name}": normalisers[name].scale}
     advantage = advantages(returns, values, normalisers, weights, total)
+    weight = dream_weights(discount_continue, start_is_terminal)
+    return Dream(features[:-1], actions, advantage, returns, weight, normalisers, switch, told)
 
-    def loss(behaviour: tuple[Actor, dict[str, TwoHotHead]]) -> tuple[Array, Metrics]:
+
+def learn_to_act(
+    agent: AgentState, start: State, start_is_terminal: Float[Array, " starts"], *, key: Seed
+) -> tuple[AgentState, Metrics]:
+    """Dream from ``start`` [starts ...], and one step of the policy and its critics with what was dreamt."""
+    settings, precision, fast = agent.config.behaviour, agent.config.train.precision, as_it_computes(agent)
+    stop = jax.lax.stop_gradient
+
+    def loss(behaviour: tuple[Actor, dict[str, TwoHotHead]]) -> tuple[Array, tuple[Metrics, Dream]]:
         actor, critics = in_precision(behaviour, precision)
-        of_actor, entropy = actor_loss(actor, features[:-1], actions, advantage, weight, settings.entropy)
+        if settings.gradient == "pathwise":
+            dreamt = dream(fast, actor, start, start_is_terminal, key=key)
+            of_actor, entropy = pathwise_loss(actor, dreamt.features, dreamt.advantage, dreamt.weight, settings.entropy)
+        else:
+            dreamt = dream(fast, fast.actor, start, start_is_terminal, key=key)
+            of_actor, entropy = actor_loss(
+                actor, dreamt.features, dreamt.actions, dreamt.advantage, dreamt.weight, settings.entropy
+            )
+        dreamt = stop(dreamt)
         of_critics = {
-            name: critic_loss(critic, fast.slow_critics[name], features[:-1], returns[name], weight)
+            name: critic_loss(critic, fast.slow_critics[name], dreamt.features, dreamt.returns[name], dreamt.weight)
             for name, critic in critics.items()
         }
         metrics = {"loss/actor": of_actor, "policy/entropy": entropy}
         metrics |= {f"loss/critic_{name}": value for name, value in of_critics.items()}
-        return of_actor + sum(of_critics.values(), jnp.zeros(())), metrics
+        return of_actor + sum(of_critics.values(), jnp.zeros(())), (metrics, dreamt)
 
     behaviour = (agent.actor, agent.critics)
-    (_, metrics), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(behaviour)
+    (_, (metrics, dreamt)), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(behaviour)
     (actor, critics), state, _ = _step(
         _behaviour_optimiser(agent.config), gradient, agent.optimisers.behaviour, behaviour
     )
     rate = settings.slow_rate
     slow = jax.tree.map(lambda old, new: (1 - rate) * old + rate * new, agent.slow_critics, critics)
-    for name in returns:
-        told |= {f"return/{name}": returns[name].mean(), f"scale/{name}": normalisers[name].scale}
     agent = dataclasses.replace(
         agent,
         actor=actor,
         critics=critics,
         slow_critics=slow,
-        normalisers=normalisers,
-        switch=switch,
+        normalisers=dreamt.normalisers,
+        switch=dreamt.switch,
         optimisers=agent.optimisers._replace(behaviour=state),
     )
-    return agent, metrics | told
+    return agent, metrics | dreamt.metrics

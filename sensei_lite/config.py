@@ -163,6 +163,9 @@ class BehaviourConfig:
     reward_weights: tuple[tuple[str, float], ...] = (("disagreement", 1.0),)
     """The reward streams to maximise, each with its weight: extrinsic, semantic, disagreement, novelty. Disagreement
     alone is Plan2Explore, the semantic stream VLM-Motif, the extrinsic stream a task agent (see `explorers`)."""
+    gradient: Literal["reinforce", "pathwise"] = "reinforce"
+    """How the policy learns from dreams (see `actor_critic`). Research code: reinforce where actions are choices,
+    pathwise where they are numbers, as in Robodesk."""
     switched: bool = False
     """Whether the go/explore switch chooses the weights (see `SwitchConfig`); ``reward_weights`` are then not used."""
     horizon: int = 10
@@ -198,6 +201,10 @@ class BehaviourConfig:
 
     def __post_init__(self) -> None:
         _require(self.horizon >= 1, f"behaviour.horizon is {self.horizon}; imagination needs at least 1 step")
+        _require(
+            self.gradient in ("reinforce", "pathwise"),
+            f"behaviour.gradient is {self.gradient!r}; it is 'reinforce' or 'pathwise'",
+        )
         _require(0 < self.discount < 1, f"behaviour.discount is {self.discount}; it must be between 0 and 1")
         _require(self.starts is None or self.starts >= 1, f"behaviour.starts is {self.starts}; it must be at least 1")
         names = [name for name, _ in self.reward_weights]

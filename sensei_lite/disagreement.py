@@ -35,8 +35,9 @@ def spread(predictions: Float[Array, "heads *batch size"], measure: str) -> Floa
     variance = _mean_over_heads(jnp.square(predictions - mean))
     if measure == "variance":
         return variance.mean(-1)
-    # The square root has no finite slope at 0, where heads agree exactly; no gradient is ever taken through a reward.
-    return jnp.sqrt(jax.lax.stop_gradient(variance)).mean(-1)
+    # The square root has no finite slope at 0, where heads agree exactly: there it passes no gradient on.
+    agree = variance == 0
+    return jnp.where(agree, 0.0, jnp.sqrt(jnp.where(agree, 1.0, variance))).mean(-1)
 
 
 def information(log_probs: Float[Array, "heads *batch stoch classes"]) -> Float[Array, "*batch"]:
