@@ -13,7 +13,7 @@ from sensei_lite.run_folder import only_one
 Explorer = Literal[
     "random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "sensei-range", "task"
 ]
-Preset = Literal["smoke", "lab", "lab-tabletop", "paper", "paper-robodesk"]
+Preset = Literal["smoke", "lab", "lab-tabletop", "gpu-tabletop", "paper", "paper-robodesk"]
 
 
 def demo(folder: Path = Path("runs/demo"), rows: int = 5000, seed: int = 0) -> None:
@@ -126,6 +126,7 @@ def study(
     task_updates: int = 0,
     seeds: int = 5,
     first_seed: int = 1,
+    side_by_side: bool = False,
 ) -> None:
     """Train several agents with several seeds and compare them. A study that was stopped goes on.
 
@@ -142,6 +143,7 @@ def study(
         task_updates: how often each task agent learns; 0: as often as the others.
         seeds: how many seeds; 2 at least.
         first_seed: the first of them. Settings were chosen by looking at seed 0, so studies begin at 1.
+        side_by_side: train all seeds of an explorer in one program: fast on a GPU. Checkpoints come at the end only.
     """
     from sensei_lite.study import print_table, run_study
 
@@ -156,6 +158,7 @@ def study(
             seeds=numbers,
             updates=updates,
             task_updates=task_updates,
+            side_by_side=side_by_side,
         )
     )
     print(f"the table with every seed is {folder / 'table.csv'}")

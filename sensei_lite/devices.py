@@ -40,6 +40,7 @@ from jaxtyping import Array, Key
 from sensei_lite import agent as agents
 from sensei_lite.agent import AgentState, Metrics
 from sensei_lite.config import Config
+from sensei_lite.reward_model import SemanticReward
 from sensei_lite.shapes import Seed
 from sensei_lite.train import TrainState, start_training, train_chunk
 from sensei_lite.world_model import Rows
@@ -120,12 +121,15 @@ def connect_hosts(
     )
 
 
-def start_seeds(config: Config, world: World, *, keys: Key[Array, " seeds"]) -> TrainState:
+def start_seeds(
+    config: Config, world: World, tastes: SemanticReward | None = None, *, keys: Key[Array, " seeds"]
+) -> TrainState:
     """`start_training` for every key: the same type, with an axis ``seeds`` in front of every array.
 
-    Memory grows with the number of seeds, above all for the replays: ``train.capacity`` pictures each.
+    ``tastes`` is the R_psi of every seed, in one with such an axis. Memory grows with the number of seeds, above all
+    for the replays: ``train.capacity`` pictures each.
     """
-    return eqx.filter_vmap(lambda key: start_training(config, world, key=key))(keys)
+    return eqx.filter_vmap(lambda taste, key: start_training(config, world, taste, key=key))(tastes, keys)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)

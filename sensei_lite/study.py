@@ -9,11 +9,13 @@ same. Every seed is a run of the whole method, with a D_init, answers and an R_p
 
 An agent is named as in `explorers`; ``sensei:llava`` learned from other answers than the bundled CLIP's; ``task-after-
 sensei`` is a task agent that goes on with SENSEI's world model and replay, and ``task`` one that begins from scratch.
-A study that was stopped goes on, and what is finished is not trained again.
+A study that was stopped goes on, and what is finished is not trained again. On a GPU all seeds of an agent can learn
+side by side, in one program (see `side_by_side`).
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,13 @@ from typing import Any
 from sensei_lite import pipeline
 from sensei_lite.config import PRESETS, Config
 from sensei_lite.evaluate import over_seeds
-from sensei_lite.explorers import NAMES, explorer_config, needs_taste
+from sensei_lite.explorers import NAMES, explorer_config, learns, needs_taste
 from sensei_lite.pipeline import AFTER
+from sensei_lite.reward_model import load_reward
 from sensei_lite.run_plan import PLANS, teach_taste
 from sensei_lite.scores import write_rows
+from sensei_lite.side_by_side import train_side_by_side
+from sensei_lite.worlds.base import World
 
 DOOR_LOVER = ("key_in_view", "key_picked_up", "door_opened", "exit_reached", "door_reached_with_key")
 """KeyRoom's facts from dull to interesting for somebody who finds a locked door the best thing in the world."""
@@ -53,10 +58,12 @@ def run_study(
     seeds: Sequence[int],
     updates: int,
     task_updates: int = 0,
+    side_by_side: bool = False,
 ) -> list[dict[str, object]]:
     """Train every agent with every seed, and write and return the table.
 
-    ``task_updates`` is how long task agents learn; 0: as long as the others.
+    ``task_updates`` is how long task agents learn; 0: as long as the others. ``side_by_side`` trains all seeds of an
+    explorer in one program; task agents learn one after the other in any case.
 
     Raises ValueError where there is no such agent or only one seed, RunError where a folder holds another study.
     """
@@ -64,6 +71,9 @@ def run_study(
         raise ValueError(f"there are {len(seeds)} seeds; a study needs at least 2 to say anything about their spread")
     for agent in agents:
         _check_name(agent)
+    if side_by_side:
+        for agent in agents:
+            _train_together([folder / f"seed-{seed}" for seed in seeds], world, settings, agent, preset, updates, seeds)
     figures: dict[str, list[dict[str, float]]] = {agent: [] for agent in agents}
     for seed in seeds:
         for agent in agents:
@@ -103,16 +113,10 @@ def _train(
 ) -> dict[str, float]:
     """All figures of one agent of one seed, trained if it is not yet."""
     name, _, annotation = agent.removeprefix(AFTER).partition(":")
-    plan, folder = PLANS[preset], base / annotation
+    folder = base / annotation
     pipeline.begin(base, world, settings)
     if needs_taste(explorer_config(PRESETS[preset](), name)):
-        pipeline.collect_curious(
-            base, world, settings, preset=preset, updates=explorer_updates, pictures=plan.pictures, seed=seed
-        )
-        if annotation:
-            pipeline.share_observations(folder, base)
-        changes = ANNOTATIONS[annotation] if annotation else {}
-        teach_taste(folder, dataclasses.replace(plan, seed=seed, **changes))
+        _teach(base, world, settings, annotation, preset, explorer_updates, seed)
     if agent.startswith(AFTER):
         pipeline.explore(folder, name, preset=preset, updates=explorer_updates, seed=seed)
         pipeline.learn_task(folder, name, preset=preset, updates=updates, seed=seed)
@@ -124,6 +128,54 @@ def _train(
     if not agent.startswith(AFTER) and needs_taste(explorer_config(PRESETS[preset](), name)):
         figures |= pipeline.taste_figures(folder)
     return figures
+
+
+def _teach(
+    base: Path, world: str, settings: Mapping[str, Any], annotation: str, preset: str, updates: int, seed: int
+) -> None:
+    """Collect, annotate and distil for one seed, as far as it is not done."""
+    plan, folder = PLANS[preset], base / annotation
+    pipeline.collect_curious(base, world, settings, preset=preset, updates=updates, pictures=plan.pictures, seed=seed)
+    if annotation:
+        pipeline.share_observations(folder, base)
+    changes = ANNOTATIONS[annotation] if annotation else {}
+    teach_taste(folder, dataclasses.replace(plan, seed=seed, **changes))
+
+
+def _train_together(
+    bases: Sequence[Path],
+    world: str,
+    settings: Mapping[str, Any],
+    agent: str,
+    preset: str,
+    updates: int,
+    seeds: Sequence[int],
+) -> None:
+    """Train one explorer with all seeds in one program; what needs no training, or a task agent, waits for `_train`.
+
+    Raises ValueError for a host world.
+    """
+    name, _, annotation = agent.partition(":")
+    config = explorer_config(PRESETS[preset](), name.removeprefix(AFTER))
+    if name.startswith((AFTER, "task")) or not learns(name):
+        return
+    for base in bases:
+        pipeline.begin(base, world, settings)
+    tastes = None
+    if needs_taste(config):
+        _train_together(bases, world, settings, pipeline.COLLECTOR, preset, updates, seeds)
+        with ThreadPoolExecutor(len(seeds)) as pool:
+            list(
+                pool.map(
+                    lambda base, seed: _teach(base, world, settings, annotation, preset, updates, seed), bases, seeds
+                )
+            )
+        tastes = [load_reward(base / annotation / pipeline.REWARD) for base in bases]
+    with closing(pipeline.world_of(bases[0])) as made:
+        if not isinstance(made, World):
+            raise ValueError(f"{world} is a host world: its seeds cannot learn side by side")
+        folders = [base / annotation / name for base in bases]
+        train_side_by_side(folders, config, made, updates=updates, seeds=seeds, tastes=tastes)
 
 
 def print_table(rows: list[dict[str, object]]) -> None:

@@ -82,7 +82,7 @@ def _train(
     state = on_devices(config.train, _begin_or_resume(folder, config, world, taste, explored, seed))
     done = int(state.agent.updates)
     for name in ("metrics.csv", "events.csv"):
-        _drop_rows_after(folder / name, done)
+        drop_rows_after(folder / name, done)
     saved = time.monotonic()
     board = _board(folder / "tensorboard", int(state.steps))
     train = train_chunk if isinstance(world, World) else train_host_chunk
@@ -92,10 +92,10 @@ def _train(
             state, metrics, counts = train(config, world, state)  # type: ignore[arg-type]
             done = int(state.agent.updates)
             row = {name: float(value) for name, value in sorted(metrics.items())}
-            _stop_where_not_a_number(folder, done, row)
+            stop_where_not_a_number(folder, done, row)
             happened = {name: float(number) for name, number in sorted(counts.items())}
-            _append(folder / "metrics.csv", {"updates": done, "steps": int(state.steps)} | row)
-            _append(folder / "events.csv", {"updates": done} | happened)
+            append_row(folder / "metrics.csv", {"updates": done, "steps": int(state.steps)} | row)
+            append_row(folder / "events.csv", {"updates": done} | happened)
             for name, number in (row | {f"events/{name}": number for name, number in happened.items()}).items():
                 board.add_scalar(name, number, int(state.steps))
             bar.update(config.train.chunk_updates)
@@ -120,7 +120,7 @@ def play_in(folder: Path, config: Config, world: World | HostWorld, *, updates: 
         (folder / "events.csv").unlink(missing_ok=True)
         for chunk in range(updates // config.train.chunk_updates):
             row = {name: float(values[chunk]) for name, values in sorted(counts.items())}
-            _append(folder / "events.csv", {"updates": (chunk + 1) * config.train.chunk_updates} | row)
+            append_row(folder / "events.csv", {"updates": (chunk + 1) * config.train.chunk_updates} | row)
         np.savez(folder / VISITS, visits=np.asarray(visits), allow_pickle=False)
 
 
@@ -216,14 +216,16 @@ def _begin_or_resume(
     return load_checkpoint(path, jax.eval_shape(begin)) if path.exists() else begin()
 
 
-def _stop_where_not_a_number(folder: Path, updates: int, row: dict[str, float]) -> None:
+def stop_where_not_a_number(folder: Path, updates: int, row: Mapping[str, float]) -> None:
+    """Raises FloatingPointError where a metric is no finite number: its name, and the checkpoint to go back to."""
     if wrong := [name for name, value in row.items() if not math.isfinite(value)]:
         last = folder / CHECKPOINT
         back = f"the last checkpoint is {last}" if last.exists() else "there is no checkpoint yet"
         raise FloatingPointError(f"after {updates} updates {', '.join(wrong)} is not a finite number; {back}")
 
 
-def _append(path: Path, row: Mapping[str, float | int]) -> None:
+def append_row(path: Path, row: Mapping[str, float | int]) -> None:
+    """Add a row to a CSV file, whose first row decides the columns."""
     is_new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row), lineterminator="\n")
@@ -232,7 +234,7 @@ def _append(path: Path, row: Mapping[str, float | int]) -> None:
         writer.writerow(row)
 
 
-def _drop_rows_after(path: Path, updates: int) -> None:
+def drop_rows_after(path: Path, updates: int) -> None:
     """Keep the rows up to the checkpoint; a row that was cut off in the middle goes too."""
     if not path.exists():
         return

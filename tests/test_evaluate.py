@@ -1,6 +1,7 @@
 """Agents are judged by whole episodes, and seeds by their spread."""
 
 import csv
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from sensei_lite import agent as agents
-from sensei_lite import evaluate
+from sensei_lite import devices, evaluate, side_by_side
 from sensei_lite.config import smoke
 from sensei_lite.evaluate import over_seeds, play_episodes, play_random_episodes
+from sensei_lite.pipeline import load_explorer
 from sensei_lite.scores import effective_number, steps_to_success
 from sensei_lite.study import run_study
 from sensei_lite.train import add_up, random_chunks, start_training, train_chunk
@@ -147,6 +149,41 @@ def test_a_study_compares_agents_over_seeds_and_goes_on(tmp_path, monkeypatch):
     # What is finished is not trained again.
     monkeypatch.setattr("sensei_lite.training_run.train_chunk", None)
     assert study() == rows
+
+
+def test_a_study_can_train_its_seeds_side_by_side(tmp_path, monkeypatch):
+    settings, names = {"size": 4, "decorations": 0, "max_steps": 12}, ["plan2explore", "sensei:scripted", "task"]
+
+    def study(folder, **changes):
+        order = {"preset": "smoke", "agents": names, "seeds": [0, 1], "updates": 40} | changes
+        return run_study(tmp_path / folder, "keyroom", settings, **order)
+
+    programs = []
+    monkeypatch.setattr(
+        side_by_side, "train_seeds", lambda *a: (programs.append(a[2].steps.shape), devices.train_seeds(*a))[1]
+    )
+    together = study("together", side_by_side=True)
+    assert programs == [(2,)] * 2 * (40 // smoke().train.chunk_updates), "two explorers, each with both seeds at once"
+    alone = {(row["agent"], row["figure"]): row for row in study("alone")}
+    assert {(row["agent"], row["figure"]) for row in together} == set(alone)
+    for row in together:
+        if row["agent"] == "plan2explore" and row["figure"].endswith("per 1000 steps"):
+            other = alone["plan2explore", row["figure"]]
+            assert [row["seed_0"], row["seed_1"]] == pytest.approx([other["seed_0"], other["seed_1"]], abs=25)
+    # Each folder is a run like any other: it can be loaded, and is not trained again.
+    for seed in (0, 1):
+        agent = load_explorer(tmp_path / "together" / f"seed-{seed}" / "scripted", "sensei")
+        assert int(agent.agent.updates) == 40
+        assert int(agent.steps) > 0
+    programs.clear()
+    assert study("together", side_by_side=True) == together
+    assert not programs
+    # Only what is not finished is trained.
+    shutil.rmtree(tmp_path / "together" / "seed-1" / "plan2explore")
+    study("together", side_by_side=True, agents=["plan2explore"])
+    assert set(programs) == {(1,)}
+    with pytest.raises(ValueError, match="updates is 41; it must be a multiple of chunk_updates"):
+        study("odd", side_by_side=True, updates=41)
 
 
 def test_a_study_refuses_what_it_does_not_know(tmp_path):

@@ -30,6 +30,7 @@ LAYERS = [
     {"train"},
     {"train_host", "devices"},
     {"training_run", "evaluate"},
+    {"side_by_side"},
     {"scores"},
     {"pipeline"},
     {"run_plan"},
