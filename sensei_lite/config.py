@@ -1,8 +1,8 @@
 """Every setting of the agent: its meaning, its unit, and what the paper's research code uses.
 
 Presets: `smoke` runs in seconds and is for tests; `lab` is what a student runs on two cores, `lab-tabletop` the same
-for a robot's desk, and `gpu-tabletop` a larger one for it; `paper` has the sizes and ratios of SENSEI's research code
-for MiniHack (DreamerV3 size "S") and wants a GPU, `paper-robodesk` those for Robodesk. "Paper" below means that code.
+for a robot's desk; `paper` has the sizes and ratios of SENSEI's research code for MiniHack (DreamerV3 size "S") and
+wants a GPU, `paper-robodesk` those for Robodesk. "Paper" below means that code.
 """
 
 import dataclasses
@@ -378,18 +378,6 @@ def lab_tabletop() -> Config:
     )
 
 
-def gpu_tabletop() -> Config:
-    """`lab_tabletop` with wider layers and eight times the rows in an update, for all seeds side by side on a GPU."""
-    base, change = lab_tabletop(), dataclasses.replace
-    return change(
-        base,
-        world_model=change(base.world_model, deter=256, hidden=256, depth=128, learning_rate=1e-3),
-        ensemble=change(base.ensemble, hidden=256),
-        behaviour=change(base.behaviour, hidden=256, learning_rate=3e-4),
-        train=change(base.train, batch=32, length=16, precision="bfloat16"),
-    )
-
-
 def paper() -> Config:
     """The research code's sizes and ratios for MiniHack."""
     return Config(
@@ -490,14 +478,7 @@ def _tuples(value: Any) -> Any:
 _ROBODESK_GO = (("semantic", 1.0), ("disagreement", 0.0))
 _ROBODESK_EXPLORE = (("semantic", 0.1), ("disagreement", 1.0))
 
-PRESETS = {
-    "smoke": smoke,
-    "lab": lab,
-    "lab-tabletop": lab_tabletop,
-    "gpu-tabletop": gpu_tabletop,
-    "paper": paper,
-    "paper-robodesk": paper_robodesk,
-}
+PRESETS = {"smoke": smoke, "lab": lab, "lab-tabletop": lab_tabletop, "paper": paper, "paper-robodesk": paper_robodesk}
 
 
 def _require(holds: bool, message: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from sensei_lite.evaluate import Outcome
 
 RATE = " per 1000 steps"
+LATE_RATE = " per 1000 steps in the second half"
 
 MEANINGFUL = (
     "door_opened",
@@ -50,9 +51,15 @@ def effective_number(visits: np.ndarray) -> float:
 
 
 def training_figures(chunks: list[dict[str, float]], event_names: Sequence[str]) -> dict[str, float]:
-    """How often each event happened in training, and how many situations there were in a chunk, from `read_chunks`."""
+    """How often each event happened in training, and how many situations there were in a chunk, from `read_chunks`.
+
+    Rates are those of all of training and, because an effect may come late, of its second half.
+    """
     steps = sum(chunk["steps"] for chunk in chunks)
     rates = {f"{name}{RATE}": 1000 * sum(chunk[name] for chunk in chunks) / steps for name in event_names}
+    later = chunks[len(chunks) // 2 :]
+    steps = sum(chunk["steps"] for chunk in later)
+    rates |= {f"{name}{LATE_RATE}": 1000 * sum(chunk[name] for chunk in later) / steps for name in event_names}
     rates["steps to 80% success"] = steps_to_success(chunks, 0.8)
     if "situations" not in chunks[0]:
         return rates
