@@ -818,7 +818,7 @@ print(
 # - M. Klissarov et al., *Motif: Intrinsic Motivation from Artificial Intelligence Feedback*, 2023,
 #   [arXiv 2310.00166](https://arxiv.org/abs/2310.00166). The same idea with texts of NetHack.
 #
-# **Next:** your own world, your own question. This was the last notebook.
+# **Next:** [10 · Robots](10_robots.ipynb): actions that are numbers, and a desk to explore.
 
 # %%
 host.close(), many.close(), mine.close()

@@ -371,7 +371,7 @@ def learn_to_act(
 
     def loss(behaviour: tuple[Actor, dict[str, TwoHotHead]]) -> tuple[Array, tuple[Metrics, Dream]]:
         actor, critics = in_precision(behaviour, precision)
-        # Call-out A5 (ours): for actions that are numbers, too, `lab` takes REINFORCE, as today's danijar/dreamerv3 does.
+        # Call-out A5 (ours): `lab` takes REINFORCE for actions that are numbers, too, as danijar/dreamerv3 does today.
         # Version 1 and SENSEI take the pathwise gradient there.
         if settings.gradient == "pathwise":
             dreamt = dream(fast, actor, start, start_is_terminal, key=key)

@@ -4,6 +4,9 @@ import csv
 import re
 from pathlib import Path
 
+from sensei_lite.config import PRESETS
+from sensei_lite.run_plan import PLANS
+
 BOOK = Path(__file__).parent.parent / "book"
 
 
@@ -162,6 +165,45 @@ def test_the_desk_clip_agrees_with_the_truth_on_what_it_never_saw():
     told = [float(score) for score in list(balanced.values())[2:] if score]
     assert told == sorted(told), "the scores rise from level to level"
     assert len(told) >= 8
+
+
+def test_at_the_desk_taste_is_not_apart_from_curiosity():
+    table, late = study("tabletop_lab"), " per 1000 steps in the second half"
+    things = ("drawer_moved", "slide_moved", "button_pressed", "ball_moved", "block_moved")
+    assert {row["seeds"] for row in table.values()} == {5}
+    for event in things:
+        ours, theirs = table["sensei", event + late], table["plan2explore", event + late]
+        assert ours["low"] < theirs["high"], event
+        assert theirs["low"] < ours["high"], event
+    assert table["plan2explore", "ball_moved" + late]["low"] > table["random", "ball_moved" + late]["high"]
+    # The taste is right, and one seed farms it: it moves nothing and sees next to nothing.
+    assert table["sensei", "R_psi orders situations"]["low"] > 0.99
+    still = [seed for seed in range(1, 6) if sum(table["sensei", e + late][f"seed_{seed}"] for e in things) < 0.1]
+    assert len(still) == 1
+    seen = [
+        row[f"seed_{s}"] for (_, figure), row in table.items() if figure == "situations per chunk" for s in range(1, 6)
+    ]
+    assert min(seen) == table["sensei", "situations per chunk"][f"seed_{still[0]}"]
+    moved = [table["sensei", "ball_moved in test episodes"][f"seed_{seed}"] for seed in range(1, 6)]
+    assert sum(share > 0.9 for share in moved) == 4
+
+
+def test_the_research_code_learns_from_250_times_as_many_rows_as_the_lab_at_the_desk():
+    def rows(name):
+        train = PRESETS[name]().train
+        return PLANS[name].updates * train.batch * train.length
+
+    assert rows("paper-robodesk") == 250 * rows("lab-tabletop")
+
+
+def test_on_a_gpu_the_papers_budget_takes_about_an_hour():
+    with (BOOK / "data" / "bench" / "paper.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    paper = [row for row in rows if row["what"].startswith("paper sensei")]
+    one, many = (float(row["ms_median"]) for row in rows if "side by side" in row["what"])
+    assert 2 < 32 * many / one < 3
+    assert {row["precision"] for row in paper} == {"float32", "bfloat16"}
+    assert all(float(row["hours_for_250000_steps"]) < 1.0 for row in paper)
 
 
 def test_a_thousand_pairs_nearly_reach_the_ceiling():
