@@ -77,7 +77,7 @@ def test_r_psi_learns_the_annotators_taste_and_is_kept(folder):
     ("world", "settings", "situation", "farms"),
     [
         ("keychest-lab", {"max_steps": 60}, "chest_opened", ["chest_opened"]),  # the event is the end of the episode
-        ("tabletop", {"max_steps": 60, "image_size": 32}, "drawer_opened", []),  # no end, and other actions
+        ("tabletop", {"max_steps": 60, "image_size": 32}, "2 of these", []),  # no end, facts that count
     ],
 )
 def test_taste_is_taught_in_other_worlds(tmp_path, world, settings, situation, farms):
