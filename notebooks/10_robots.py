@@ -357,8 +357,9 @@ for purpose in ("press the button", "push the ball", "open the drawer"):
     parts.append(jax.tree.map(lambda leaf, t=t: leaf[:t], part.state))
     state = jax.tree.map(lambda leaf: leaf[-1], parts[-1])
 states = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
-facts = jax.device_get(jax.vmap(world.facts)(states))
-pictures = np.asarray(jax.vmap(world.render)(states))
+facts = jax.device_get(jax.jit(jax.vmap(world.facts))(states))
+look = jax.jit(jax.vmap(world.render))
+pictures = np.asarray(look(states))
 counted, highest = interest(facts), interest(facts, LEVELS["Tabletop"])
 small_clip = ClipAnnotator("bundled-desk")  # the small CLIP that was trained on this desk
 scores = small_clip.scores(pictures)
@@ -432,7 +433,7 @@ config = dataclasses.replace(explorer_config(preset, "plan2explore"), train=shor
 state = start_training(config, world, key=KEY)
 chunk = eqx.filter_jit(lambda state: train_chunk(config, world, state), donate="all")
 losses = []
-for _ in tqdm(range(UPDATES // config.train.chunk_updates), desc="a curious agent", unit="chunk"):
+for _ in tqdm(range(UPDATES // config.train.chunk_updates), desc="a curious agent", unit="chunk", leave=False):
     state, metrics, _ = chunk(state)
     losses.append(float(metrics["loss/image"].mean()))
 print(f"loss of the picture: {losses[0]:.0f} in the first updates, {losses[-1]:.1f} in the last ones")
@@ -557,9 +558,11 @@ print(f"rows learned from: Robodesk {rows_large:,}, here {rows_small:,}: {rows_l
 block = start.objects[2]
 hiding = start._replace(gripper=jnp.array([block[0], block[1] - 2.5, 0.0]))
 pushed = start._replace(objects=start.objects.at[2, 0].add(1.5))
-for name, looked_at in {"all in its place": start, "block hidden": hiding, "block pushed": pushed}.items():
-    told = small_clip.scores(np.asarray(world.render(looked_at))[None])[0]
-    print(f"{name:17} {told:.3f}, facts that hold: {int(interest(jax.tree.map(np.asarray, world.facts(looked_at))))}")
+three = jax.tree.map(lambda *leaves: jnp.stack(leaves), start, hiding, pushed)
+told = small_clip.scores(np.asarray(look(three)))
+true = interest(jax.device_get(jax.jit(jax.vmap(world.facts))(three)))
+for name, score, number in zip(("all in its place", "block hidden", "block pushed"), told, true, strict=True):
+    print(f"{name:17}{score:.3f}, facts that hold: {number}")
 
 # %% [markdown]
 #    What cannot be seen might be away: to CLIP, hiding a block is as good as pushing it, and it pays for ever. Every

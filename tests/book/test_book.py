@@ -156,5 +156,5 @@ def test_short_tables_are_made_from_the_long_ones():
     with pytest.raises(KeyError, match="no figure 'doors'"):
         summary("keyroom_lab", ["doors"])
     page = (ROOT / "book" / "results.md").read_text()
-    assert page.count("<!-- summary") == 2
+    assert page.count("<!-- summary") == 3
     assert "<!-- summary" not in with_summaries(page)
