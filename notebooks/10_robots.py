@@ -565,8 +565,9 @@ for name, score, number in zip(("all in its place", "block hidden", "block pushe
     print(f"{name:17}{score:.3f}, facts that hold: {number}")
 
 # %% [markdown]
-#    What cannot be seen might be away: to CLIP, hiding a block is as good as pushing it, and it pays for ever. Every
-#    taste of pictures has such holes, and an agent that looks for reward finds them.
+# What cannot be seen might be away: to CLIP, hiding a block is as good as pushing it, and it pays for ever. Every taste
+# of pictures has such holes, and an agent that looks for reward finds them.
+#
 # 3. **The measure.** The taste pays for *states*: a ball off its place pays whether or not it moves again. In the test
 #    episodes of the table (`ball_moved in test episodes`) four of SENSEI's five seeds move the ball nearly always.
 #
