@@ -390,6 +390,7 @@ plt.show()
 # | 07 · SENSEI | the switch, and the full agent | 75 |
 # | 08 · Evidence | what the numbers show, and what they do not | 45 |
 # | 09 · Real worlds | MiniHack, other VLMs, the paper's scale | 30 |
+# | 10 · Robots | actions that are numbers, a desk to explore | 45 |
 #
 # In a hurry? Read 02, 04, 05 and 07. Each notebook stands alone: it loads what the earlier ones made.
 #

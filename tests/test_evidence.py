@@ -176,6 +176,7 @@ def test_at_the_desk_taste_is_not_apart_from_curiosity():
         assert ours["low"] < theirs["high"], event
         assert theirs["low"] < ours["high"], event
     assert table["plan2explore", "ball_moved" + late]["low"] > table["random", "ball_moved" + late]["high"]
+    assert table["sensei", "slide_moved" + late]["high"] < table["random", "slide_moved" + late]["low"]
     # The taste is right, and one seed farms it: it moves nothing and sees next to nothing.
     assert table["sensei", "R_psi orders situations"]["low"] > 0.99
     still = [seed for seed in range(1, 6) if sum(table["sensei", e + late][f"seed_{seed}"] for e in things) < 0.1]

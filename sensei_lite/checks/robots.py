@@ -28,7 +28,6 @@ def log_density(attempt: Callable[..., Any]) -> str:
         z = (action - mean) / std
         each = -0.5 * z**2 - np.log(std) - 0.5 * np.log(2 * np.pi)
         mistakes = {
-            "One number for each action: what becomes of the four densities, which are independent?": each,
             "Independent numbers: their log-densities are added, not averaged.": each.mean(-1),
             "Is 1 / std there? A narrow policy has a higher density.": (each + np.log(std)).sum(-1),
             "Is the constant there, -ln sqrt(2 pi) for each of the four numbers?": (-0.5 * z**2 - np.log(std)).sum(-1),
@@ -40,7 +39,10 @@ def log_density(attempt: Callable[..., Any]) -> str:
             "This is the density: take its logarithm.": np.exp(wanted),
             "The sign: a likely action has a high log-density.": -wanted,
         }
-        hint = "With z = (action - mean) / std: -z^2 / 2 - ln std - ln sqrt(2 pi), summed over the last axis."
+        hint = (
+            "With z = (action - mean) / std: -z^2 / 2 - ln std - ln sqrt(2 pi), summed over the last axis. The four "
+            "numbers of an action are independent: add their log-densities. Different actions stay apart."
+        )
         expect(result_of(attempt, action, mean, std), wanted, of=name, mistakes=mistakes, hint=hint)
     return "one action, a batch, and dreams."
 
@@ -126,8 +128,7 @@ def levels(attempt: Callable[..., Any]) -> str:
         mistakes = {
             "Each fact counts 1, whatever its place.": (holds * places).sum(0),
             "Whether any fact holds is not how many.": holds.any(0),
-            "One number for each step: add up the facts, not the steps.": holds.sum(1),
         }
-        hint = "How many of the rows are true at each step?"
+        hint = "How many of the rows are true at each step? Add up the facts, not the steps."
         expect(found_counted, counted, of=f"{name}, the number of facts", mistakes=mistakes, hint=hint)
     return "both tastes, in three episodes."
