@@ -13,7 +13,7 @@ from sensei_lite.run_folder import only_one
 Explorer = Literal[
     "random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "sensei-range", "task"
 ]
-Preset = Literal["smoke", "lab", "lab-tabletop", "paper", "paper-robodesk"]
+Preset = Literal["smoke", "lab", "lab-tabletop", "lab-tabletop-numbers", "paper", "paper-robodesk"]
 
 
 def demo(folder: Path = Path("runs/demo"), rows: int = 5000, seed: int = 0) -> None:

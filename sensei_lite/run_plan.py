@@ -79,6 +79,7 @@ PLANS = {
     "smoke": RunPlan(preset="smoke", pictures=300, pairs=200, distil_settings={"epochs": 2}, updates=20),
     "lab": RunPlan(),
     "lab-tabletop": RunPlan(world="tabletop-lab", preset="lab-tabletop", updates=8_000),
+    "lab-tabletop-numbers": RunPlan(world="tabletop-numbers", preset="lab-tabletop-numbers", updates=10_000),
     # Plan2Explore and SENSEI see 500,000 environment steps each, as in the paper: 2 for each update.
     "paper": _PAPER,
     # 250,000 agent steps each, 2 for each update: the part of the paper's run whose interactions are published.

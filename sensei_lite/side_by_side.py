@@ -79,7 +79,7 @@ def train_side_by_side(
                 events = {name: float(values[i]) for name, values in happened.items()}
                 append_row(folder / "events.csv", {"updates": done} | events)
             bar.update(config.train.chunk_updates)
-            bar.set_postfix_str(f"{int(steps.sum())} env steps, image {told['loss/image'].mean():.3g}")
+            bar.set_postfix_str(f"{int(steps.sum())} env steps, kl {told['loss/kl'].mean():.3g}")
     for i, folder in enumerate(opened):
         save_checkpoint(folder / CHECKPOINT, jax.tree.map(lambda leaf, i=i: leaf[i], states))
 

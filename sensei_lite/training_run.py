@@ -150,10 +150,11 @@ def load_run(folder: Path, world: World | HostWorld) -> TrainState:
 
 def _news(state: TrainState, metrics: dict[str, float], counts: dict[str, float], seconds: float) -> str:
     """What the progress bar says beside updates per second and the time left."""
+    seen = "vector" if "loss/image" not in metrics else "image"
     rate, reward = counts["steps"] / seconds, counts["reward"] / max(counts["episodes"], 1.0)
     return (
         f"{int(state.steps)} env steps, {rate:.0f}/s, reward {reward:.2f}/episode, "
-        f"image {metrics['loss/image']:.3g}, kl {metrics['loss/kl']:.3g}"
+        f"{seen} {metrics[f'loss/{seen}']:.3g}, kl {metrics['loss/kl']:.3g}"
     )
 
 

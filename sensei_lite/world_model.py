@@ -3,8 +3,8 @@
 An encoder reads the picture, the RSSM keeps the state s_t, and four heads read the state. One loss teaches them all, a
 sum of named terms, each a mean over batch and time:
 
-    L = sum of squared pixel errors                       image
-      + sum of squared errors of symlog(numbers)          vector (where a world gives numbers beside its pictures)
+    L = sum of squared pixel errors                       image (unless pictures are not looked at)
+      + w sum of squared errors of symlog(numbers)        vector (where a world gives numbers beside its pictures)
       + -ln p(r_t | s_t)                                  reward (two-hot)
       + -ln p(continue_t | s_t)                           continue (the world did not end here)
       + -ln p(r_sem_t | s_t)                              semantic reward (two-hot)
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 
 from sensei_lite.config import WorldModelConfig
-from sensei_lite.distributions import balanced_kl, symexp_bins, symlog, two_hot_loss, two_hot_mean
+from sensei_lite.distributions import balanced_kl, symexp, symexp_bins, symlog, two_hot_loss, two_hot_mean
 from sensei_lite.networks import MLP, ConvDecoder, ConvEncoder, PatchDecoder, PatchEncoder, in_rows
 from sensei_lite.rssm import RSSM, State
 from sensei_lite.shapes import Image, Seed
@@ -79,11 +79,11 @@ class TwoHotHead(eqx.Module):
 class WorldModel(eqx.Module):
     """Encoder, RSSM, decoder and heads."""
 
-    encoder: PatchEncoder | ConvEncoder
+    encoder: PatchEncoder | ConvEncoder | None
     read_vector: MLP | None
     tell_vector: MLP | None
     rssm: RSSM
-    decoder: PatchDecoder | ConvDecoder
+    decoder: PatchDecoder | ConvDecoder | None
     reward: TwoHotHead
     semantic: TwoHotHead
     goes_on: MLP
@@ -102,13 +102,16 @@ class WorldModel(eqx.Module):
         self.config = config
         encoder, rssm, decoder, reward, semantic, goes_on = jax.random.split(key, 6)
         size = config.deter + config.stoch * config.classes
+        if config.encoder == "none" and not vector_size:
+            raise ValueError("world_model.encoder is 'none', and this world gives no numbers beside its pictures")
+        self.encoder = self.decoder = None
         if config.encoder == "patch":
             self.encoder = PatchEncoder(config.patch, config.depth, key=encoder)
             self.decoder = PatchDecoder(size, image_shape, config.patch, config.depth, key=decoder)
-        else:
+        elif config.encoder == "conv":
             self.encoder = ConvEncoder(config.depth, key=encoder)
             self.decoder = ConvDecoder(size, image_shape, config.depth, key=decoder)
-        embedding_size = self.encoder.size(image_shape)
+        embedding_size = 0 if self.encoder is None else self.encoder.size(image_shape)
         self.read_vector = self.tell_vector = None
         if vector_size:
             read, tell = jax.random.split(jax.random.fold_in(key, 1))
@@ -136,10 +139,22 @@ class WorldModel(eqx.Module):
         if (vector is None) != (self.read_vector is None):
             expected = "expects no numbers" if self.read_vector is None else "expects numbers"
             raise ValueError(f"this world model {expected} beside the picture")
-        embeddings = self.encoder(centred(image))
-        if vector is None or self.read_vector is None:
-            return embeddings
-        return jnp.concatenate([embeddings, in_rows(self.read_vector, symlog(vector))], axis=-1)
+        parts = [] if self.encoder is None else [self.encoder(centred(image))]
+        if vector is not None and self.read_vector is not None:
+            parts.append(in_rows(self.read_vector, symlog(vector)))
+        return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
+
+    def draw(self, features: Float[Array, "*rows features"]) -> Float[Array, "*rows height width channel"]:
+        """What a state looks like, with values around 0 (see `centred`). Raises ValueError where it draws nothing."""
+        if self.decoder is None:
+            raise ValueError("this world model (world_model.encoder 'none') draws no pictures; it tells numbers")
+        return self.decoder(features)
+
+    def tell(self, features: Float[Array, "*rows features"]) -> Float[Array, "*rows vector"]:
+        """The world's numbers in a state. Raises ValueError where the world gives none."""
+        if self.tell_vector is None:
+            raise ValueError("this world model tells no numbers: its world gave none beside its pictures")
+        return symexp(in_rows(self.tell_vector, features).astype(jnp.float32))
 
     def observe(
         self, rows: Rows, *, key: Seed
@@ -185,8 +200,8 @@ class WorldModel(eqx.Module):
         kl = balanced_kl(posterior, prior, self.config.free_bits)
         logits = jax.vmap(jax.vmap(self.goes_on))(features)[..., 0].astype(jnp.float32)
         went_on = 1.0 - rows.is_terminal
-        terms = {
-            "image": self.decoder.loss(features, centred(rows.image)),
+        terms = {} if self.decoder is None else {"image": self.decoder.loss(features, centred(rows.image))}
+        terms |= {
             "reward": jax.vmap(jax.vmap(self.reward.loss))(features, rows.reward),
             "continue": jax.nn.softplus(logits) - went_on * logits,
             # Call-out W2 (ours): what is interesting shapes the state, as the task's reward does. SENSEI's settings for
@@ -198,7 +213,12 @@ class WorldModel(eqx.Module):
         if rows.vector is not None and self.tell_vector is not None:
             told = in_rows(self.tell_vector, features)
             terms["vector"] = jnp.square(told - symlog(rows.vector)).sum(-1)
-        weights = {"dynamics": self.config.dynamics_scale, "representation": self.config.representation_scale}
+        settings = self.config
+        weights = {
+            "vector": settings.vector_scale,
+            "dynamics": settings.dynamics_scale,
+            "representation": settings.representation_scale,
+        }
         means = {name: term.mean() for name, term in terms.items()}
         total = sum((weights.get(name, 1.0) * mean for name, mean in means.items()), jnp.zeros(()))
         return total, ({**means, "kl": kl.raw.mean()}, Watched(states, jnp.exp(posterior)))

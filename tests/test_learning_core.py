@@ -124,6 +124,29 @@ def test_numbers_beside_the_picture_are_seen_and_foretold():
         plain.observe(rows, key=KEY)
 
 
+def test_a_model_without_eyes_lives_on_numbers_alone():
+    settings = dataclasses.replace(CONFIG.world_model, encoder="none", vector_scale=7.0)
+    model = WorldModel(settings, SHAPE, 5, 3, key=KEY)
+    rows = batch()._replace(vector=jax.random.normal(jax.random.key(2), (3, 5, 3)))
+    total, (terms, watched) = eqx.filter_jit(lambda model, rows: model.loss(rows, key=KEY))(model, rows)
+    blank, _ = eqx.filter_jit(lambda model, rows: model.loss(rows, key=KEY))(
+        model, rows._replace(image=jnp.zeros_like(rows.image))
+    )
+    assert total == blank, "it looked at a picture"
+    assert "image" not in terms
+    weights = {"vector": 7.0, "dynamics": 0.5, "representation": 0.1}
+    assert float(total) == pytest.approx(float(sum(weights.get(n, 1.0) * t for n, t in terms.items() if n != "kl")))
+    told = model.tell(watched.states.features)
+    error = jnp.square(symlog(told) - symlog(rows.vector)).sum(-1).mean()
+    assert float(error) == pytest.approx(float(terms["vector"]), rel=1e-4)
+    with pytest.raises(ValueError, match="draws no pictures"):
+        model.draw(watched.states.features)
+    with pytest.raises(ValueError, match="encoder is 'none', and this world gives no numbers"):
+        WorldModel(settings, SHAPE, 5, key=KEY)
+    with pytest.raises(ValueError, match="tells no numbers"):
+        WorldModel(CONFIG.world_model, SHAPE, 5, key=KEY).tell(watched.states.features)
+
+
 @dataclasses.dataclass(frozen=True)
 class Compass(KeyRoom):
     """KeyRoom whose agent also feels where it stands."""

@@ -196,7 +196,8 @@ class Dream:
     def __init__(self, world_model: WorldModel, world: GridWorld, seed: int = 0) -> None:
         rssm = world_model.rssm
         fits = {
-            "pictures": world_model.encoder.size(world.image_shape) == rssm.from_picture.weight.shape[1],
+            "pictures": world_model.encoder is not None
+            and world_model.encoder.size(world.image_shape) == rssm.from_picture.weight.shape[1],
             "actions": world.actions.size == rssm.into.linear.weight.shape[1] - rssm.stoch * rssm.classes,
         }
         if wrong := [name for name, fit in fits.items() if not fit]:
@@ -255,7 +256,7 @@ def _imagine(world_model: WorldModel, state: State, action: Array, *, key: Seed)
 
 def _tell(world_model: WorldModel, state: State) -> Told:
     s = state.features
-    return state, world_model.decoder(s), world_model.semantic(s), world_model.continues(s)
+    return state, world_model.draw(s), world_model.semantic(s), world_model.continues(s)
 
 
 def step_inside(

@@ -25,6 +25,15 @@ RENDER_SCALE = 4
 """``render()`` draws this many times larger than the observation."""
 
 
+Observation = np.ndarray | dict[str, Any]
+"""A picture, or a dictionary of picture and numbers."""
+
+
+def _first(seen: Observation) -> Observation:
+    """The observation of the first world of a batch."""
+    return {name: part[0] for name, part in seen.items()} if isinstance(seen, dict) else seen[0]
+
+
 def _jax_world(world: World | str, settings: dict[str, Any]) -> World:
     if isinstance(world, World):
         return dataclasses.replace(world, **settings)  # type: ignore[type-var]
@@ -34,8 +43,11 @@ def _jax_world(world: World | str, settings: dict[str, Any]) -> World:
     return made
 
 
-def _spaces(world: World) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Space]:
-    observation = gymnasium.spaces.Box(0, 255, world.image_shape, np.uint8)
+def _spaces(world: World) -> tuple[gymnasium.spaces.Space, gymnasium.spaces.Space]:
+    observation: gymnasium.spaces.Space = gymnasium.spaces.Box(0, 255, world.image_shape, np.uint8)
+    if world.vector_size:
+        numbers = gymnasium.spaces.Box(-np.inf, np.inf, (world.vector_size,), np.float32)
+        observation = gymnasium.spaces.Dict({"image": observation, "vector": numbers})
     if isinstance(world.actions, Box):
         return observation, gymnasium.spaces.Box(-1.0, 1.0, (world.actions.size,), np.float32)
     return observation, gymnasium.spaces.Discrete(world.actions.size)
@@ -89,7 +101,8 @@ class WorldVectorEnv(VectorEnv):
     """Many copies of a JAX world, or of one named in the catalogue, as one Gymnasium vector environment.
 
     A copy whose episode ended starts anew at its next step, whose action it ignores (``AutoresetMode.NEXT_STEP``).
-    ``info["events"]`` holds a bool array for each event.
+    ``info["events"]`` holds a bool array for each event. Where the world gives numbers beside its pictures (as Tabletop
+    does with ``numbers=True``), an observation is a dictionary of both, "image" and "vector".
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
@@ -111,7 +124,7 @@ class WorldVectorEnv(VectorEnv):
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode in every world. Worlds whose seed is None go on with the random numbers they have."""
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
         if len(seeds) != self.num_envs:
@@ -123,7 +136,7 @@ class WorldVectorEnv(VectorEnv):
         self._keys, self._state, row = _begin(self.world, self._fresh_keys(np.ones(self.num_envs, bool)))
         return self._observe(row)[0], self._info(row)
 
-    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Take one step in every world.
 
         Raises TypeError or ValueError for actions of the wrong dtype, shape or range, and RuntimeError before `reset`.
@@ -135,8 +148,8 @@ class WorldVectorEnv(VectorEnv):
         self._keys, self._state, row = _advance(
             self.world, self._keys, fresh, self._state, self._is_last, jnp.asarray(action)
         )
-        image, reward, terminated, truncated = self._observe(row)
-        return image, reward, terminated, truncated, self._info(row)
+        seen, reward, terminated, truncated = self._observe(row)
+        return seen, reward, terminated, truncated, self._info(row)
 
     def render(self) -> tuple[np.ndarray, ...] | None:  # type: ignore[override]
         """One picture for each world, drawn finer than the observation."""
@@ -149,9 +162,12 @@ class WorldVectorEnv(VectorEnv):
         seeds = [int(random.integers(2**31)) if need else 0 for random, need in zip(self._randoms, needed, strict=True)]
         return jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
 
-    def _observe(self, row: Transition) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _observe(self, row: Transition) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray]:
         self._is_last, terminated = np.array(row.is_last), np.array(row.is_terminal)
-        return np.array(row.image), np.array(row.reward, np.float64), terminated, self._is_last & ~terminated
+        seen: Observation = np.array(row.image)
+        if self.world.vector_size:
+            seen = {"image": seen, "vector": np.array(row.vector)}
+        return seen, np.array(row.reward, np.float64), terminated, self._is_last & ~terminated
 
     def _info(self, row: Transition) -> dict[str, Any]:
         return {"events": {name: np.array(happened) for name, happened in row.events.items()}}
@@ -181,16 +197,16 @@ class WorldEnv(gymnasium.Env):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode; a seed makes it, and all that follow, exactly repeatable."""
         super().reset(seed=seed)
         self._vector._randoms = [self.np_random]
-        image, info = self._vector.reset()
+        seen, info = self._vector.reset()
         self._ended = False
         self._show()
-        return image[0], self._single(info)
+        return _first(seen), self._single(info)
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Take one step.
 
         Raises TypeError or ValueError for an action of the wrong dtype, shape or range, and RuntimeError before `reset`
@@ -199,10 +215,10 @@ class WorldEnv(gymnasium.Env):
         if self._vector._keys is not None and self._ended:
             raise RuntimeError("this episode has ended; call reset() before step()")
         checked = _checked_action(self.world, action, ())
-        image, reward, terminated, truncated, info = self._vector.step(checked[None])
+        seen, reward, terminated, truncated, info = self._vector.step(checked[None])
         self._ended = bool(terminated[0] or truncated[0])
         self._show()
-        return image[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), self._single(info)
+        return _first(seen), float(reward[0]), bool(terminated[0]), bool(truncated[0]), self._single(info)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """The picture, drawn finer than the observation; with ``human``, in a matplotlib window."""

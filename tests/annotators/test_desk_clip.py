@@ -134,7 +134,11 @@ def test_a_world_is_asked_about_with_the_clip_that_knows_it(desk_clip):
         assert made_for("tabletop", prompts=two).prompts == two
         # A model that reads any sentence is asked with the world's prompts.
         assert made_for("tabletop", model=DESK.architecture, weights=DESK.weights).prompts == desk_clip.prompts
-    assert [name for name in world_names() if small_clip_for(name) is DESK] == ["tabletop", "tabletop-lab"]
+    assert [name for name in world_names() if small_clip_for(name) is DESK] == [
+        "tabletop",
+        "tabletop-lab",
+        "tabletop-numbers",
+    ]
 
 
 def test_another_model_is_asked_with_the_worlds_own_prompts(monkeypatch):

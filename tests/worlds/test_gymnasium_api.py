@@ -47,6 +47,23 @@ def test_a_seed_repeats_everything_after_it(name):
     assert (one != other).any()
 
 
+def test_numbers_beside_the_picture_are_in_a_dictionary_with_it():
+    env = gymnasium.make("SenseiLite/Tabletop-v0", numbers=True, max_steps=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*infinity")  # numbers have no bounds, and Gymnasium finds that odd
+        check_env(env.unwrapped, skip_render_check=True)
+    seen, _ = env.reset(seed=3)
+    assert seen in env.observation_space
+    assert (seen["image"] == gymnasium.make("SenseiLite/Tabletop-v0").reset(seed=3)[0]).all()
+    vector = gymnasium.make_vec("SenseiLite/Tabletop-v0", num_envs=2, numbers=True)
+    assert (vector.reset(seed=3)[0]["vector"][0] == seen["vector"]).all()
+    up = np.array([0.0, 0.0, 1.0, 0.0], np.float32)
+    after = env.step(up)[0]["vector"] - seen["vector"]
+    assert after[2] > 0.1, "the gripper's height"
+    assert np.abs(np.delete(after, 2)).max() < 1e-6
+
+
 def test_a_vector_holds_the_single_environments_side_by_side():
     vector = gymnasium.make_vec(IDS[0], num_envs=3, max_steps=5)
     singles = [gymnasium.make(IDS[0], max_steps=5) for _ in range(3)]

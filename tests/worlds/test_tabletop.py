@@ -17,6 +17,7 @@ from sensei_lite.worlds.gymnasium_api import WorldEnv
 from sensei_lite.worlds.play import DESK_KEYS, Game, fitting, half_blocks
 from sensei_lite.worlds.tabletop import TabletopState, contacts, desk
 from sensei_lite.worlds.tabletop.guide import EVENT_OF, PURPOSES, guide, guide_any
+from sensei_lite.worlds.tabletop.numbers import numbers_of, state_of
 
 WORLD = Tabletop()
 KEY = jax.random.key(0)
@@ -120,6 +121,7 @@ def object_overlaps(objects: np.ndarray) -> np.ndarray:
 def test_the_catalogue_has_it_and_settings_reach_it():
     assert make_world("tabletop") == WORLD
     assert make_world("tabletop-lab") == Tabletop(spread=0.0)
+    assert make_world("tabletop-numbers") == Tabletop(spread=0.0, numbers=True)
     assert make_world("tabletop", max_steps=7, image_size=48) == Tabletop(max_steps=7, image_size=48)
     assert WORLD.actions == Box(("right", "away", "up", "close"), ("left", "near", "down", "open"))
     assert len(WORLD.event_names) == len(set(WORLD.event_names)) == 10
@@ -610,6 +612,20 @@ def test_facts_are_about_what_is_now(guided):
         assert facts[fact][PURPOSES.index(purpose)].any(-1).mean() > 0.8, purpose
     counted = tuple(name for name in WORLD.facts(start()) if name not in ("object_reached", "object_off_table"))
     assert counted == LEVELS["Tabletop"]
+
+
+def test_the_numbers_say_everything_that_the_picture_shows(guided):
+    """Every state of guided play is drawn again from its numbers alone: but for what is too small to see, the same."""
+    states, _ = guided
+    some = jax.tree.map(lambda leaf: leaf[:, :3, ::40].reshape(-1, *leaf.shape[3:]), states)
+    told = jax.jit(jax.vmap(numbers_of))(some)
+    assert told.shape[1:] == (Tabletop(numbers=True).vector_size,)
+    assert np.abs(told).max() < 4, "of about one size"
+    draw = jax.jit(jax.vmap(WORLD.render))
+    seen, again = draw(some), draw(jax.vmap(state_of)(told))
+    assert (np.abs(np.asarray(seen, int) - np.asarray(again, int)) > 8).mean() < 1e-4
+    assert (np.diff(told, axis=0) != 0).any(0).all(), "every number changes at some time"
+    assert WORLD.vector_size == 0, "and nothing is told unless it is asked for"
 
 
 def test_what_is_not_in_its_place_is_displaced():

@@ -3,7 +3,7 @@
 A robotic world for a laptop, with Robodesk's objects (Kannan et al. 2021) and none of its joints. An action is four
 numbers from -1 to 1: how far the gripper goes to the right, away from the camera and up, and how fast its fingers
 close; minus one is the opposite, and zeros keep everything as it is. Rules of motion are in `physics` and `furniture`,
-places and sizes (in decimetres) in `desk`, the camera in `view`.
+places and sizes (in decimetres) in `desk`, the camera in `view`, and in `numbers` what the setting of that name tells.
 
 Events say what happened *at this step*:
 
@@ -53,6 +53,7 @@ from sensei_lite.worlds.tabletop.desk import (
     TabletopState,
 )
 from sensei_lite.worlds.tabletop.furniture import hooks_the_drawer, is_at_the_door
+from sensei_lite.worlds.tabletop.numbers import NUMBERS, numbers_of
 from sensei_lite.worlds.tabletop.physics import advance, stacked
 from sensei_lite.worlds.tabletop.view import draw
 
@@ -80,6 +81,8 @@ class Tabletop(World):
     spread: float = 1.0
     """How much the starts of the gripper and of the objects differ between episodes: 1, all over the desk; 0, not at
     all."""
+    numbers: bool = False
+    """Tell the agent beside the picture where everything is (see `numbers`). Robodesk in the paper: pictures alone."""
 
     event_names: ClassVar[tuple[str, ...]] = (
         "drawer_moved",
@@ -118,6 +121,15 @@ class Tabletop(World):
     def image_shape(self) -> tuple[int, int, int]:
         """Rows, columns and colours of the agent's picture."""
         return self.image_size, self.image_size, 3
+
+    @property
+    def vector_size(self) -> int:
+        """See `numbers`; 0 where they are not told."""
+        return NUMBERS if self.numbers else 0
+
+    def vector(self, state: TabletopState) -> Float[Array, "17"]:
+        """Where everything is (see `numbers`)."""
+        return numbers_of(state)
 
     def reset(self, *, key: Seed) -> TabletopState:
         """Start an episode: drawer and door closed, lamp off, and the objects apart on the desk in any order.
