@@ -18,7 +18,7 @@ from sensei_lite.checkpoint import CheckpointError
 from sensei_lite.config import smoke
 from sensei_lite.run_folder import RunError
 from sensei_lite.training_run import train_in
-from sensei_lite.worlds import KeyRoom
+from sensei_lite.worlds import KeyRoom, make_world
 
 CONFIG, WORLD = smoke(), KeyRoom(size=4, decorations=0, max_steps=9)
 UPDATES = 12
@@ -45,6 +45,19 @@ def numbers(state) -> list[np.ndarray]:
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     return folder, train_in(folder, CONFIG, WORLD, updates=UPDATES)
+
+
+def test_an_agent_without_eyes_trains_in_a_world_of_numbers(tmp_path, capsys):
+    config = dataclasses.replace(CONFIG, world_model=dataclasses.replace(CONFIG.world_model, encoder="none"))
+    state = train_in(tmp_path, config, make_world("tabletop-numbers", max_steps=9), updates=4)
+    assert np.isfinite(state.replay.rows.vector).all()
+    with (tmp_path / "metrics.csv").open() as file:
+        last = list(csv.DictReader(file))[-1]
+    assert float(last["loss/vector"]) > 0
+    assert "loss/image" not in last
+    assert "vector" in capsys.readouterr().err, "the progress bar tells how well numbers are foretold"
+    with pytest.raises(ValueError, match="this world gives no numbers beside its pictures"):
+        train_in(tmp_path / "blind", config, WORLD, updates=4)
 
 
 def test_a_run_writes_down_what_it_did(uninterrupted):
