@@ -189,6 +189,30 @@ def test_at_the_desk_taste_is_not_apart_from_curiosity():
     assert sum(share > 0.9 for share in moved) == 4
 
 
+def test_told_in_numbers_both_agents_handle_the_desk_and_are_a_draw():
+    seen, told = study("tabletop_lab"), study("tabletop_numbers")
+    rate, episodes = "_moved per 1000 steps", "_moved in test episodes"
+    assert {row["seeds"] for row in told.values()} == {5}
+    for agent, things in (("plan2explore", ("drawer", "ball", "block")), ("sensei", ("ball", "block"))):
+        for thing in things:
+            assert told[agent, thing + rate]["low"] > told["random", thing + rate]["high"], (agent, thing)
+        assert told[agent, "block" + rate]["low"] > 2 * seen[agent, "block" + rate]["high"]
+        assert told[agent, "block" + rate]["low"] > 2 * told["random", "block" + rate]["high"]
+    for thing in ("drawer", "ball", "block"):
+        assert told["plan2explore", thing + rate]["low"] > seen["plan2explore", thing + rate]["high"], thing
+    for event in ("drawer_moved", "slide_moved", "button_pressed", "ball_moved", "block_moved"):
+        ours, theirs = (told[agent, f"{event} per 1000 steps"] for agent in ("sensei", "plan2explore"))
+        assert ours["low"] < theirs["high"], event
+        assert theirs["low"] < ours["high"], event
+    for thing in ("drawer", "slide"):
+        assert told["sensei", thing + rate]["iqm"] < told["plan2explore", thing + rate]["iqm"]
+    for thing in ("ball", "block"):
+        assert min(told["sensei", thing + episodes][f"seed_{seed}"] for seed in range(1, 6)) > 0.95
+    curious = [told["plan2explore", "ball" + episodes][f"seed_{seed}"] for seed in range(1, 6)]
+    assert told["sensei", "ball" + episodes]["low"] > told["plan2explore", "ball" + episodes]["high"]
+    assert min(curious) < 0.05 < 0.9 < max(curious)
+
+
 def test_the_research_code_learns_from_250_times_as_many_rows_as_the_lab_at_the_desk():
     def rows(name):
         train = PRESETS[name]().train
