@@ -93,8 +93,8 @@ print("names for +1:", world.actions.names, " and for -1:", world.actions.opposi
 
 # %% [markdown]
 # What must change in the agent? In the RSSM, $h_t = f(h_{t-1}, z_{t-1}, a_{t-1})$ reads four numbers where it read a
-# one-hot vector of five. Heads and critics never see an action. (An ensemble that reads actions, as the paper's does,
-# changes as the RSSM does.) So we look for arrays of the RSSM that have another shape:
+# one-hot vector of five. Heads and critics never see an action. So we look for arrays of the RSSM that have another
+# shape:
 
 # %%
 shapes = {}
@@ -229,8 +229,8 @@ plt.show()
 # *Figure 2. Estimates of one derivative, each from 32 samples. Notice on the left that pathwise estimates lie closer
 # together. Notice on the right that they are all 0: a touch is a step, and a step has no slope.*
 #
-# A robot's world is full of steps: fingers have a thing or they have not. In a dream there is one more problem. The
-# derivative runs back through *every* step, and is multiplied at each of them. Here is a dream of $T$ steps that
+# A robot's world is full of steps: fingers have a thing or they have not. And in a dream the derivative runs back
+# through *every* step, and is multiplied at each. Here is a dream of $T$ steps that
 # bends paths a little at every step, as contacts do, with a smooth reward at its end.
 
 
@@ -314,7 +314,7 @@ check.reinforce(my_reinforce)
 play("tabletop-lab")
 
 # %% [markdown]
-# By hand it takes patience. A *guide* knows the true state, and finds the next action for a purpose.
+# A *guide* knows the true state, and finds the next action for a purpose.
 #
 # **Predict first.** Which of these needs the most steps?
 
@@ -465,6 +465,7 @@ def explore_a_while(world, preset):
     return state, losses
 
 
+# %%
 def last_steps(state):
     """The last rows of one of the worlds side by side, the one in which most happens [1 SPAN ...]."""
     now = int(state.replay.written)
@@ -486,6 +487,7 @@ def show_dream(reality, dream):
     plt.show()
 
 
+# %%
 state, losses = explore_a_while(world, PRESETS["smoke" if SMOKE else "lab-tabletop"]())
 first, last = (losses[i]["loss/image"] for i in (0, -1))
 print(f"loss of the picture: {first:.0f} in the first updates, {last:.1f} in the last ones")
@@ -499,17 +501,15 @@ show_dream(rows.image[0], picture_of(dreamt[0]))
 # *Figure 6. The last steps of one world, and an open-loop dream of them after one look. Notice the gripper: does it
 # stay sharp, and does it go where it really went?*
 #
-# Everything around the gripper is there within seconds. A gripper that goes to the right place takes thousands of
-# updates, and things that move with it more.
+# The desk is there within seconds. A gripper that goes to the right place takes thousands of updates.
 #
 # ### The same desk, told in numbers
 #
-# How much of that time goes into seeing? `tabletop-numbers` tells the agent where everything is, in 17 numbers
-# (`worlds.tabletop.numbers`), and the preset `lab-tabletop-numbers` has a world model without encoder and decoder for
-# pictures: the numbers go in, and the numbers are foretold. Only $R_\psi$ looks at pictures, because it was taught by
-# someone who judges pictures. The world's own `render` can draw what the model tells, so we can look at its dreams, too.
+# How much of that is learning to see? `tabletop-numbers` tells the agent where everything is, in 17 numbers, and the
+# world model of the preset `lab-tabletop-numbers` has no eyes: numbers go in, and numbers are foretold. Only $R_\psi$
+# sees pictures. The world's `render` draws what the model tells.
 #
-# **Predict first.** After as many updates as above: is the gripper of the dream where the real one is?
+# **Predict first.** Is the gripper of the dream where the real one is?
 
 # %%
 numbers_world = make_world("tabletop-numbers")
@@ -529,8 +529,7 @@ off = np.linalg.norm(np.asarray(told - rows.vector[0])[:, :3] * UNIT, axis=1)
 print("the gripper of the dream is off by", ", ".join(f"{off[t]:.1f}" for t in (0, 3, 7, 11, 15)), "dm at these steps")
 
 # %% [markdown]
-# *Figure 7. As Figure 6, with a world model that is told numbers: the dream is drawn from the numbers that it tells.
-# Notice the gripper again, and what the blocks do.*
+# *Figure 7. As Figure 6, drawn from the numbers that the dream tells. Notice the gripper, and the blocks.*
 #
 # ### Five seeds
 #
@@ -538,7 +537,7 @@ print("the gripper of the dream is off by", ", ".join(f"{off[t]:.1f}" for t in (
 # each had the same number of steps. An *interaction* is a step at which a thing moves, as the paper counts it for
 # Robodesk. An effect may come late, so the figure shows the second half of training.
 #
-# **Predict first.** Which things will SENSEI move more often than Plan2Explore? And more often than chance?
+# **Predict first.** Which things will SENSEI move more often than Plan2Explore?
 
 
 # %%
@@ -597,9 +596,8 @@ for thing, event in THINGS.items():
                 print(f"{thing}: {more} has more than {less}, their intervals lie apart")
 
 # %% [markdown]
-# The paper's agents explored Robodesk. Its counts, means of three seeds (from the statistics files of
-# gilianhonkoop/OpenSourceSensei), are those of the first 250,000 steps, *not* of a second half. So we compare them with
-# all of our steps, too:
+# The paper's counts for Robodesk, means of three seeds (from the statistics files of gilianhonkoop/OpenSourceSensei), are
+# those of the first 250,000 steps, *not* of a second half. So we compare them with all of our steps, too:
 
 # %%
 PUBLISHED = {
@@ -620,16 +618,14 @@ for thing, event in THINGS.items():
 print("in brackets: seeds in which SENSEI has more")
 
 # %% [markdown]
-# In Robodesk taste brings more of nearly everything. Here it does not. No interval of SENSEI lies apart from that of
-# Plan2Explore, and over all steps SENSEI has more in three seeds of five at best. The drawer's 1.7 is the work of one
-# seed. And chance? Plan2Explore pushes the ball more often than random actions do. So do four seeds of SENSEI, but not
-# the fifth. The sliding door SENSEI moves *less* often than chance.
+# In Robodesk taste brings more of nearly everything. Here it does not: no interval of SENSEI lies apart from that of
+# Plan2Explore, and the drawer's 1.7 is the work of one seed. Plan2Explore pushes the ball more often than chance, and so
+# do four seeds of SENSEI. The sliding door SENSEI moves *less* often.
 #
-# Why? We follow the data's way. Of each of three reasons there is a trace. To prove one, one must take it away, and run
-# the study again. That was done with the first.
+# Why? Of each of three reasons there is a trace. To prove one, one must take it away and run the study again.
 #
-# 1. **The world model.** Figure 6 gets better with more updates, but after all 8,000 the gripper is still a shadow in
-#    an open-loop dream. Who cannot foresee touching a thing cannot want it. The paper's agents learned far more:
+# 1. **The world model.** After all 8,000 updates the gripper is still a shadow in an open-loop dream. Who cannot foresee
+#    touching a thing cannot want it. The paper's agents learned far more:
 
 # %%
 large, small = PRESETS["paper-robodesk"]().train, PRESETS["lab-tabletop"]().train
@@ -638,8 +634,7 @@ rows_small = PLANS["lab-tabletop"].updates * small.batch * small.length
 print(f"rows learned from: Robodesk {rows_large:,}, here {rows_small:,}: {rows_large / rows_small:.0f} times as many")
 
 # %% [markdown]
-# So the study was run again in `tabletop-numbers`, where nobody has to learn to see. Interactions per 1,000 steps, over
-# all steps:
+# This reason was taken away, in `tabletop-numbers`. Interactions per 1,000 steps, all of them:
 
 # %%
 told_table = {(row["agent"], row["figure"]): row for row in read_table("tabletop_numbers.csv")}
@@ -657,9 +652,8 @@ for thing, event in THINGS.items():
     print(line)
 
 # %% [markdown]
-# Drawer, ball and blocks: curiosity that need not see handles them more often than chance, and more often than
-# curiosity with eyes. SENSEI, too, handles ball and blocks. So learning to see was what kept both from the desk. But
-# between the two it is still a draw: the first reason is not the whole one.
+# Curiosity that need not see handles drawer, ball and blocks more often than chance and than curiosity with eyes; SENSEI
+# handles ball and blocks. Learning to see kept both from the desk. But between them it is a draw: there is more.
 
 # %% [markdown]
 # 2. **The taste.** One of SENSEI's five seeds touches next to nothing. Its gripper stands still before the green block
@@ -676,11 +670,10 @@ for name, score, number in zip(("all in its place", "block hidden", "block pushe
     print(f"{name:17}{score:.3f}, facts that hold: {number}")
 
 # %% [markdown]
-# What cannot be seen might be away: to CLIP, hiding a block is as good as pushing it, and it pays for ever. Every taste
-# of pictures has such holes, and an agent that looks for reward finds them.
+# To CLIP, hiding a block is as good as pushing it, and it pays for ever. Every taste has such holes.
 #
-# 3. **The measure.** The taste pays for *states*: a ball off its place pays whether or not it moves again. In the test
-#    episodes of the table (`ball_moved in test episodes`) four of SENSEI's five seeds move the ball nearly always.
+# 3. **The measure.** The taste pays for *states*: a ball off its place pays whether or not it moves again. In test
+#    episodes four of SENSEI's five seeds move the ball nearly always.
 #
 # ## 6. The real Robodesk
 #
@@ -705,7 +698,7 @@ print(f"the paper's budget: {plan.updates:,} updates for each agent, {plan.pairs
 # %% [markdown]
 # ### Exercise 4 (open): your own taste
 #
-# Which facts should count for a robot that is to lay things on top of each other? Write them down, in your order. What
+# Which facts should count for a robot that is to lay things on top of each other? What
 # could an agent do that pays well and is not what you meant?
 
 # %% tags=["exercise-4"]
@@ -716,9 +709,9 @@ print("the highest of them, while a guide stacks the blocks:", interest(stacking
 # %% [markdown]
 # <details><summary>Thoughts on 4</summary>
 #
-# With the highest of these two facts, a block in the air for ever is worth nearly as much as a stack, and it is far
-# easier. It can be farmed (notebook 06). Count `ball_displaced` too, and the ball is pushed off the desk: a thing on
-# the floor is not in its place. A taste is a task in disguise, and agents read it literally.
+# With the highest of these two facts, a block in the air for ever is worth nearly as much as a stack, and far easier.
+# Count `ball_displaced` too, and the ball is pushed off the desk: on the floor it is not in its place. Agents read a
+# taste literally.
 #
 # </details>
 
@@ -748,15 +741,15 @@ print("the highest of them, while a guide stacks the blocks:", interest(stacking
 # ## Further reading
 #
 # - C. Sancaktar, C. Gumbsch et al., *SENSEI: Semantic Exploration Guided by Foundation Models*, ICML 2025,
-#   [arXiv 2503.01584](https://arxiv.org/abs/2503.01584). Robodesk is one of its three worlds.
+#   [arXiv 2503.01584](https://arxiv.org/abs/2503.01584).
 # - H. Kannan, D. Hafner, C. Finn, D. Erhan, *RoboDesk: A Multi-Task Reinforcement Learning Benchmark*, 2021,
 #   code of Google Research.
 # - P. Parmas, C. E. Rasmussen, J. Peters, K. Doya, *PIPPS: Flexible Model-Based Policy Search Robust to the Curse of
 #   Chaos*, ICML 2018, [arXiv 1902.01240](https://arxiv.org/abs/1902.01240). Why pathwise gradients explode.
 # - S. Mohamed, M. Rosca, M. Figurnov, A. Mnih, *Monte Carlo Gradient Estimation in Machine Learning*, 2020,
-#   [arXiv 1906.10652](https://arxiv.org/abs/1906.10652). Both estimators and more.
+#   [arXiv 1906.10652](https://arxiv.org/abs/1906.10652).
 #
-# **Next:** your own world, your own question. This was the last notebook.
+# **Next:** your own world, your own question.
 
 # %%
 print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
