@@ -12,7 +12,7 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/sensei-lite/sensei_lite/blob/main/notebooks/10_robots.ipynb)
 # [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/sensei-lite/sensei_lite/main?urlpath=lab/tree/notebooks/10_robots.ipynb)
 #
-# **Your time:** 45 minutes. **The machine's time:** about two minutes (the last cell prints what it was).
+# **Your time:** 45 minutes. **The machine's time:** about four minutes (the last cell prints what it was).
 #
 # **Before you start:** you know how an actor learns in dreams (03), who says what is interesting (05), and what SENSEI
 # does with it (07).
