@@ -208,6 +208,8 @@ def test_told_in_numbers_both_agents_handle_the_desk_and_are_a_draw():
         assert told["sensei", thing + rate]["iqm"] < told["plan2explore", thing + rate]["iqm"]
     for thing in ("ball", "block"):
         assert min(told["sensei", thing + episodes][f"seed_{seed}"] for seed in range(1, 6)) > 0.95
+    evenly = "situations visited evenly"
+    assert told["plan2explore", evenly]["low"] > told["sensei", evenly]["high"]
     curious = [told["plan2explore", "ball" + episodes][f"seed_{seed}"] for seed in range(1, 6)]
     assert told["sensei", "ball" + episodes]["low"] > told["plan2explore", "ball" + episodes]["high"]
     assert min(curious) < 0.05 < 0.9 < max(curious)
