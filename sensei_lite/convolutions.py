@@ -11,10 +11,11 @@ gradient with respect to the kernel, a sum over all places p, q of all pictures:
 
 So three functions are all that is needed. A GPU's library is fast at the three as they stand. On a CPU, XLA is fast at
 ``halve`` only; the other two are written here as what it does well: a convolution with stride 1 over 2 x 2 blocks of
-pixels (*space to depth*), and matrix products of a few pictures at a time, which stay in the processor's cache.
+pixels (*space to depth*), and matrix products. And on a CPU a few pictures go through all layers before the next few do
+(`a_few_at_a_time`).
 """
 
-import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +25,31 @@ Large = Float[Array, "n height width channel"]
 Small = Float[Array, "n half_height half_width channel_out"]
 Kernel = Float[Array, "4 4 channel channel_out"]
 
-AT_A_TIME = 16
-"""Pictures in one matrix product of the kernel's gradient: more of them leave the cache."""
+AT_A_TIME = 32
+"""Pictures that go through all layers together on a CPU: what lies between two layers then stays in its cache."""
+
+
+def a_few_at_a_time(layers: Callable[..., Array], *stacks: Float[Array, "n *_"]) -> Float[Array, "n *_"]:
+    """``layers(*stacks)``, where each of the n results depends on its own inputs only.
+
+    The activations of all pictures of a batch do not fit into a CPU's cache, and to write them to memory and to read
+    them back takes longer than to compute them. So a CPU computes at most `AT_A_TIME` results at once, and for the
+    gradient computes the layers in between a second time (``jax.checkpoint``). A GPU has the memory for all at once.
+    """
+
+    def at_once(*stacks: Array) -> Array:
+        return layers(*stacks)
+
+    def in_parts(*stacks: Array) -> Array:
+        n = len(stacks[0])
+        few = max(few for few in range(1, AT_A_TIME + 1) if n % few == 0)
+        if few == n:
+            return at_once(*stacks)
+        parts = [stack.reshape(n // few, few, *stack.shape[1:]) for stack in stacks]
+        results = jax.lax.map(lambda part: jax.checkpoint(at_once)(*part), parts)
+        return results.reshape(n, *results.shape[2:])
+
+    return jax.lax.platform_dependent(*stacks, cpu=in_parts, default=at_once)
 
 
 @jax.custom_vjp
@@ -98,34 +122,17 @@ def _double_by_blocks(y: Small, kernel: Kernel) -> Large:
 
 
 def _correlate_by_products(x: Large, y: Small) -> Kernel:
-    n, rows, columns, out = y.shape
-    some = math.gcd(n, AT_A_TIME)
+    """The sum of the equation, as one matrix product for each place u, v of the kernel."""
+    _, rows, columns, out = y.shape
+    padded, flat = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), y.reshape(-1, out)
 
-    def add(total: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
-        pictures, dy = part
-        blocks, flat = _blocks_of(pictures), dy.reshape(-1, out)
-        corners = [blocks[:, i : rows + i, j : columns + j] for i in (0, 1) for j in (0, 1)]
-        return total + jnp.stack([corner.reshape(-1, corner.shape[-1]).T @ flat for corner in corners]), None
+    def seen_by(u: int, v: int) -> Float[Array, "places channel"]:
+        return padded[:, u : u + 2 * rows : 2, v : v + 2 * columns : 2].reshape(len(flat), -1)
 
-    parts = (x.reshape(-1, some, *x.shape[1:]), y.reshape(-1, some, rows, columns, out))
-    nothing = jnp.zeros((4, 4 * x.shape[-1], out), x.dtype)
-    total, _ = jax.lax.scan(add, nothing, parts)
-    return _out_of_blocks(total)
-
-
-def _blocks_of(x: Large) -> Float[Array, "n rows columns channel_x_4"]:
-    n, height, width, channels = x.shape
-    rows, columns = height // 2 + 1, width // 2 + 1
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return jnp.swapaxes(padded.reshape(n, rows, 2, columns, 2, channels), 2, 3).reshape(n, rows, columns, 4 * channels)
+    return jnp.stack([jnp.stack([seen_by(u, v).T @ flat for v in range(4)]) for u in range(4)])
 
 
 def _in_blocks(kernel: Kernel) -> Float[Array, "2 2 channel_x_4 channel_out"]:
     """The kernel as 2 x 2 blocks see it."""
     _, _, channels, out = kernel.shape
     return kernel.reshape(2, 2, 2, 2, channels, out).transpose(0, 2, 1, 3, 4, 5).reshape(2, 2, 4 * channels, out)
-
-
-def _out_of_blocks(blocks: Float[Array, "4 channel_x_4 channel_out"]) -> Kernel:
-    _, depth, out = blocks.shape
-    return blocks.reshape(2, 2, 2, 2, depth // 4, out).transpose(0, 2, 1, 3, 4, 5).reshape(4, 4, depth // 4, out)

@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sensei_lite.convolutions import double, halve
+from sensei_lite.convolutions import a_few_at_a_time, double, halve
+from sensei_lite.layer_norm import LayerNorm
 from sensei_lite.shapes import Seed
 
 Networks = TypeVar("Networks")
@@ -66,11 +67,11 @@ class Block(eqx.Module):
     """silu(norm(W x))."""
 
     linear: Linear
-    norm: eqx.nn.LayerNorm
+    norm: LayerNorm
 
     def __init__(self, size_in: int, size_out: int, *, key: Seed):
         self.linear = linear(size_in, size_out, bias=False, key=key)
-        self.norm = eqx.nn.LayerNorm(size_out, eps=1e-3)
+        self.norm = LayerNorm(size_out)
 
     def __call__(self, x: Vector) -> Vector:
         """One example in, one out."""
@@ -100,11 +101,11 @@ class RecurrentCell(eqx.Module):
     """The GRU of the equation above."""
 
     gates: Linear
-    norm: eqx.nn.LayerNorm
+    norm: LayerNorm
 
     def __init__(self, size_in: int, deter: int, *, key: Seed):
         self.gates = linear(size_in + deter, 3 * deter, bias=False, key=key)
-        self.norm = eqx.nn.LayerNorm(3 * deter, eps=1e-3)
+        self.norm = LayerNorm(3 * deter)
 
     def __call__(self, x: Vector, h: Float[Array, " deter"]) -> Float[Array, " deter"]:
         """The next h."""
@@ -230,7 +231,7 @@ class ConvEncoder(eqx.Module):
     """Four strided convolutions, each with LayerNorm over channels and SiLU; channels double, sides halve."""
 
     layers: tuple[StridedConvolution, ...]
-    norms: tuple[eqx.nn.LayerNorm, ...]
+    norms: tuple[LayerNorm, ...]
 
     def __init__(self, depth: int, *, key: Seed):
         sizes = [3, depth, 2 * depth, 4 * depth, 8 * depth]
@@ -238,14 +239,17 @@ class ConvEncoder(eqx.Module):
         self.layers = tuple(
             StridedConvolution(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
         )
-        self.norms = tuple(eqx.nn.LayerNorm(size, eps=1e-3) for size in sizes[1:])
+        self.norms = tuple(LayerNorm(size) for size in sizes[1:])
 
     def __call__(self, pictures: Pictures) -> Vectors:
         """Pictures with values around 0 to their embeddings."""
-        x = pictures
+        embeddings = a_few_at_a_time(self._embed, pictures.reshape(-1, *pictures.shape[-3:]))
+        return embeddings.reshape(*pictures.shape[:-3], -1)
+
+    def _embed(self, x: Pictures) -> Vectors:
         for layer, norm in zip(self.layers, self.norms, strict=True):
             x = jax.nn.silu(in_rows(norm, layer(x)))
-        return x.reshape(*pictures.shape[:-3], -1)
+        return x.reshape(len(x), -1)
 
     def size(self, shape: tuple[int, int, int]) -> int:
         """How long the embedding of a picture of this shape is."""
@@ -258,7 +262,7 @@ class ConvDecoder(eqx.Module):
     small: tuple[int, int, int] = eqx.field(static=True)
     spread: Linear
     layers: tuple[StridedDeconvolution, ...]
-    norms: tuple[eqx.nn.LayerNorm, ...]
+    norms: tuple[LayerNorm, ...]
 
     def __init__(self, size_in: int, shape: tuple[int, int, int], depth: int, *, key: Seed):
         spread_key, *keys = jax.random.split(key, 5)
@@ -268,7 +272,7 @@ class ConvDecoder(eqx.Module):
         self.layers = tuple(
             StridedDeconvolution(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
         )
-        self.norms = tuple(eqx.nn.LayerNorm(size, eps=1e-3) for size in sizes[1:-1])
+        self.norms = tuple(LayerNorm(size) for size in sizes[1:-1])
 
     def __call__(self, features: Vectors) -> Pictures:
         """Features to pictures with values around 0."""
@@ -279,5 +283,9 @@ class ConvDecoder(eqx.Module):
 
     def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, "*batch"]:
         """The sum of squared pixel errors."""
+        stacks = (features.reshape(-1, features.shape[-1]), pictures.reshape(-1, *pictures.shape[-3:]))
+        return a_few_at_a_time(self._loss, *stacks).reshape(features.shape[:-1])
+
+    def _loss(self, features: Vectors, pictures: Pictures) -> Float[Array, "*batch"]:
         errors = self(features) - pictures
         return sum_of_squares(errors.reshape(*errors.shape[:-2], -1))

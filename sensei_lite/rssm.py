@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from sensei_lite.config import WorldModelConfig
 from sensei_lite.distributions import mode_one_hot, sample_one_hot, unimix
+from sensei_lite.layer_norm import LayerNorm
 from sensei_lite.networks import Block, Linear, RecurrentCell, linear
 from sensei_lite.shapes import Flag, Seed
 
@@ -51,7 +52,7 @@ class RSSM(eqx.Module):
     prior_out: Linear
     from_memory: Linear
     from_picture: Linear
-    posterior_norm: eqx.nn.LayerNorm
+    posterior_norm: LayerNorm
     posterior_out: Linear
     stoch: int = eqx.field(static=True)
     classes: int = eqx.field(static=True)
@@ -70,7 +71,7 @@ class RSSM(eqx.Module):
         # no memory, so `observe` computes it for all times at once, outside the loop over time.
         self.from_memory = linear(config.deter, hidden, bias=False, key=memory)
         self.from_picture = linear(embedding_size, hidden, bias=False, key=picture)
-        self.posterior_norm = eqx.nn.LayerNorm(hidden, eps=1e-3)
+        self.posterior_norm = LayerNorm(hidden)
         self.posterior_out = linear(hidden, size_z, key=posterior_out)
 
     def initial(self) -> State:
