@@ -11,11 +11,8 @@ gradient with respect to the kernel, a sum over all places p, q of all pictures:
 
 So three functions are all that is needed. A GPU's library is fast at the three as they stand. On a CPU, XLA is fast at
 ``halve`` only; the other two are written here as what it does well: a convolution with stride 1 over 2 x 2 blocks of
-pixels (*space to depth*), and matrix products. And on a CPU a few pictures go through all layers before the next few do
-(`a_few_at_a_time`).
+pixels (*space to depth*), and matrix products.
 """
-
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -24,32 +21,6 @@ from jaxtyping import Array, Float
 Large = Float[Array, "n height width channel"]
 Small = Float[Array, "n half_height half_width channel_out"]
 Kernel = Float[Array, "4 4 channel channel_out"]
-
-AT_A_TIME = 32
-"""Pictures that go through all layers together on a CPU: what lies between two layers then stays in its cache."""
-
-
-def a_few_at_a_time(layers: Callable[..., Array], *stacks: Float[Array, "n *_"]) -> Float[Array, "n *_"]:
-    """``layers(*stacks)``, where each of the n results depends on its own inputs only.
-
-    The activations of all pictures of a batch do not fit into a CPU's cache, and to write them to memory and to read
-    them back takes longer than to compute them. So a CPU computes at most `AT_A_TIME` results at once, and for the
-    gradient computes the layers in between a second time (``jax.checkpoint``). A GPU has the memory for all at once.
-    """
-
-    def at_once(*stacks: Array) -> Array:
-        return layers(*stacks)
-
-    def in_parts(*stacks: Array) -> Array:
-        n = len(stacks[0])
-        few = max(few for few in range(1, AT_A_TIME + 1) if n % few == 0)
-        if few == n:
-            return at_once(*stacks)
-        parts = [stack.reshape(n // few, few, *stack.shape[1:]) for stack in stacks]
-        results = jax.lax.map(lambda part: jax.checkpoint(at_once)(*part), parts)
-        return results.reshape(n, *results.shape[2:])
-
-    return jax.lax.platform_dependent(*stacks, cpu=in_parts, default=at_once)
 
 
 @jax.custom_vjp

@@ -21,12 +21,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from sensei_lite.a_few_at_a_time import a_few_at_a_time
 from sensei_lite.config import EnsembleConfig
 from sensei_lite.distributions import categorical_entropy, unimix
 from sensei_lite.networks import MLP
 from sensei_lite.rssm import State
 from sensei_lite.shapes import Seed
 from sensei_lite.world_model import Watched
+
+ROWS = 512
+"""Rows of a dream that an ensemble judges together on a CPU (see `a_few_at_a_time`)."""
 
 
 def spread(predictions: Float[Array, "heads *batch size"], measure: str) -> Float[Array, "*batch"]:
@@ -85,10 +89,16 @@ class Ensemble(eqx.Module):
 
     def reward(self, states: State, actions: Float[Array, "steps *batch action"]) -> Float[Array, "steps *batch"]:
         """r_dis for every a_t in a dream's states [time *batch ...]: the last state is only arrived in."""
-        guesses = self.predict(states.features[:-1], actions, states.h[1:])
-        if self.config.measure == "information":
-            return self.config.scale * information(guesses)
-        return self.config.scale * spread(guesses.reshape(*guesses.shape[:-2], -1), self.config.measure)
+
+        def of_rows(*rows: Array) -> Array:
+            guesses = self.predict(*rows)
+            if self.config.measure == "information":
+                return self.config.scale * information(guesses)
+            return self.config.scale * spread(guesses.reshape(*guesses.shape[:-2], -1), self.config.measure)
+
+        asked = (states.features[:-1], actions, states.h[1:])
+        rewards = a_few_at_a_time(of_rows, *(part.reshape(-1, part.shape[-1]) for part in asked), few=ROWS)
+        return rewards.reshape(actions.shape[:-1])
 
     def loss(
         self, watched: Watched, action: Float[Array, "batch time action"], is_first: Bool[Array, "batch time"]

@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sensei_lite.convolutions import a_few_at_a_time, double, halve
+from sensei_lite.a_few_at_a_time import a_few_at_a_time, worth_keeping
+from sensei_lite.convolutions import double, halve
 from sensei_lite.layer_norm import LayerNorm
 from sensei_lite.shapes import Seed
 
@@ -31,6 +32,9 @@ Vector = Float[Array, "_"]
 Pictures = Float[Array, "*batch _ _ _"]
 """Rows, columns and channels, which a layer may all change."""
 Vectors = Float[Array, "*batch _"]
+
+PICTURES = 32
+"""Pictures that go through all convolutions together on a CPU (see `a_few_at_a_time`)."""
 
 
 class Linear(eqx.Module):
@@ -45,7 +49,7 @@ class Linear(eqx.Module):
 
     def __call__(self, x: Vector) -> Vector:
         """One example in, one out, in the precision of the weights."""
-        y = x.astype(self.weight.dtype) @ self.weight.T
+        y = worth_keeping(x.astype(self.weight.dtype) @ self.weight.T)
         return y if self.bias is None else y + self.bias
 
 
@@ -208,7 +212,7 @@ class StridedConvolution(eqx.Module):
         """[height width in] to [height/2 width/2 out]."""
         *batch, height, width, channels = x.shape
         flat = halve(x.reshape(-1, height, width, channels).astype(self.kernel.dtype), self.kernel)
-        return flat.reshape(*batch, *flat.shape[1:])
+        return worth_keeping(flat.reshape(*batch, *flat.shape[1:]))
 
 
 class StridedDeconvolution(eqx.Module):
@@ -224,7 +228,7 @@ class StridedDeconvolution(eqx.Module):
         """[height width in] to [2 height 2 width out]."""
         *batch, height, width, channels = x.shape
         flat = double(x.reshape(-1, height, width, channels).astype(self.kernel.dtype), self.kernel)
-        return flat.reshape(*batch, *flat.shape[1:])
+        return worth_keeping(flat.reshape(*batch, *flat.shape[1:]))
 
 
 class ConvEncoder(eqx.Module):
@@ -243,7 +247,7 @@ class ConvEncoder(eqx.Module):
 
     def __call__(self, pictures: Pictures) -> Vectors:
         """Pictures with values around 0 to their embeddings."""
-        embeddings = a_few_at_a_time(self._embed, pictures.reshape(-1, *pictures.shape[-3:]))
+        embeddings = a_few_at_a_time(self._embed, pictures.reshape(-1, *pictures.shape[-3:]), few=PICTURES)
         return embeddings.reshape(*pictures.shape[:-3], -1)
 
     def _embed(self, x: Pictures) -> Vectors:
@@ -284,7 +288,7 @@ class ConvDecoder(eqx.Module):
     def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, "*batch"]:
         """The sum of squared pixel errors."""
         stacks = (features.reshape(-1, features.shape[-1]), pictures.reshape(-1, *pictures.shape[-3:]))
-        return a_few_at_a_time(self._loss, *stacks).reshape(features.shape[:-1])
+        return a_few_at_a_time(self._loss, *stacks, few=PICTURES).reshape(features.shape[:-1])
 
     def _loss(self, features: Vectors, pictures: Pictures) -> Float[Array, "*batch"]:
         errors = self(features) - pictures
