@@ -63,5 +63,7 @@ def test_low_precision_goes_in_and_comes_out_and_means_are_float32s():
 def test_other_devices_are_given_a_mean():
     """A product of low precision, as on a GPU, would not do for a mean: there it is not one."""
     for platform, product in (("cpu", True), ("cuda", False)):
-        program = jax.jit(lambda x: LayerNorm(16)(x)).trace(jnp.ones(16)).lower(lowering_platforms=(platform,)).as_text()
+        program = (
+            jax.jit(lambda x: LayerNorm(16)(x)).trace(jnp.ones(16)).lower(lowering_platforms=(platform,)).as_text()
+        )
         assert ("dot_general" in program) == product

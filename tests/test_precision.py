@@ -61,7 +61,11 @@ def test_all_products_are_in_the_precision_that_is_set(actions, encoder):
     for precision in ("float32", "bfloat16"):
         agent = eqx.filter_eval_shape(agents.init, settings(precision, encoder), SHAPE, actions, key=KEY)
         traced = jax.make_jaxpr(lambda agent, rows: agents.update(agent, rows, key=KEY))(agent, rows_for(actions))
-        products = list(equations(traced.jaxpr, ("dot_general", "conv_general_dilated")))
+        products = [
+            product
+            for product in equations(traced.jaxpr, ("dot_general", "conv_general_dilated"))
+            if min(v.aval.ndim for v in product.invars) > 1  # with a vector it is a layer norm's mean, in float32
+        ]
         assert len(products) > 30
         assert {str(v.aval.dtype) for e in products for v in e.invars} == {precision}
         logarithms = list(equations(traced.jaxpr, ("log", "log1p")))

@@ -50,7 +50,9 @@ def _equation_flops(equation: JaxprEqn) -> int:
 
 def _product(equation: JaxprEqn) -> int:
     (summed, _), _ = equation.params["dimension_numbers"]
-    left, out = _array(equation.invars[0]), _array(equation.outvars[0])
+    left, right, out = (_array(variable) for variable in (*equation.invars, equation.outvars[0]))
+    if min(left.ndim, right.ndim) == 1:
+        return 0  # with one vector: a weighted sum, such as a layer norm's mean
     return 2 * out.size * math.prod(left.shape[axis] for axis in summed)
 
 

@@ -157,5 +157,6 @@ def test_short_tables_are_made_from_the_long_ones():
         summary("keyroom_lab", ["doors"])
     page = (ROOT / "book" / "results.md").read_text()
     asked, written = page.count("<!-- summary"), with_summaries(page)
-    assert asked >= 3 and "<!-- summary" not in written
+    assert asked >= 3
+    assert "<!-- summary" not in written
     assert written.count("| agent |") == page.count("| agent |") + asked, "every one asked for becomes a table"
