@@ -636,9 +636,11 @@ def test_a_field_is_told_behind_the_numbers_and_is_another_a_few_steps_away():
     assert world.vector_size == NUMBERS + 8
     told = world.vector(state)
     np.testing.assert_array_equal(told[:NUMBERS], numbers_of(state))
-    np.testing.assert_array_equal(world.vector(state._replace(drawer=jnp.ones(()), objects=state.objects + 1))[-8:], told[-8:])
+    np.testing.assert_array_equal(
+        world.vector(state._replace(drawer=jnp.ones(()), objects=state.objects + 1))[-8:], told[-8:]
+    )
     np.testing.assert_array_equal(state_of(told).gripper, state_of(told[:NUMBERS]).gripper)
-    places = jax.random.uniform(jax.random.key(0), (2_000, 3), minval=desk.REACH_LOW, maxval=desk.REACH_HIGH)
+    places = jax.random.uniform(jax.random.key(0), (2_000, 3)) * (desk.REACH_HIGH - desk.REACH_LOW) + desk.REACH_LOW
     field = jax.vmap(lambda place: field_at(place, 8))(places)
     assert float(jnp.abs(field).max()) <= 1
     np.testing.assert_allclose(field.std(0), np.sqrt(0.5), atol=0.05)

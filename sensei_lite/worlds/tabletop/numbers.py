@@ -37,7 +37,7 @@ def numbers_of(state: TabletopState) -> Float[Array, "17"]:
     return jnp.concatenate([places[0], state.fingers[None], places[1:].reshape(-1), furniture])
 
 
-def state_of(numbers: Float[Array, "17"]) -> TabletopState:
+def state_of(numbers: Float[Array, " vector"]) -> TabletopState:
     """A state with these numbers, to draw it: at rest, with nothing in the hand, at the first step of an episode.
 
     Numbers behind the 17 are not looked at.
