@@ -22,14 +22,13 @@ JAX_WORLDS: dict[str, World] = {
     "tabletop": Tabletop(),
     "tabletop-lab": Tabletop(spread=0.0),
     "tabletop-numbers": Tabletop(spread=0.0, numbers=True),
-    "tabletop-field": Tabletop(spread=0.0, numbers=True, field=8),
 }
 """Worlds of pure functions: small ones that a laptop can learn, and the paper's sizes and view.
 
 In ``keyroom-lab`` the closet, its door, the key and the exit are always at the same places, while floors, walls,
 decorations and the agent's start are drawn anew: harmless novelty around something to find. ``keyroom-plain`` has no
 such novelty. ``keychest-lab`` is one house in the same way. In ``tabletop-lab`` every episode begins alike;
-``tabletop-numbers`` is the same, and tells where everything is; ``tabletop-field`` tells something useless, too."""
+``tabletop-numbers`` is the same, and tells where everything is."""
 
 HOST_WORLDS: dict[str, str] = {
     "minihack-keyroom-s15": "SenseiLite/MiniHackKeyRoom-v0",

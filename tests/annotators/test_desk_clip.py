@@ -138,7 +138,6 @@ def test_a_world_is_asked_about_with_the_clip_that_knows_it(desk_clip):
         "tabletop",
         "tabletop-lab",
         "tabletop-numbers",
-        "tabletop-field",
     ]
 
 

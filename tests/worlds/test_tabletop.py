@@ -17,7 +17,7 @@ from sensei_lite.worlds.gymnasium_api import WorldEnv
 from sensei_lite.worlds.play import DESK_KEYS, Game, fitting, half_blocks
 from sensei_lite.worlds.tabletop import TabletopState, contacts, desk
 from sensei_lite.worlds.tabletop.guide import EVENT_OF, PURPOSES, guide, guide_any
-from sensei_lite.worlds.tabletop.numbers import NUMBERS, field_at, numbers_of, state_of
+from sensei_lite.worlds.tabletop.numbers import numbers_of, state_of
 
 WORLD = Tabletop()
 KEY = jax.random.key(0)
@@ -138,8 +138,6 @@ def test_the_catalogue_has_it_and_settings_reach_it():
         ({"speed": 1.1}, r"speed is 1.1; it must be over 0 and at most 1"),
         ({"substeps": 3}, "substeps is 3; at speed 0.8 there must be at least 4"),
         ({"spread": 1.5}, "spread is 1.5; it must be from 0 to 1"),
-        ({"numbers": True, "field": 17}, "field is 17; it must be from 0 to 16"),
-        ({"field": 1}, "field is 1; .* 0 without numbers"),
     ],
 )
 def test_settings_that_make_no_world(settings, message):
@@ -628,26 +626,6 @@ def test_the_numbers_say_everything_that_the_picture_shows(guided):
     assert (np.abs(np.asarray(seen, int) - np.asarray(again, int)) > 8).mean() < 1e-4
     assert (np.diff(told, axis=0) != 0).any(0).all(), "every number changes at some time"
     assert WORLD.vector_size == 0, "and nothing is told unless it is asked for"
-
-
-def test_a_field_is_told_behind_the_numbers_and_is_another_a_few_steps_away():
-    world, state = make_world("tabletop-field"), start()
-    assert world == Tabletop(spread=0.0, numbers=True, field=8)
-    assert world.vector_size == NUMBERS + 8
-    told = world.vector(state)
-    np.testing.assert_array_equal(told[:NUMBERS], numbers_of(state))
-    np.testing.assert_array_equal(
-        world.vector(state._replace(drawer=jnp.ones(()), objects=state.objects + 1))[-8:], told[-8:]
-    )
-    np.testing.assert_array_equal(state_of(told).gripper, state_of(told[:NUMBERS]).gripper)
-    places = jax.random.uniform(jax.random.key(0), (2_000, 3)) * (desk.REACH_HIGH - desk.REACH_LOW) + desk.REACH_LOW
-    field = jax.vmap(lambda place: field_at(place, 8))(places)
-    assert float(jnp.abs(field).max()) <= 1
-    np.testing.assert_allclose(field.std(0), np.sqrt(0.5), atol=0.05)
-    for way, least, most in ((0.05, 0.97, 1.0), (3.0, -0.6, 0.6)):
-        there = jax.vmap(lambda place, way=way: field_at(place + jnp.array([way, 0, 0]), 8))(places)
-        alike = [float(jnp.corrcoef(a, b)[0, 1]) for a, b in zip(field.T, there.T, strict=True)]
-        assert least < np.mean(alike) <= most
 
 
 def test_what_is_not_in_its_place_is_displaced():

@@ -17,17 +17,6 @@ MIDDLE = np.array([(DESK_LEFT + DESK_RIGHT) / 2, (RIM + LEDGE) / 2, 0.0], np.flo
 UNIT = 3.0
 """Decimetres."""
 NUMBERS = 3 + 1 + 3 * len(OBJECTS) + 4
-MOST_WAVES = 16
-_DRAWN = np.random.default_rng(0)
-_DIRECTIONS = _DRAWN.normal(size=(MOST_WAVES, 3))
-_LENGTHS = _DRAWN.uniform(1.5, 3.0, size=(MOST_WAVES, 1))
-WAVES = (_DIRECTIONS / np.linalg.norm(_DIRECTIONS, axis=1, keepdims=True) / _LENGTHS).astype(np.float32)
-PHASES = _DRAWN.uniform(0, 2 * np.pi, MOST_WAVES).astype(np.float32)
-
-
-def field_at(gripper: Float[Array, "3"], waves: int) -> Float[Array, " waves"]:
-    """What the sensor tells at a place (x, y, z) in decimetres: the first ``waves`` of `WAVES`, from -1 to 1."""
-    return jnp.sin(2 * jnp.pi * (WAVES[:waves] @ gripper) + PHASES[:waves])
 
 
 def numbers_of(state: TabletopState) -> Float[Array, "17"]:
@@ -37,13 +26,10 @@ def numbers_of(state: TabletopState) -> Float[Array, "17"]:
     return jnp.concatenate([places[0], state.fingers[None], places[1:].reshape(-1), furniture])
 
 
-def state_of(numbers: Float[Array, " vector"]) -> TabletopState:
-    """A state with these numbers, to draw it: at rest, with nothing in the hand, at the first step of an episode.
-
-    Numbers behind the 17 are not looked at.
-    """
+def state_of(numbers: Float[Array, "17"]) -> TabletopState:
+    """A state with these numbers, to draw it: at rest, with nothing in the hand, at the first step of an episode."""
     objects = numbers[4 : 4 + 3 * len(OBJECTS)].reshape(len(OBJECTS), 3)
-    drawer, slide, light, pressed = numbers[NUMBERS - 4 : NUMBERS]
+    drawer, slide, light, pressed = numbers[-4:]
     return TabletopState(
         gripper=numbers[:3] * UNIT + MIDDLE,
         fingers=numbers[3],

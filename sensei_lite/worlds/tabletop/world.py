@@ -53,7 +53,7 @@ from sensei_lite.worlds.tabletop.desk import (
     TabletopState,
 )
 from sensei_lite.worlds.tabletop.furniture import hooks_the_drawer, is_at_the_door
-from sensei_lite.worlds.tabletop.numbers import MOST_WAVES, NUMBERS, field_at, numbers_of
+from sensei_lite.worlds.tabletop.numbers import NUMBERS, numbers_of
 from sensei_lite.worlds.tabletop.physics import advance, stacked
 from sensei_lite.worlds.tabletop.view import draw
 
@@ -83,8 +83,6 @@ class Tabletop(World):
     all."""
     numbers: bool = False
     """Tell the agent beside the picture where everything is (see `numbers`). Robodesk in the paper: pictures alone."""
-    field: int = 0
-    """Behind these numbers, so many that a sensor in the gripper tells of a field: new everywhere, and of no use."""
 
     event_names: ClassVar[tuple[str, ...]] = (
         "drawer_moved",
@@ -113,8 +111,6 @@ class Tabletop(World):
             )
         if not 0 <= self.spread <= 1:
             raise ValueError(f"spread is {self.spread}; it must be from 0 to 1")
-        if not 0 <= self.field <= (MOST_WAVES if self.numbers else 0):
-            raise ValueError(f"field is {self.field}; it must be from 0 to {MOST_WAVES}, and 0 without numbers")
 
     @property
     def actions(self) -> Box:
@@ -129,11 +125,11 @@ class Tabletop(World):
     @property
     def vector_size(self) -> int:
         """See `numbers`; 0 where they are not told."""
-        return NUMBERS + self.field if self.numbers else 0
+        return NUMBERS if self.numbers else 0
 
-    def vector(self, state: TabletopState) -> Float[Array, " vector"]:
-        """Where everything is, and what the sensor tells (see `numbers`)."""
-        return jnp.concatenate([numbers_of(state), field_at(state.gripper, self.field)])
+    def vector(self, state: TabletopState) -> Float[Array, "17"]:
+        """Where everything is (see `numbers`)."""
+        return numbers_of(state)
 
     def reset(self, *, key: Seed) -> TabletopState:
         """Start an episode: drawer and door closed, lamp off, and the objects apart on the desk in any order.
