@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +25,7 @@ from sensei_lite import pretrained
 from sensei_lite.agent import AgentState
 from sensei_lite.disagreement import information
 from sensei_lite.distributions import unimix
+from sensei_lite.layer_norm import EPS, LayerNorm
 from sensei_lite.rssm import State
 from sensei_lite.spaces import Discrete
 from sensei_lite.video import save_mp4
@@ -39,7 +41,10 @@ def dream_step(agent: AgentState) -> Callable[[Array, Array, Array, Array], tupl
     ``picture`` is [height width 3] from 0 to 1, ``semantic`` r_sem, ``value`` the semantic critic's v_sem,
     ``disagreement`` the r_dis of this step, ``goes_on`` a probability, ``policy`` the chance of each next action.
     """
-    model, ensemble = agent.world_model, agent.ensemble
+    networks = (agent.world_model, agent.ensemble, agent.actor, agent.critics["semantic"])
+    model, ensemble, actor, critic = jax.tree.map(
+        _known_to_onnx, networks, is_leaf=lambda part: isinstance(part, LayerNorm)
+    )
     # jax2onnx has no rule for a layer norm whose weights are batched, so the heads are called one by one.
     heads = [jax.tree.map(lambda leaf, i=i: leaf[i], ensemble.heads) for i in range(agent.config.ensemble.heads)]
     classes = jnp.arange(model.rssm.classes, dtype=jnp.float32)
@@ -56,13 +61,21 @@ def dream_step(agent: AgentState) -> Callable[[Array, Array, Array, Array], tupl
             state.z,
             jnp.clip(model.decoder(features) + 0.5, 0.0, 1.0),
             model.semantic(features),
-            agent.critics["semantic"](features),
+            critic(features),
             agent.config.ensemble.scale * information(guesses),
             model.continues(features),
-            jnp.exp(agent.actor(features).log_probs),
+            jnp.exp(actor(features).log_probs),
         )
 
     return step
+
+
+def _known_to_onnx(part: Any) -> Any:
+    """Equinox's layer norm in place of ours, whose choice between CPU and GPU jax2onnx has no rule for."""
+    if not isinstance(part, LayerNorm):
+        return part
+    norm = eqx.nn.LayerNorm(part.weight.shape[-1], eps=EPS)
+    return eqx.tree_at(lambda n: (n.weight, n.bias), norm, (part.weight, part.bias))
 
 
 def write_dream(folder: Path) -> None:

@@ -6,7 +6,7 @@ import griffe
 
 ORDER = (
     ("Settings and shapes", ("config", "shapes", "spaces")),
-    ("Mathematics", ("distributions", "returns", "networks", "convolutions")),
+    ("Mathematics", ("distributions", "returns", "networks", "layer_norm", "convolutions", "a_few_at_a_time")),
     ("The world model", ("rssm", "world_model", "replay")),
     ("Behaviour", ("disagreement", "novelty", "exploration", "actor_critic", "agent", "explorers")),
     ("Worlds", ("worlds",)),

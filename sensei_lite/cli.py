@@ -134,7 +134,7 @@ def study(
         folder: where the runs and table.csv go.
         agents: random, rnd, plan2explore, vlm-motif, sensei-no-switch, sensei-paper, sensei, sensei-range, task; with
             another annotator than the bundled CLIP as in ``sensei:llava`` (scripted, noisy, llava, llava-both-orders,
-            few, one-round, door-lover); a task agent that goes on where an explorer stopped as in
+            few, one-round, door-lover, handler); a task agent that goes on where an explorer stopped as in
             ``task-after-sensei``.
         world: the name of a JAX world, as in ``sensei_lite.worlds.world_names()``.
         settings: of the world, such as ``size=5``.

@@ -34,6 +34,9 @@ from sensei_lite.worlds.base import World
 DOOR_LOVER = ("key_in_view", "key_picked_up", "door_opened", "exit_reached", "door_reached_with_key")
 """KeyRoom's facts from dull to interesting for somebody who finds a locked door the best thing in the world."""
 
+HANDLER = ("object_reached", "ball_lifted", "block_lifted")
+"""Tabletop's facts from dull to interesting for somebody who finds only that interesting which a gripper does now."""
+
 ANNOTATIONS: dict[str, dict[str, Any]] = {
     "scripted": {"annotator": "scripted"},
     "noisy": {"annotator": "scripted", "annotator_settings": {"noise": 0.25}},
@@ -42,10 +45,11 @@ ANNOTATIONS: dict[str, dict[str, Any]] = {
     "few": {"pairs": 250},
     "one-round": {"rounds": 1},
     "door-lover": {"annotator": "scripted", "annotator_settings": {"levels": DOOR_LOVER}},
+    "handler": {"annotator": "scripted", "annotator_settings": {"levels": HANDLER}},
 }
 """Other answers than the bundled CLIP's, as changes to the plan: the truth (an upper bound); a quarter of it wrong;
 biased by position as LLaVA's answers were, asked once or in both orders; CLIP's about a twentieth of the pairs; CLIP's
-about random pairs only; the truth by a taste that can be farmed."""
+about random pairs only; the truth by a taste that can be farmed, and by one for hands at work."""
 
 
 def run_study(

@@ -14,7 +14,7 @@ LAYERS = [
     {"shapes", "spaces", "config", "compilation", "memory_pages"},
     {"checkpoint", "explorers", "run_folder", "stages"},
     {"distributions", "returns"},
-    {"convolutions"},
+    {"a_few_at_a_time", "convolutions", "layer_norm"},
     {"networks"},
     {"rssm"},
     {"world_model"},
