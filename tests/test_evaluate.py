@@ -14,9 +14,9 @@ from sensei_lite.config import smoke
 from sensei_lite.evaluate import over_seeds, play_episodes, play_random_episodes
 from sensei_lite.pipeline import load_explorer
 from sensei_lite.scores import effective_number, steps_to_success
-from sensei_lite.study import run_study
+from sensei_lite.study import ANNOTATIONS, run_study
 from sensei_lite.train import add_up, random_chunks, start_training, train_chunk
-from sensei_lite.worlds import KeyRoom, begin_batch
+from sensei_lite.worlds import KeyRoom, begin_batch, make_world
 from sensei_lite.worlds.oracle import shortest_plan
 
 WORLD = KeyRoom(size=4, decorations=0, max_steps=12)
@@ -184,6 +184,15 @@ def test_a_study_can_train_its_seeds_side_by_side(tmp_path, monkeypatch):
     assert set(programs) == {(1,)}
     with pytest.raises(ValueError, match="updates is 41; it must be a multiple of chunk_updates"):
         study("odd", side_by_side=True, updates=41)
+
+
+@pytest.mark.parametrize(("annotation", "world"), [("door-lover", "keyroom"), ("handler", "tabletop-numbers")])
+def test_tastes_of_ones_own_are_made_of_the_worlds_facts(annotation, world):
+    levels = ANNOTATIONS[annotation]["annotator_settings"]["levels"]
+    made = make_world(world)
+    facts = made.facts(made.reset(key=KEY))
+    assert len(set(levels)) == len(levels)
+    assert set(levels) <= set(facts)
 
 
 def test_a_study_refuses_what_it_does_not_know(tmp_path):
