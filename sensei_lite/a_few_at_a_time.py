@@ -29,7 +29,8 @@ def a_few_at_a_time(f: Callable[..., Array], *rows: Float[Array, "n *_"], few: i
     """``f(*rows)``, on a CPU for at most ``few`` rows at once.
 
     Each of the n results of ``f`` must depend on its own row of every array only. Where ``few`` does not divide n, the
-    largest smaller number that does is taken.
+    largest smaller number that does is taken. If that is less than a quarter of ``few`` (n may be prime), tiny parts
+    would be slower than all at once, and all at once it is.
     """
 
     def at_once(*rows: Array) -> Array:
@@ -38,7 +39,7 @@ def a_few_at_a_time(f: Callable[..., Array], *rows: Float[Array, "n *_"], few: i
     def in_parts(*rows: Array) -> Array:
         n = len(rows[0])
         size = max(size for size in range(1, few + 1) if n % size == 0)
-        if size == n:
+        if size == n or 4 * size < few:
             return f(*rows)
         policy = jax.checkpoint_policies.save_only_these_names(KEPT)
         parts = [array.reshape(n // size, size, *array.shape[1:]) for array in rows]

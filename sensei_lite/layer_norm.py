@@ -6,8 +6,8 @@ The gradient of h needs the same two means once more, and nothing else:
 
     dx = (dh - mean(dh) - h mean(h dh)) / sqrt(mean((x - mean(x))^2) + eps)
 
-What JAX derives by itself is as right, but on a CPU it takes up to five times as long, and normalising was a third of
-what an update does. Two things make the difference: the equation above in place of the derivative of every step, and a
+What JAX derives by itself is as right, but on a CPU it takes several times as long, and there are norms behind every
+layer. Two things make the difference: the equation above in place of the derivative of every step, and a
 mean that is a product with a vector, for which XLA's CPU compiler uses all lanes of a processor where a sum takes one
 number after another. A GPU adds well as it is, and there it stays a mean.
 

@@ -46,6 +46,8 @@ def test_on_a_cpu_it_is_a_loop_of_the_largest_size_that_fits_and_elsewhere_none(
     assert (4, 2) in seen
     assert not shapes("cuda", 12, 5)[0]
     assert not shapes("cpu", 12, 12)[0]
+    assert not shapes("cpu", 37, 32)[0], "37 parts of one row are no gain"
+    assert shapes("cpu", 64, 32)[0]
 
 
 def test_the_gradient_computes_no_product_twice_and_everything_else_again():
