@@ -8,7 +8,7 @@ ORDER = (
     ("Settings and shapes", ("config", "shapes", "spaces")),
     ("Mathematics", ("distributions", "returns", "networks", "layer_norm", "convolutions", "a_few_at_a_time")),
     ("The world model", ("rssm", "world_model", "replay")),
-    ("Behaviour", ("disagreement", "novelty", "exploration", "actor_critic", "agent", "explorers")),
+    ("Behaviour", ("disagreement", "novelty", "exploration", "actor_critic", "agent", "learning", "explorers")),
     ("Worlds", ("worlds",)),
     ("Taste", ("annotators", "observations", "semantic_reward", "reward_model", "reward_report", "reward_farming")),
     ("Training and stages", ("train", "train_host", "training_run", "pipeline", "run_plan", "collect")),

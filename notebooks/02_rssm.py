@@ -808,7 +808,7 @@ print({name: round(float(values[-1]), 2) for name, values in my_curves.items()})
 # | unimix, draw, KL, two-hot | `sensei_lite/distributions.py` |
 # | memory, prior, posterior, wiping | `sensei_lite/rssm.py`; its layers in `networks.py` |
 # | heads, loss, `open_loop` | `sensei_lite/world_model.py` |
-# | the replay, one update of the model | `sensei_lite/replay.py`, `agent.py` (`learn_model`) |
+# | the replay, one update of the model | `sensei_lite/replay.py`, `learning.py` (`learn_model`) |
 # | collecting and learning in one loop | `sensei_lite/train.py` |
 # | the two widgets | `sensei_lite/widgets/dream.py` |
 

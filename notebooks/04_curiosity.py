@@ -762,7 +762,7 @@ for seed in range(TOY_SEEDS):
 # |---|---|
 # | the three measures, `Ensemble`, its loss and reward | `sensei_lite/disagreement.py` |
 # | novelty by random network distillation | `sensei_lite/novelty.py` |
-# | what each agent wants; one update | `sensei_lite/explorers.py`, `agent.py` |
+# | what each agent wants; one update | `sensei_lite/explorers.py`, `learning.py` |
 # | collect, remember, learn | `sensei_lite/train.py`, `replay.py` |
 # | D_init | `sensei_lite/collect.py` (`remembered`), `observations.py` |
 

@@ -689,7 +689,7 @@ if my_switch:
 # | the switch, both forms | `sensei_lite/exploration.py` |
 # | running percentile, lasting reward | `sensei_lite/returns.py` |
 # | advantages | `sensei_lite/actor_critic.py` |
-# | one update with everything | `sensei_lite/agent.py` (`learn_to_act`, `after_the_end`) |
+# | one update with everything | `sensei_lite/learning.py` (`learn_to_act`, `after_the_end`) |
 # | traces, figures, knobs | `sensei_lite/exploration_trace.py`, `exploration_figures.py`, `widgets/switch.py` |
 # | the whole method in one command | `sensei_lite/run_plan.py`, `pipeline.py` |
 

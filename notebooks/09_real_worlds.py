@@ -53,6 +53,7 @@ from IPython.display import clear_output
 
 # %%
 from sensei_lite import agent as agents
+from sensei_lite import learning
 from sensei_lite.annotators.agreement import wilson
 from sensei_lite.annotators.base import Answer
 from sensei_lite.annotators.chat import ChatAnnotator, Price
@@ -594,7 +595,7 @@ def flops_an_update(config):
     of = lambda *more, dtype=jnp.float32: jax.ShapeDtypeStruct((*shape, *more), dtype)  # noqa: E731
     flag, number = of(dtype=bool), of()
     rows = Rows(of(*host.image_shape, dtype=jnp.uint8), of(host.actions.size), number, number, flag, flag)
-    return flops_of(lambda agent, rows, key: agents.update(agent, rows, key=key), agent, rows, SEED)
+    return flops_of(lambda agent, rows, key: learning.update(agent, rows, key=key), agent, rows, SEED)
 
 
 # %% [markdown]

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 from sensei_lite.config import BehaviourConfig
 from sensei_lite.distributions import (
     BoundedNormal,
+    TwoHot,
     bounded_normal,
     categorical_entropy,
     log_prob_one_hot,
@@ -31,10 +32,10 @@ from sensei_lite.distributions import (
     unimix,
 )
 from sensei_lite.networks import MLP
-from sensei_lite.returns import PercentileNormaliser, discount_weights, lambda_return
+from sensei_lite.returns import PercentileNormaliser, discount_weights
 from sensei_lite.rssm import State
 from sensei_lite.shapes import Seed
-from sensei_lite.world_model import TwoHotHead, WorldModel
+from sensei_lite.world_model import WorldModel
 
 
 class OneHotPolicy(eqx.Module):
@@ -59,6 +60,10 @@ class OneHotPolicy(eqx.Module):
         return categorical_entropy(self.log_probs)
 
 
+Policy = OneHotPolicy | BoundedNormal
+"""What an actor says: a distribution over actions, for one state or for many (axes in front)."""
+
+
 class Actor(eqx.Module):
     """The policy's network."""
 
@@ -75,7 +80,7 @@ class Actor(eqx.Module):
         # does. In version 1 and SENSEI it has scale 1.
         self.mlp = MLP(feature_size, outputs, config.hidden, config.layers, out_scale=0.01, key=key)
 
-    def __call__(self, features: Float[Array, " features"]) -> OneHotPolicy | BoundedNormal:
+    def __call__(self, features: Float[Array, " features"]) -> Policy:
         """The distribution over actions in one state."""
         out = self.mlp(features).astype(jnp.float32)
         if self.discrete:
@@ -86,40 +91,29 @@ class Actor(eqx.Module):
 
 def imagine(
     world_model: WorldModel, actor: Actor, start: State, horizon: int, *, gradient: bool = False, key: Seed
-) -> tuple[State, Float[Array, "steps starts action"]]:
+) -> tuple[State, Float[Array, "steps starts action"], Policy]:
     """Dream ``horizon`` steps from each of ``starts`` states: s_0 to s_T [time starts ...], and a_0 to a_{T-1}.
 
-    With ``gradient`` it flows from every state into the actions before it, and from them into the actor; but not
+    Also the policy's distributions [steps starts ...] from which the actions were drawn. The actor is asked once: its
+    loss goes by these, and their gradient reaches the actor.
+
+    With ``gradient`` it also flows from every state into the actions before it, and from them into the actor; but not
     through what the actor read, as in the research code: an action is not chosen for what later actions make of it.
     """
     starts = start.h.shape[0]
+    kept = (lambda x: x) if gradient else jax.lax.stop_gradient
 
-    def step(state: State, key: Array) -> tuple[State, tuple[State, Array]]:
+    def step(state: State, key: Array) -> tuple[State, tuple[State, Array, Policy]]:
         action_key, state_key = jax.random.split(key)
-        action = jax.vmap(actor)(jax.lax.stop_gradient(state.features)).sample(key=action_key)
+        policy = jax.vmap(actor)(jax.lax.stop_gradient(state.features))
+        action = kept(policy.sample(key=action_key))
         keys = jax.random.split(state_key, starts)
         following = jax.vmap(lambda s, a, k: world_model.rssm.imagine_step(s, a, key=k))(state, action, keys)
-        return following, (following, action)
+        return following, (following, action, policy)
 
-    _, (states, actions) = jax.lax.scan(step, start, jax.random.split(key, horizon))
+    _, (states, actions, policy) = jax.lax.scan(step, start, jax.random.split(key, horizon))
     states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), start, states)
-    return (states, actions) if gradient else jax.lax.stop_gradient((states, actions))
-
-
-def returns_of(
-    critics: dict[str, TwoHotHead],
-    rewards: dict[str, Float[Array, "time starts"]],
-    features: Float[Array, "time starts features"],
-    discount_continue: Float[Array, "time starts"],
-    lam: float,
-    *,
-    gradient: bool = False,
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Lambda-returns and values of every stream, both [steps starts]; without gradient unless it is asked for."""
-    values = {name: jax.vmap(jax.vmap(critic))(features) for name, critic in critics.items()}
-    returns = {name: lambda_return(rewards[name], values[name], discount_continue, lam) for name in critics}
-    found = returns, {name: value[:-1] for name, value in values.items()}
-    return found if gradient else jax.lax.stop_gradient(found)
+    return kept(states), actions, policy
 
 
 def advantages(
@@ -138,43 +132,39 @@ def advantages(
 
 
 def actor_loss(
-    actor: Actor,
-    features: Float[Array, "steps starts features"],
+    policy: Policy,
     action: Float[Array, "steps starts action"],
     advantage: Float[Array, "steps starts"],
     weight: Float[Array, "steps starts"],
     entropy_scale: float,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """L_actor and the mean entropy of the policy in nats."""
-    policy = jax.vmap(jax.vmap(actor))(features)
+    """L_actor with REINFORCE, and the mean entropy of the policy in nats."""
+    advantage, weight = jax.lax.stop_gradient((advantage, weight))
     entropy = policy.entropy()
-    gain = jax.lax.stop_gradient(advantage) * policy.log_prob(action) + entropy_scale * entropy
+    gain = advantage * policy.log_prob(jax.lax.stop_gradient(action)) + entropy_scale * entropy
     return -(weight * gain).mean(), entropy.mean()
 
 
 def pathwise_loss(
-    actor: Actor,
-    features: Float[Array, "steps starts features"],
+    policy: Policy,
     advantage: Float[Array, "steps starts"],
     weight: Float[Array, "steps starts"],
     entropy_scale: float,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """L_actor for an ``advantage`` through which the gradient flows, and the mean entropy of the policy in nats."""
-    entropy = jax.vmap(jax.vmap(actor))(jax.lax.stop_gradient(features)).entropy()
+    entropy = policy.entropy()
     return -(weight * (advantage + entropy_scale * entropy)).mean(), entropy.mean()
 
 
 def critic_loss(
-    critic: TwoHotHead,
-    slow: TwoHotHead,
-    features: Float[Array, "steps starts features"],
+    predicted: TwoHot,
     target: Float[Array, "steps starts"],
+    slow_value: Float[Array, "steps starts"],
     weight: Float[Array, "steps starts"],
 ) -> Float[Array, ""]:
-    """L_critic of one stream: towards the return, and towards its own slow copy."""
-    slow_value = jax.vmap(jax.vmap(slow))(features)
-    loss = jax.vmap(jax.vmap(critic.loss))(features, target, jax.lax.stop_gradient(slow_value))
-    return (weight * loss).mean()
+    """L_critic of one stream: from what the critic said towards the return, and towards what its slow copy says."""
+    target, slow_value, weight = jax.lax.stop_gradient((target, slow_value, weight))
+    return (weight * predicted.loss(target, slow_value)).mean()
 
 
 def dream_weights(

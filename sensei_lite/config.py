@@ -188,7 +188,7 @@ class BehaviourConfig:
     nothing. Paper: nothing."""
     curiosity_end: Literal["average", "nothing"] = "nothing"
     """What follows an episode's end in the streams of disagreement and novelty: an average state (see
-    `agent.after_the_end`), or nothing. Paper: nothing."""
+    `learning.after_the_end`), or nothing. Paper: nothing."""
     lam: float = 0.95
     """The lambda of the return: 0 trusts the critic, 1 the imagined rewards. Paper: 0.95."""
     entropy: float = 5e-3

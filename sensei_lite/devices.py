@@ -5,7 +5,7 @@ Devices share one update. Each has an equal part of the replayed sequences and a
     gradient of the mean loss = mean over devices of the gradient of each device's own mean loss
 
 JAX's compiler divides the work: it is told where arguments lie, and puts in the sums over devices that it needs. So
-`agents.update` is used as it is, and only the order in which numbers are added is another. In a training run, the
+`learning.update` is used as it is, and only the order in which numbers are added is another. In a training run, the
 setting ``train.devices`` does the same for the devices of one machine.
 
 Several hosts run the same program, each with worlds and a replay of its own:
@@ -37,7 +37,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Key
 
-from sensei_lite import agent as agents
+from sensei_lite import learning
 from sensei_lite.agent import AgentState, Metrics
 from sensei_lite.config import Config
 from sensei_lite.reward_model import SemanticReward
@@ -50,7 +50,7 @@ Tree = TypeVar("Tree")
 
 
 def parallel_update(devices: Sequence[jax.Device] | None = None) -> Callable[..., tuple[AgentState, Metrics]]:
-    """`agents.update`, compiled for several devices (default: all, those of other hosts too).
+    """`learning.update`, compiled for several devices (default: all, those of other hosts too).
 
     Returns ``update(agent, rows, *, key) -> (agent, metrics)``. It spreads rows [batch time ...] over the devices along
     ``batch``; agent, key and results are whole on each. On several hosts rows come from `join_rows`, and every host
@@ -60,7 +60,7 @@ def parallel_update(devices: Sequence[jax.Device] | None = None) -> Callable[...
     AssertionError (JAX's) where hosts differ in agent or key: they would part company without a word.
     """
     spread, whole = _shardings(devices)
-    compiled = jax.jit(lambda agent, rows, key: agents.update(agent, rows, key=key), out_shardings=whole)
+    compiled = jax.jit(lambda agent, rows, key: learning.update(agent, rows, key=key), out_shardings=whole)
 
     def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Metrics]:
         _check_divisible(len(rows.reward), spread)

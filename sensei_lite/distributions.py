@@ -87,6 +87,21 @@ def two_hot_mean(logits: Float[Array, "*batch bins"], bins: Float[Array, " bins"
     return 0.5 * jnp.sum((probs - probs[..., ::-1]) * bins, axis=-1)
 
 
+class TwoHot(eqx.Module):
+    """A number, predicted as probabilities of the bins of `symexp_bins`."""
+
+    logits: Float[Array, "*batch bins"]
+
+    def mean(self) -> Float[Array, "*batch"]:
+        """The expected number, in the unit of the targets."""
+        return two_hot_mean(self.logits, symexp_bins(self.logits.shape[-1]))
+
+    def loss(self, *targets: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        """Cross-entropy with a target, in nats; with several targets, the sum."""
+        bins = symexp_bins(self.logits.shape[-1])
+        return sum((two_hot_loss(self.logits, target, bins) for target in targets), jnp.zeros(()))
+
+
 def unimix(logits: Float[Array, "*batch classes"], mix: float = 0.01) -> Float[Array, "*batch classes"]:
     """Log-probabilities ln((1 - mix) softmax(logits) + mix / K) of a categorical with K classes.
 

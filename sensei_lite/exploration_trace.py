@@ -16,7 +16,7 @@ from s_t may fall on the other side of Q. Where the episode has ended nothing fo
 
 Time: everything belongs to s_t (`time`), but an action and its disagreement belong to a step from s_t to s_{t+1}
 (`steps`, one fewer). So ``disagreement[t]`` is the reward for arriving in s_{t+1}, counted where the choice was made;
-in a dream (`agent.stream_rewards`) the same number has the index t+1.
+in a dream (`learning.stream_rewards`) the same number has the index t+1.
 
 Source: SENSEI (arXiv 2503.01584). Built in notebook 07_sensei.
 """

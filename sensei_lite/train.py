@@ -17,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Key, PyTree
 
 from sensei_lite import agent as agents
+from sensei_lite import learning
 from sensei_lite.agent import AgentState, Memory, Metrics
 from sensei_lite.config import Config, TrainConfig
 from sensei_lite.replay import Replay
@@ -184,7 +185,7 @@ def learn_step(config: Config, agent: AgentState, replay: Replay, *, key: Seed) 
         # All that follows from a row is computed where the row lies, and JAX's compiler adds up the gradients.
         spread = NamedSharding(_mesh(config.train), PartitionSpec("batch"))
         rows = jax.lax.with_sharding_constraint(rows, spread)
-    return agents.update(agent, rows, key=update_key)
+    return learning.update(agent, rows, key=update_key)
 
 
 def on_devices(settings: TrainConfig, state: TrainState) -> TrainState:

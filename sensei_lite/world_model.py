@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 
 from sensei_lite.config import WorldModelConfig
-from sensei_lite.distributions import balanced_kl, symexp, symexp_bins, symlog, two_hot_loss, two_hot_mean
+from sensei_lite.distributions import TwoHot, balanced_kl, symexp, symlog
 from sensei_lite.networks import MLP, ConvDecoder, ConvEncoder, PatchDecoder, PatchEncoder, in_rows
 from sensei_lite.rssm import RSSM, State
 from sensei_lite.shapes import Image, Seed
@@ -64,16 +64,17 @@ class TwoHotHead(eqx.Module):
     def __init__(self, size_in: int, hidden: int, layers: int, bins: int, *, key: Seed):
         self.mlp = MLP(size_in, bins, hidden, layers, out_scale=0.0, key=key)
 
+    def predict(self, features: Float[Array, " features"]) -> TwoHot:
+        """The number as a distribution."""
+        return TwoHot(self.mlp(features).astype(jnp.float32))
+
     def __call__(self, features: Float[Array, " features"]) -> Float[Array, ""]:
         """The expected number, in the unit of the targets."""
-        logits = self.mlp(features).astype(jnp.float32)
-        return two_hot_mean(logits, symexp_bins(logits.shape[-1]))
+        return self.predict(features).mean()
 
     def loss(self, features: Float[Array, " features"], *targets: Float[Array, ""]) -> Float[Array, ""]:
         """Cross-entropy with a target, in nats; with several targets, the sum."""
-        logits = self.mlp(features).astype(jnp.float32)
-        bins = symexp_bins(logits.shape[-1])
-        return sum((two_hot_loss(logits, target, bins) for target in targets), jnp.zeros(()))
+        return self.predict(features).loss(*targets)
 
 
 class WorldModel(eqx.Module):

@@ -1,6 +1,7 @@
 """The learner's bench counts what it says it counts. How fast anything is, is not tested."""
 
 import csv
+import dataclasses
 import math
 import subprocess
 
@@ -10,14 +11,17 @@ import jax.numpy as jnp
 import pytest
 
 from sensei_lite.actor_critic import Actor, imagine
+from sensei_lite.agent import init
 from sensei_lite.bench import learner
 from sensei_lite.bench.flops import flops_of
 from sensei_lite.bench.learner import Case, bench_learner, matrix_rate, measure_case, print_table
 from sensei_lite.bench.measure import Speed
 from sensei_lite.bench.workloads import agent_size, fingerprint, make_program
 from sensei_lite.config import smoke
-from sensei_lite.networks import MLP, StridedConvolution
+from sensei_lite.learning import learn_to_act
+from sensei_lite.networks import MLP, Linear, StridedConvolution
 from sensei_lite.rssm import State
+from sensei_lite.spaces import Discrete
 from sensei_lite.stages import peak_memory_mb
 from sensei_lite.world_model import WorldModel
 
@@ -97,6 +101,36 @@ def test_a_dream_counted_by_hand(horizon):
     expect = model.deter * hidden + hidden * z
     counted = flops_of(lambda w, a: imagine(w, a, start, horizon, key=KEY), world_model, actor)
     assert counted == 2 * horizon * starts * (act + remember + expect)
+
+
+def test_learning_to_act_asks_every_network_once():
+    """The policy's and the critic's losses go by what they said in the dream: forward once, and backward."""
+    config = smoke()
+    task = dataclasses.replace(config.behaviour, reward_weights=(("extrinsic", 1.0),))
+    config = dataclasses.replace(config, behaviour=task)
+    agent = eqx.filter_eval_shape(init, config, (16, 24, 3), Discrete(tuple("abcde")), key=KEY)
+    model, starts, steps = config.world_model, 7, task.horizon
+    size = model.deter + model.stoch * model.classes
+    start = State(jnp.zeros((starts, model.deter)), jnp.zeros((starts, model.stoch, model.classes)))
+
+    def forward(head):
+        return sum(2 * layer.weight.size for layer in jax.tree.leaves(head, is_leaf=is_linear) if is_linear(layer))
+
+    def with_gradient(head, rows, width):
+        """Forward, and backward the same for the weights, and for the inputs of all layers but the first."""
+        return rows * (3 * forward(head) - 2 * size * width)
+
+    critic, arrived, left = agent.critics["extrinsic"], (steps + 1) * starts, steps * starts
+    dreaming = flops_of(lambda w, a: imagine(w, a, start, steps, key=KEY), agent.world_model, agent.actor)
+    heads = arrived * (forward(agent.world_model.reward) + forward(agent.world_model.goes_on))
+    of_critic = with_gradient(critic, arrived, task.hidden) + left * forward(critic)  # and its slow copy
+    of_actor = with_gradient(agent.actor, left, task.hidden) - left * forward(agent.actor)  # forward while dreaming
+    counted = flops_of(lambda a: learn_to_act(a, start, jnp.zeros(starts), key=KEY), agent)
+    assert counted == dreaming + heads + of_critic + of_actor
+
+
+def is_linear(part):
+    return isinstance(part, Linear)
 
 
 def test_the_matrix_rate_counts_two_operations_for_each_of_n_cubed(monkeypatch):

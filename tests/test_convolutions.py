@@ -58,5 +58,6 @@ def test_all_gradients_are_those_of_xlas_convolution(case):
 def test_other_devices_compute_the_same(case):
     """What a GPU is given, on the CPU."""
     x, kernel, y = case
+    np.testing.assert_allclose(halve(x, kernel), convolutions._halve_at_once(x, kernel), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(double(y, kernel), convolutions._double_by_transposing(y, kernel), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(correlate(x, y), convolutions._correlate_by_transposing(x, y), rtol=1e-3, atol=1e-3)

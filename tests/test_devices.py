@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from sensei_lite import agent as agents
+from sensei_lite import learning
 from sensei_lite.config import smoke
 from sensei_lite.devices import connect_hosts, join_rows, local_copy, parallel_update, start_seeds, train_seeds
 from sensei_lite.spaces import Discrete
@@ -129,7 +130,7 @@ def one_device_and_eight(folder: str) -> None:
     write(Path(folder, "8.npz"), two_updates(update, some_rows()))
     assert set(lies) == {(8, 1)}, f"each of 8 devices has 1 sequence of the batch and of the states, not {lies}"
     assert traced == [BATCH], "two updates are compiled for once"
-    alone = jax.jit(lambda agent, rows, key: agents.update(agent, rows, key=key))
+    alone = jax.jit(lambda agent, rows, key: learning.update(agent, rows, key=key))
     write(Path(folder, "1.npz"), two_updates(lambda agent, rows, *, key: alone(agent, rows, key), some_rows()))
     spread = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, devices=4))
     for name, config in (("chunk4", spread), ("chunk1", CONFIG)):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sensei_lite import agent as agents
+from sensei_lite import learning
 from sensei_lite.actor_critic import Actor, actor_loss, advantages
 from sensei_lite.config import BehaviourConfig, SwitchConfig, smoke
 from sensei_lite.distributions import symexp
@@ -85,7 +86,8 @@ def test_the_switch_by_returns_agrees_with_the_research_code(case):
     actor = eqx.tree_at(lambda a: (a.mlp.out.weight, a.mlp.out.bias), actor, (jnp.eye(3), jnp.zeros(3)))
 
     def loss(logits):
-        return actor_loss(actor, logits[:-1], action, advantage, weight, inputs["entropy_weight"])[0]
+        policy = jax.vmap(jax.vmap(actor))(logits[:-1])
+        return actor_loss(policy, action, advantage, weight, inputs["entropy_weight"])[0]
 
     value, gradient = jax.value_and_grad(loss)(time_first(inputs["policy_logits"]))
     close(value, expected["policy_loss"], rtol=1e-4)
@@ -176,7 +178,7 @@ def test_learning_moves_the_switch_and_says_which_share_explores(compares):
     # A head that has learned nothing says the same of all states; this one does not.
     where = lambda a: a.world_model.semantic.mlp.out.weight  # noqa: E731
     agent = eqx.tree_at(where, agent, jax.random.normal(KEY, where(agent).shape))
-    learned, metrics = agents.learn_to_act(agent, state, jnp.zeros(starts), key=KEY)
+    learned, metrics = learning.learn_to_act(agent, state, jnp.zeros(starts), key=KEY)
     assert 0.0 < float(metrics["switch/exploring"]) < 0.6
     assert float(metrics["switch/threshold"]) == float(learned.switch.threshold) != 0.0
     moved = jax.tree.map(lambda a, b: (a != b).any(), agent.actor, learned.actor)
@@ -185,29 +187,19 @@ def test_learning_moves_the_switch_and_says_which_share_explores(compares):
 
 def test_an_end_is_worth_an_average_state_to_the_curious():
     """Call-out A4: and what is interesting lasts (call-out R3), while the paper's settings let nothing follow."""
-    config = sensei(compares="return")
-    average = dataclasses.replace(config.behaviour, curiosity_end="average")
-    config = dataclasses.replace(config, behaviour=average)
-    agent = an_agent(config)
-    where = lambda a: [a.critics[name].mlp.out.weight for name in sorted(a.critics)]  # noqa: E731
-    keys = jax.random.split(KEY, 2)
-    agent = eqx.tree_at(
-        where, agent, [0.1 * jax.random.normal(k, w.shape) for k, w in zip(keys, where(agent), strict=True)]
-    )
-    size = config.world_model.deter + config.world_model.stoch * config.world_model.classes
-    features = jax.random.normal(KEY, (3, 5, size))
+    settings = dataclasses.replace(sensei(compares="return").behaviour, curiosity_end="average")
+    values = {"semantic": jnp.full((3, 5), 7.0), "disagreement": jax.random.normal(KEY, (3, 5))}
     rewards = {"semantic": jnp.full((3, 5), 2.0), "disagreement": jnp.full((3, 5), 0.1)}
     continues = jnp.ones((3, 5)).at[1, 0].set(0.0)
-    told = agents.after_the_end(agent, rewards, features, continues)
-    average = jax.vmap(agent.critics["disagreement"])(features[0]).mean()
+    told = learning.after_the_end(settings, rewards, values, continues)
+    average = values["disagreement"][0].mean()
     assert abs(float(average)) > 0.01
-    discount = config.behaviour.discount
+    discount = settings.discount
     close(told["disagreement"][1, 0], 0.1 + discount * average)
     close(told["semantic"][1, 0], 2.0 / (1.0 - discount), rtol=1e-4)
     untouched = continues == 1.0
     close(told["semantic"][untouched], 2.0)
     close(told["disagreement"][untouched], 0.1)
 
-    nothing = dataclasses.replace(config.behaviour, semantic_end="nothing", curiosity_end="nothing")
-    agent = dataclasses.replace(agent, config=dataclasses.replace(config, behaviour=nothing))
-    assert agents.after_the_end(agent, rewards, features, continues) == rewards
+    nothing = dataclasses.replace(settings, semantic_end="nothing", curiosity_end="nothing")
+    assert learning.after_the_end(nothing, rewards, values, continues) == rewards

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from sensei_lite import agent as agents
+from sensei_lite import learning
 from sensei_lite.config import PRESETS, Config, DistilConfig, changed, config_from, lab, smoke
 from sensei_lite.explorers import FIXED, NAMES, explorer_config, learns, needs_taste
 from sensei_lite.reward_model import SemanticReward
@@ -141,7 +142,7 @@ def test_random_distillation_is_surprised_by_what_is_rare():
 
     @jax.jit
     def learn(agent):
-        return agents.learn_novelty(agent, watched)[0]
+        return learning.learn_novelty(agent, watched)[0]
 
     before = float(agent.novelty.error(known).mean())
     for _ in range(300):

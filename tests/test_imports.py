@@ -21,6 +21,7 @@ LAYERS = [
     {"disagreement", "novelty", "exploration", "replay"},
     {"actor_critic"},
     {"agent"},
+    {"learning"},
     {"worlds"},
     {"observations"},
     {"collect", "annotators", "reward_model", "preference_split"},

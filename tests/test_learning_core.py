@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sensei_lite import agent as agents
+from sensei_lite import learning
 from sensei_lite.actor_critic import Actor, actor_loss, advantages, imagine
 from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, TrainConfig, WorldModelConfig, paper, smoke
 from sensei_lite.disagreement import Ensemble, information, spread
@@ -292,9 +293,11 @@ def test_a_dream_is_what_its_own_actions_lead_to(model):
     """Every imagined state follows from the one before by the action that stands between them."""
     actor = Actor(CONFIG.behaviour, 16 + 16, 5, True, 0.01, key=KEY)
     start = jax.tree.map(lambda x: jnp.broadcast_to(x, (6, *x.shape)), model.rssm.initial())
-    states, actions = eqx.filter_jit(imagine)(model, actor, start, 4, key=jax.random.key(3))
+    states, actions, policy = eqx.filter_jit(imagine)(model, actor, start, 4, key=jax.random.key(3))
     assert states.h.shape == (5, 6, 16)
     assert actions.shape == (4, 6, 5)
+    said = jax.vmap(jax.vmap(actor))(states.features[:-1])
+    np.testing.assert_allclose(policy.log_probs, said.log_probs, rtol=1e-4, atol=1e-5)
     recur = jax.jit(jax.vmap(model.rssm.recur))
     for t in range(4):
         before = State(states.h[t], states.z[t])
@@ -313,15 +316,15 @@ def test_dreams_start_from_replayed_states_without_repetition():
     numbers = jnp.arange(12.0)
     states = State(numbers.reshape(3, 4, 1), jnp.zeros((3, 4, 1, 1)))
     rows = batch(3, 4)._replace(is_terminal=numbers.reshape(3, 4) % 3 == 0)
-    some, terminal = agents.dream_starts(states, rows, 5, key=KEY)
+    some, terminal = learning.dream_starts(states, rows, 5, key=KEY)
     chosen = np.asarray(some.h)[:, 0]
     assert len(set(chosen)) == 5
     assert (terminal == (chosen % 3 == 0)).all()
     others = {
-        tuple(np.asarray(agents.dream_starts(states, rows, 5, key=jax.random.key(i))[0].h)[:, 0]) for i in range(5)
+        tuple(np.asarray(learning.dream_starts(states, rows, 5, key=jax.random.key(i))[0].h)[:, 0]) for i in range(5)
     }
     assert len(others) > 1, "always the same starts"
-    every, _ = agents.dream_starts(states, rows, None, key=KEY)
+    every, _ = learning.dream_starts(states, rows, None, key=KEY)
     assert (every.h[:, 0] == numbers).all()
 
 
@@ -366,25 +369,27 @@ def test_the_policy_turns_towards_actions_with_an_advantage():
     action = jax.nn.one_hot(jax.random.randint(KEY, (4, 50), 0, 3), 3)
     advantage = jnp.where(action[..., 1] == 1, 1.0, -1.0)
 
+    def said(actor):
+        return jax.vmap(jax.vmap(actor))(features)
+
     @eqx.filter_jit
     def improve(actor):
-        gradient = eqx.filter_grad(lambda a: actor_loss(a, features, action, advantage, jnp.ones((4, 50)), 0.0)[0])(
-            actor
-        )
+        gradient = eqx.filter_grad(lambda a: actor_loss(said(a), action, advantage, jnp.ones((4, 50)), 0.0)[0])(actor)
         return jax.tree.map(lambda w, g: w - 0.5 * g, actor, gradient)
 
-    before = jax.vmap(jax.vmap(actor))(features).log_probs[..., 1].mean()
+    before = said(actor).log_probs[..., 1].mean()
     for _ in range(20):
         actor = improve(actor)
-    assert jax.vmap(jax.vmap(actor))(features).log_probs[..., 1].mean() > before + 0.5
+    assert said(actor).log_probs[..., 1].mean() > before + 0.5
 
 
 def test_no_gradient_reaches_the_advantage_and_weightless_steps_teach_nothing():
     actor = Actor(CONFIG.behaviour, 6, 3, True, 0.01, key=KEY)
-    features, action = jax.random.normal(KEY, (2, 4, 6)), jax.nn.one_hot(jnp.ones((2, 4), int), 3)
+    policy = jax.vmap(jax.vmap(actor))(jax.random.normal(KEY, (2, 4, 6)))
+    action = jax.nn.one_hot(jnp.ones((2, 4), int), 3)
 
     def loss(advantage, weight):
-        return actor_loss(actor, features, action, advantage, weight, 1e-3)[0]
+        return actor_loss(policy, action, advantage, weight, 1e-3)[0]
 
     assert (jax.jit(jax.grad(loss))(jnp.ones((2, 4)), jnp.ones((2, 4))) == 0).all()
     assert loss(jnp.ones((2, 4)), jnp.zeros((2, 4))) == 0
@@ -456,7 +461,7 @@ def test_one_update_changes_everything_that_learns(actions, streams):
     rows = batch()
     if isinstance(actions, Box):
         rows = rows._replace(action=jax.random.uniform(KEY, (3, 5, 2), minval=-1))
-    after, metrics = eqx.filter_jit(agents.update)(agent, rows, key=jax.random.key(4))
+    after, metrics = eqx.filter_jit(learning.update)(agent, rows, key=jax.random.key(4))
     assert all(np.isfinite(float(value)) for value in metrics.values())
     assert set(after.critics) == set(streams)
     for part in ("world_model", "ensemble", "actor", "critics", "slow_critics"):

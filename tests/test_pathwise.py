@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sensei_lite import agent as agents
+from sensei_lite import learning
 from sensei_lite.actor_critic import Actor, imagine, pathwise_loss
 from sensei_lite.config import BehaviourConfig, WorldModelConfig, paper, paper_robodesk, smoke
 from sensei_lite.disagreement import spread
@@ -40,7 +41,7 @@ def actor() -> Actor:
 
 def worth(actor: Actor) -> jax.Array:
     """Mean return of dreams: it is good to be near (1, 1)."""
-    states, _ = imagine(MODEL, actor, START, STEPS, gradient=True, key=KEY)
+    states, _, _ = imagine(MODEL, actor, START, STEPS, gradient=True, key=KEY)
     reward = -jnp.square(states.h - 1.0).sum(-1)
     return lambda_return(reward, jnp.zeros_like(reward), jnp.full_like(reward, 0.9), 0.95).mean()
 
@@ -67,7 +68,7 @@ def test_no_gradient_flows_through_what_the_policy_read(actor):
     arrived = jax.vmap(lambda s, a: MODEL.rssm.imagine_step(s, a, key=KEY))(START, action)
 
     def second_action(bias):
-        _, actions = imagine(MODEL, with_bias(actor, bias), START, 2, gradient=True, key=KEY)
+        _, actions, _ = imagine(MODEL, with_bias(actor, bias), START, 2, gradient=True, key=KEY)
         return actions[1].sum()
 
     def the_same_from_a_given_state(bias):
@@ -105,14 +106,14 @@ def test_a_dream_lets_the_gradient_through_only_where_it_is_wanted(gradient):
     start = jax.tree.map(lambda x: jnp.broadcast_to(x, (8, *x.shape)), agent.world_model.rssm.initial())
 
     def advantage(actor):
-        return agents.dream(agent, actor, start, jnp.zeros(8), key=KEY).advantage.mean()
+        return learning.dream(dataclasses.replace(agent, actor=actor), start, jnp.zeros(8), key=KEY).advantage.mean()
 
     found = eqx.filter_jit(eqx.filter_grad(advantage))(agent.actor)
     sizes = [float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(found)]
     assert all(np.isfinite(sizes))
     assert (max(sizes) > 0) == (gradient == "pathwise")
     before = agent
-    after, metrics = eqx.filter_jit(agents.learn_to_act)(agent, start, jnp.zeros(8), key=KEY)
+    after, metrics = eqx.filter_jit(learning.learn_to_act)(agent, start, jnp.zeros(8), key=KEY)
     assert all(np.isfinite(float(value)) for value in metrics.values())
     assert (after.actor.mlp.out.weight != before.actor.mlp.out.weight).any()
     same = jax.tree.map(lambda a, b: (a == b).all(), after.world_model, before.world_model)
@@ -120,12 +121,16 @@ def test_a_dream_lets_the_gradient_through_only_where_it_is_wanted(gradient):
 
 
 def test_the_entropy_counts_and_needs_no_path(actor):
-    features = jax.random.normal(KEY, (STEPS, STARTS, 3))
+    policy = jax.vmap(jax.vmap(actor))(jax.random.normal(KEY, (STEPS, STARTS, 3)))
     nothing, weight = jnp.zeros((STEPS, STARTS)), jnp.ones((STEPS, STARTS))
-    loss, entropy = pathwise_loss(actor, features, nothing, weight, 0.5)
+    loss, entropy = pathwise_loss(policy, nothing, weight, 0.5)
     np.testing.assert_allclose(loss, -0.5 * entropy, rtol=1e-6)
-    grow = jax.grad(lambda f: pathwise_loss(actor, f, nothing, weight, 0.5)[0])(features)
-    assert not grow.any()
+
+    def of_a_dream(h):
+        policy = imagine(MODEL, actor, State(h, START.z), STEPS, gradient=True, key=KEY)[2]
+        return pathwise_loss(policy, nothing, weight, 0.5)[0]
+
+    assert not eqx.filter_jit(jax.grad(of_a_dream))(START.h).any(), "no state is sought because it confuses the policy"
 
 
 def test_heads_that_agree_pass_no_gradient_and_no_nan():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sensei_lite import agent as agents
+from sensei_lite import learning
 from sensei_lite.bench.flops import programs_in
 from sensei_lite.config import Config, smoke
 from sensei_lite.networks import in_precision
@@ -60,7 +61,7 @@ def equations(program, kinds: tuple[str, ...]) -> Iterator:
 def test_all_products_are_in_the_precision_that_is_set(actions, encoder):
     for precision in ("float32", "bfloat16"):
         agent = eqx.filter_eval_shape(agents.init, settings(precision, encoder), SHAPE, actions, key=KEY)
-        traced = jax.make_jaxpr(lambda agent, rows: agents.update(agent, rows, key=KEY))(agent, rows_for(actions))
+        traced = jax.make_jaxpr(lambda agent, rows: learning.update(agent, rows, key=KEY))(agent, rows_for(actions))
         products = [
             product
             for product in equations(traced.jaxpr, ("dot_general", "conv_general_dilated"))
@@ -78,7 +79,7 @@ def test_one_update_in_bfloat16_is_nearly_that_in_float32(actions):
     rows, found = rows_for(actions), {}
     for precision in ("float32", "bfloat16"):
         agent = eqx.filter_jit(agents.init)(settings(precision), SHAPE, actions, key=KEY)
-        after, metrics = eqx.filter_jit(agents.update)(agent, rows, key=jax.random.key(4))
+        after, metrics = eqx.filter_jit(learning.update)(agent, rows, key=jax.random.key(4))
         found[precision] = {name: float(value) for name, value in metrics.items()}
         types = {str(leaf.dtype) for leaf in jax.tree.leaves(after)}
         assert types == {"float32", "int32", "bool"}, "weights and optimisers are float32 before and after"

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from sensei_lite import agent as agents
+from sensei_lite import learning
 from sensei_lite.config import (
     BehaviourConfig,
     Config,
@@ -149,7 +150,7 @@ def _update(sizes: Size, agent: agents.AgentState, key: jax.Array) -> Program:
     def step(agent: agents.AgentState, replay: Replay, key: jax.Array) -> tuple[agents.AgentState, PyTree]:
         sample_key, update_key = jax.random.split(key)
         rows = replay.sample(settings.batch, settings.length, key=sample_key)
-        return agents.update(agent, rows, key=update_key)
+        return learning.update(agent, rows, key=update_key)
 
     return Program(step, agent, _random_replay(sizes, key), networks_of, 1)
 
@@ -167,12 +168,12 @@ def _update_with_second(sizes: Size, agent: agents.AgentState, key: jax.Array) -
         agent, second = both
         sample_key, model_key, start_key, *dream_keys = jax.random.split(key, 5)
         rows = replay.sample(settings.batch, settings.length, key=sample_key)
-        agent, watched, of_model = agents.learn_model(agent, rows, key=model_key)
-        agent, of_ensemble = agents.learn_to_disagree(agent, watched, rows)
-        starts = agents.dream_starts(watched.states, rows, config.behaviour.starts, key=start_key)
-        agent, of_curiosity = agents.learn_to_act(agent, *starts, key=dream_keys[0])
+        agent, watched, of_model = learning.learn_model(agent, rows, key=model_key)
+        agent, of_ensemble = learning.learn_to_disagree(agent, watched, rows)
+        starts = learning.dream_starts(watched.states, rows, config.behaviour.starts, key=start_key)
+        agent, of_curiosity = learning.learn_to_act(agent, *starts, key=dream_keys[0])
         second = _with_model(second, agent.world_model, agent.ensemble)
-        second, of_task = agents.learn_to_act(second, *starts, key=dream_keys[1])
+        second, of_task = learning.learn_to_act(second, *starts, key=dream_keys[1])
         return (agent, _with_model(second, None, None)), (of_model, of_ensemble, of_curiosity, of_task)
 
     def networks(both: tuple) -> dict[str, PyTree]:
@@ -194,10 +195,10 @@ def _part(sizes: Size, agent: agents.AgentState, part: str, key: jax.Array) -> P
     def step(agent: agents.AgentState, replay: Replay, key: jax.Array) -> tuple[agents.AgentState, PyTree]:
         sample_key, model_key = jax.random.split(key)
         rows = replay.sample(settings.batch, settings.length, key=sample_key)
-        agent, watched, metrics = agents.learn_model(agent, rows, key=model_key)
+        agent, watched, metrics = learning.learn_model(agent, rows, key=model_key)
         if part == "model":
             return agent, metrics
-        agent, of_ensemble = agents.learn_to_disagree(agent, watched, rows)
+        agent, of_ensemble = learning.learn_to_disagree(agent, watched, rows)
         return agent, metrics | of_ensemble
 
     return Program(step, agent, _random_replay(sizes, key), networks_of, 1)
