@@ -673,7 +673,8 @@ for name, score, number in zip(("all in its place", "block hidden", "block pushe
 # To CLIP, hiding a block is as good as pushing it, and it pays for ever. Every taste has such holes.
 #
 # 3. **The measure.** The taste pays for *states*: a ball off its place pays whether or not it moves again. In test
-#    episodes four of SENSEI's five seeds move the ball nearly always.
+#    episodes four of SENSEI's five seeds move the ball nearly always. A taste for *acts* (the book's Results) multiplies
+#    the moves of what it likes best, the blocks, and leaves drawer and door.
 #
 # ## 6. The real Robodesk
 #

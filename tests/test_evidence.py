@@ -215,6 +215,35 @@ def test_told_in_numbers_both_agents_handle_the_desk_and_are_a_draw():
     assert min(curious) < 0.05 < 0.9 < max(curious)
 
 
+def test_where_a_taste_for_acts_points_interactions_multiply_and_what_it_does_not_pay_for_is_left():
+    table, rate, late = study("tabletop_handler"), " per 1000 steps", " per 1000 steps in the second half"
+    assert {row["seeds"] for row in table.values()} == {5}
+
+    def seeds(agent, figure):
+        return [table[agent, figure][f"seed_{seed}"] for seed in range(1, 6)]
+
+    moved, of_curious = seeds("sensei:handler", "block_moved" + rate), seeds("plan2explore", "block_moved" + rate)
+    assert sum(number > 2 * max(of_curious) for number in moved) == 3
+    assert sum(number > 400 for number in seeds("sensei:handler", "block_moved" + late)) == 3
+    ours, theirs = table["sensei:handler", "block_moved" + rate], table["plan2explore", "block_moved" + rate]
+    assert ours["iqm"] > theirs["high"]
+    assert ours["low"] < theirs["high"], "the intervals overlap"
+    assert moved.index(min(moved)) == seeds("sensei:handler", "slide_moved" + rate).index(
+        max(seeds("sensei:handler", "slide_moved" + rate))
+    )
+    assert min(seeds("sensei:handler", "block_moved in test episodes")) == 1.0
+    assert sum(share > 0.5 for share in seeds("sensei:handler", "block_lifted in test episodes")) == 3
+    assert max(seeds("plan2explore", "block_lifted in test episodes")) <= 0.1
+    for name in ("tabletop_lab", "tabletop_numbers"):
+        others = [row for (agent, figure), row in study(name).items() if figure == "block_lifted in test episodes"]
+        assert all(row[f"seed_{seed}"] < 0.5 for row in others for seed in range(1, 6))
+    for thing in ("drawer", "slide"):
+        assert sum(number == 0.0 for number in seeds("sensei:handler", f"{thing}_moved" + late)) == 4
+    evenly = "situations visited evenly"
+    assert table["sensei:handler", evenly]["iqm"] < table["random", evenly]["iqm"]
+    assert table["plan2explore", evenly]["low"] > table["sensei:handler", evenly]["high"]
+
+
 def test_the_research_code_learns_from_250_times_as_many_rows_as_the_lab_at_the_desk():
     def rows(name):
         train = PRESETS[name]().train
