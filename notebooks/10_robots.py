@@ -619,10 +619,9 @@ print("in brackets: seeds in which SENSEI has more")
 
 # %% [markdown]
 # In Robodesk taste brings more of nearly everything. Here it does not: no interval of SENSEI lies apart from that of
-# Plan2Explore, and the drawer's 1.7 is the work of one seed. Plan2Explore pushes the ball more often than chance, and so
-# do four seeds of SENSEI. The sliding door SENSEI moves *less* often.
+# Plan2Explore, and the drawer's 1.7 is the work of one seed. The sliding door SENSEI moves *less* often.
 #
-# Why? Of each of three reasons there is a trace. To prove one, one must take it away and run the study again.
+# Why? Of each of three reasons there is a trace. To prove one, take it away and run the study again.
 #
 # 1. **The world model.** After all 8,000 updates the gripper is still a shadow in an open-loop dream. Who cannot foresee
 #    touching a thing cannot want it. The paper's agents learned far more:
