@@ -652,7 +652,7 @@ for thing, event in THINGS.items():
 
 # %% [markdown]
 # Curiosity that need not see handles drawer, ball and blocks more often than chance and than curiosity with eyes; SENSEI
-# handles ball and blocks. Learning to see kept both from the desk. But between them it is a draw: there is more.
+# handles ball and blocks. Learning to see kept both from the desk. But between them it is a draw.
 
 # %% [markdown]
 # 2. **The taste.** One of SENSEI's five seeds touches next to nothing. Its gripper stands still before the green block
