@@ -89,7 +89,7 @@ def _correlate_by_transposing(x: Large, y: Small) -> Kernel:
 def _halve_by_blocks(x: Large, kernel: Kernel) -> Small:
     """Every place sees 2 x 2 blocks: the sum of the equation, as one matrix product for each of the four."""
     seen, weights = _seen_by_place(x), _in_blocks(kernel)
-    flat = sum((seen[u][v] @ weights[u, v] for u in (0, 1) for v in (0, 1)), jnp.zeros(()))
+    flat = sum((seen[u][v] @ weights[u, v] for u in (0, 1) for v in (0, 1)), jnp.zeros((), x.dtype))
     n, height, width, _ = x.shape
     return flat.reshape(n, height // 2, width // 2, -1)
 
