@@ -8,8 +8,8 @@
         learn_to_act        s_0 -> dream -> rewards -> returns -> advantages -> one step of policy and critics
 
 Which rewards count is a setting: Plan2Explore maximises disagreement, VLM-Motif the semantic reward, a task agent the
-extrinsic one, and SENSEI switches between two of them. In a dream every network is asked once about every state; the
-losses go by what it said.
+extrinsic one, and SENSEI switches between two of them. In a dream policy and critics are asked once about every state
+(critics a second time for a pathwise gradient, which must not reach them); the losses go by what they said.
 
 Sources: DreamerV3 (arXiv 2301.04104), Plan2Explore (arXiv 2005.05960), SENSEI (arXiv 2503.01584).
 """
@@ -198,9 +198,10 @@ def dream(agent: AgentState, start: State, start_is_terminal: Float[Array, " sta
     told = {f"reward/{name}": reward[1:].mean() for name, reward in rewards.items()}
 
     predicted = {name: jax.vmap(jax.vmap(critic.predict))(stop(features)) for name, critic in agent.critics.items()}
-    values = {name: stop(answer).mean() for name, answer in predicted.items()}
-    if pathwise:  # the policy's gradient runs through what a critic read, but not into the critic
+    if pathwise:  # the policy's gradient runs through what a critic read, but not into the critic: asked a second time
         values = {name: jax.vmap(jax.vmap(stop(critic)))(features) for name, critic in agent.critics.items()}
+    else:
+        values = {name: stop(answer).mean() for name, answer in predicted.items()}
     slow_values = {name: jax.vmap(jax.vmap(slow))(features[:-1]) for name, slow in agent.slow_critics.items()}
 
     lasting = after_the_end(settings, rewards, values, continues)
@@ -246,8 +247,8 @@ def learn_to_act(
 
     def loss(behaviour: tuple[Actor, dict[str, TwoHotHead]]) -> tuple[Array, tuple[Metrics, Dream]]:
         actor, critics = behaviour
-        learning = as_it_computes(dataclasses.replace(agent, actor=actor, critics=critics))
-        dreamt = dream(learning, start, start_is_terminal, key=key)
+        learner = as_it_computes(dataclasses.replace(agent, actor=actor, critics=critics))
+        dreamt = dream(learner, start, start_is_terminal, key=key)
         # Call-out A5 (ours): `lab` takes REINFORCE for actions that are numbers, too, as danijar/dreamerv3 does today.
         # Version 1 and SENSEI take the pathwise gradient there.
         if settings.gradient == "pathwise":

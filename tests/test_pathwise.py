@@ -105,11 +105,13 @@ def test_a_dream_lets_the_gradient_through_only_where_it_is_wanted(gradient):
     )
     start = jax.tree.map(lambda x: jnp.broadcast_to(x, (8, *x.shape)), agent.world_model.rssm.initial())
 
-    def advantage(actor):
-        return learning.dream(dataclasses.replace(agent, actor=actor), start, jnp.zeros(8), key=KEY).advantage.mean()
+    def advantage(behaviour):
+        learner = dataclasses.replace(agent, actor=behaviour[0], critics=behaviour[1])
+        return learning.dream(learner, start, jnp.zeros(8), key=KEY).advantage.mean()
 
-    found = eqx.filter_jit(eqx.filter_grad(advantage))(agent.actor)
-    sizes = [float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(found)]
+    of_actor, of_critics = eqx.filter_jit(eqx.filter_grad(advantage))((agent.actor, agent.critics))
+    assert not any(leaf.any() for leaf in jax.tree.leaves(of_critics)), "a critic is not taught to flatter the policy"
+    sizes = [float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(of_actor)]
     assert all(np.isfinite(sizes))
     assert (max(sizes) > 0) == (gradient == "pathwise")
     before = agent
