@@ -10,8 +10,9 @@ gradient with respect to the kernel, a sum over all places p, q of all pictures:
     correlate:   dK[u, v, c, o] = sum of  x[2p + u - 1, 2q + v - 1, c]  dy[p, q, o]
 
 So three functions are all that is needed. A GPU's library is fast at the three as they stand. On a CPU they are written
-here with 2 x 2 blocks of pixels in the place of single ones (*space to depth*): then a place sees 2 x 2 blocks, every
-block once, and what is left is four matrix products, or for ``double`` a convolution with stride 1.
+here with 2 x 2 blocks of pixels in the place of single ones (*space to depth*). A place sees 2 x 2 blocks, with one
+2 x 2 part of the kernel each: what is left is one matrix product with the four parts side by side, and four additions;
+for ``double`` a convolution with stride 1.
 """
 
 import jax
@@ -87,17 +88,18 @@ def _correlate_by_transposing(x: Large, y: Small) -> Kernel:
 
 
 def _halve_by_blocks(x: Large, kernel: Kernel) -> Small:
-    """Every place sees 2 x 2 blocks: the sum of the equation, as one matrix product for each of the four."""
-    seen, weights = _seen_by_place(x), _in_blocks(kernel)
-    flat = sum((seen[u][v] @ weights[u, v] for u in (0, 1) for v in (0, 1)), jnp.zeros((), x.dtype))
-    n, height, width, _ = x.shape
-    return flat.reshape(n, height // 2, width // 2, -1)
+    """Every block times the four parts of the kernel that can see it; a place adds up the four blocks that it sees."""
+    blocks, out = _in_blocks(x), kernel.shape[-1]
+    parts = (blocks.reshape(-1, blocks.shape[-1]) @ _side_by_side(kernel)).reshape(*blocks.shape[:-1], -1)
+    upper_left, upper_right, lower_left, lower_right = (parts[..., i * out : (i + 1) * out] for i in range(4))
+    return upper_left[:, :-1, :-1] + upper_right[:, :-1, 1:] + lower_left[:, 1:, :-1] + lower_right[:, 1:, 1:]
 
 
 def _double_by_blocks(y: Small, kernel: Kernel) -> Large:
-    """Every 2 x 2 block of pixels sees 2 x 2 places of y: a convolution that gives blocks."""
-    seen_backwards = jnp.swapaxes(_in_blocks(kernel)[::-1, ::-1], 2, 3)
-    blocks = _convolve(y, seen_backwards, stride=1)
+    """Every block of pixels is seen by 2 x 2 places of y: a convolution that gives blocks."""
+    _, _, channels, out = kernel.shape
+    by_part = _side_by_side(kernel).reshape(4 * channels, 2, 2, out)
+    blocks = _convolve(y, by_part[:, ::-1, ::-1].transpose(1, 2, 3, 0), stride=1)
     n, rows, columns, depth = blocks.shape
     pixels = jnp.swapaxes(blocks.reshape(n, rows, columns, 2, 2, depth // 4), 2, 3)
     # The blocks begin one pixel outside the picture, as the zeros around it do.
@@ -105,26 +107,37 @@ def _double_by_blocks(y: Small, kernel: Kernel) -> Large:
 
 
 def _correlate_by_blocks(x: Large, y: Small) -> Kernel:
-    """One product for each of the four blocks again; each gives the part of the kernel that sees it."""
-    seen, flat = _seen_by_place(x), y.reshape(-1, y.shape[-1])
-    parts = jnp.stack([jnp.stack([seen[u][v].T @ flat for v in (0, 1)]) for u in (0, 1)])
-    return _swap_middle(parts.reshape(2, 2, 2, 2, x.shape[-1], -1)).reshape(4, 4, x.shape[-1], -1)
+    """Blocks times the four places that see each of them: all parts of the kernel's gradient in one product."""
+    blocks = _in_blocks(x)
+    # Where a block is seen by fewer than four places, at the picture's edge, the others are zeros.
+    around, (_, rows, columns, _) = _with_zeros_around(y), blocks.shape
+    places = [around[:, 1 - u : 1 - u + rows, 1 - v : 1 - v + columns] for u in (0, 1) for v in (0, 1)]
+    seeing = jnp.concatenate(places, axis=-1)
+    product = blocks.reshape(-1, blocks.shape[-1]).T @ seeing.reshape(-1, seeing.shape[-1])
+    return _from_side_by_side(product, x.shape[-1])
 
 
-def _seen_by_place(x: Large) -> list[list[Float[Array, "places channel_x_4"]]]:
-    """The upper left, upper right, lower left and lower right block of pixels that every place of y sees."""
+def _in_blocks(x: Large) -> Float[Array, "n rows columns channel_x_4"]:
+    """The picture with zeros around it, cut into blocks of 2 x 2 pixels, each as one vector: *space to depth*."""
     n, height, width, channels = x.shape
-    rows, columns = height // 2, width // 2
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(n, rows + 1, 2, columns + 1, 2, channels)
-    blocks = jnp.swapaxes(padded, 2, 3).reshape(n, rows + 1, columns + 1, 4 * channels)
-    return [[blocks[:, u : u + rows, v : v + columns].reshape(-1, 4 * channels) for v in (0, 1)] for u in (0, 1)]
+    rows, columns = height // 2 + 1, width // 2 + 1
+    pairs = _with_zeros_around(x).reshape(n, rows, 2, columns, 2 * channels)
+    return jnp.concatenate([pairs[:, :, 0], pairs[:, :, 1]], axis=-1)
 
 
-def _in_blocks(kernel: Kernel) -> Float[Array, "2 2 channel_x_4 channel_out"]:
-    """The kernel as 2 x 2 blocks see it: which block, and which of its pixels."""
+def _with_zeros_around(x: Float[Array, "n height width channel"]) -> Float[Array, "n _ _ channel"]:
+    """One row and column of zeros on all sides. XLA would compute `jnp.pad` anew for every use, and slowly."""
+    n, height, width, channels = x.shape
+    return jax.lax.dynamic_update_slice(jnp.zeros((n, height + 2, width + 2, channels), x.dtype), x, (0, 1, 1, 0))
+
+
+def _side_by_side(kernel: Kernel) -> Float[Array, "channel_x_4 channel_out_x_4"]:
+    """The four 2 x 2 parts of the kernel, each as the matrix that it multiplies a block by."""
     _, _, channels, out = kernel.shape
-    return _swap_middle(kernel.reshape(2, 2, 2, 2, channels, out)).reshape(2, 2, 4 * channels, out)
+    parts = kernel.reshape(2, 2, 2, 2, channels, out)  # [part's row, pixel's row, part's column, pixel's column ...]
+    return parts.transpose(1, 3, 4, 0, 2, 5).reshape(4 * channels, 4 * out)
 
 
-def _swap_middle(x: Array) -> Array:
-    return jnp.swapaxes(x, 1, 2)
+def _from_side_by_side(matrix: Float[Array, "channel_x_4 channel_out_x_4"], channels: int) -> Kernel:
+    parts = matrix.reshape(2, 2, channels, 2, 2, -1)
+    return parts.transpose(3, 0, 4, 1, 2, 5).reshape(4, 4, channels, -1)

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sensei_lite.a_few_at_a_time import a_few_at_a_time, worth_keeping
+from sensei_lite.a_few_at_a_time import a_few_at_a_time, mean_in_one_pass, worth_keeping
 from sensei_lite.convolutions import double, halve
 from sensei_lite.layer_norm import LayerNorm
 from sensei_lite.shapes import Seed
@@ -190,9 +190,12 @@ class PatchDecoder(eqx.Module):
         squares = self._patches(features).reshape(*batch, height // p, width // p, p, p, 3)
         return jnp.swapaxes(squares, -4, -3).reshape(*batch, height, width, 3)
 
-    def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, "*batch"]:
-        """The sum of squared pixel errors, patch by patch: putting the drawn patches in their places takes longer."""
-        return sum_of_squares(self._patches(features) - patches_of(pictures, self.patch))
+    def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, ""]:
+        """The sum of squared pixel errors, mean over pictures.
+
+        Patch by patch: putting the drawn patches in their places takes longer.
+        """
+        return sum_of_squares(self._patches(features) - patches_of(pictures, self.patch)).mean()
 
     def _patches(self, features: Vectors) -> Float[Array, "*batch patches pixels"]:
         embeddings = in_rows(self.spread, features).reshape(*features.shape[:-1], -1, self.draw.weight.shape[1])
@@ -285,11 +288,12 @@ class ConvDecoder(eqx.Module):
             x = jax.nn.silu(in_rows(norm, layer(x)))
         return self.layers[-1](x)
 
-    def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, "*batch"]:
-        """The sum of squared pixel errors."""
-        stacks = (features.reshape(-1, features.shape[-1]), pictures.reshape(-1, *pictures.shape[-3:]))
-        return a_few_at_a_time(self._loss, *stacks, few=PICTURES).reshape(features.shape[:-1])
+    def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, ""]:
+        """The sum of squared pixel errors, mean over pictures. The gradient reaches the decoder and the features."""
 
-    def _loss(self, features: Vectors, pictures: Pictures) -> Float[Array, "*batch"]:
-        errors = self(features) - pictures
-        return sum_of_squares(errors.reshape(*errors.shape[:-2], -1))
+        def of_each(decoder: ConvDecoder, features: Vectors, pictures: Pictures) -> Float[Array, " n"]:
+            errors = decoder(features) - pictures
+            return sum_of_squares(errors.reshape(*errors.shape[:-2], -1))
+
+        stacks = (features.reshape(-1, features.shape[-1]), pictures.reshape(-1, *pictures.shape[-3:]))
+        return mean_in_one_pass(of_each, self, *stacks, few=PICTURES)

@@ -1,11 +1,13 @@
 """A few rows at a time give what all at once give, and so do their gradients."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sensei_lite.a_few_at_a_time import a_few_at_a_time, worth_keeping
+from sensei_lite.a_few_at_a_time import a_few_at_a_time, mean_in_one_pass, worth_keeping
+from sensei_lite.networks import MLP, in_precision
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 
@@ -59,3 +61,66 @@ def test_the_gradient_computes_no_product_twice_and_everything_else_again():
     program = jax.jit(jax.value_and_grad(loss)).trace(weight).lower(lowering_platforms=("cpu",)).as_text()
     assert program.count("dot_general") == 2, "one forwards, one for the weight's gradient"
     assert program.count("stablehlo.tanh") == 2, "one forwards, one when the gradient is taken"
+
+
+def error(mlp, x, targets):
+    return jnp.square(jax.vmap(mlp)(x) - targets).sum(-1)
+
+
+@pytest.mark.parametrize(("n", "few"), [(12, 4), (12, 100), (7, 3), (1, 4)])
+def test_a_mean_in_one_pass_is_the_mean_and_so_is_its_gradient(n, few):
+    mlp = MLP(3, 2, hidden=5, layers=1, key=KEYS[0])
+    x, targets = jax.random.normal(KEYS[1], (n, 3)), jax.random.normal(KEYS[2], (n, 2))
+
+    def in_one_pass(learned, targets):
+        return mean_in_one_pass(error, *learned, targets, few=few)
+
+    def at_once(learned, targets):
+        return error(*learned, targets).mean()
+
+    np.testing.assert_allclose(eqx.filter_jit(in_one_pass)((mlp, x), targets), at_once((mlp, x), targets), rtol=1e-5)
+    ours, theirs = (
+        eqx.filter_jit(eqx.filter_grad(lambda *a, f=f: 3 * f(*a) + f(*a) ** 2))((mlp, x), targets)
+        for f in (in_one_pass, at_once)
+    )
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_a_mean_in_one_pass_computes_nothing_twice():
+    mlp, x, targets = MLP(3, 2, hidden=5, layers=1, key=KEYS[0]), jnp.ones((12, 3)), jnp.ones((12, 2))
+    weights, rest = eqx.partition(mlp, eqx.is_array)
+
+    def loss(weights, x):
+        return mean_in_one_pass(error, eqx.combine(weights, rest), x, targets, few=4)
+
+    def count(what, few_at_once):
+        program = jax.jit(jax.grad(few_at_once, (0, 1))).trace(weights, x).lower(lowering_platforms=("cpu",)).as_text()
+        return program.count(what)
+
+    def at_once(weights, x):
+        return error(eqx.combine(weights, rest), x, targets).mean()
+
+    assert count("stablehlo.while", loss) == 1, "forwards and back in one loop"
+    for what in ("stablehlo.dot_general", "stablehlo.logistic"):
+        assert count(what, loss) == count(what, at_once)
+
+
+def test_targets_have_no_gradient():
+    mlp, x = MLP(3, 2, hidden=5, layers=1, key=KEYS[0]), jnp.ones((12, 3))
+    with pytest.raises(RuntimeError, match="cannot be autodifferentiated"):
+        jax.grad(lambda targets: mean_in_one_pass(error, mlp, x, targets, few=4))(jnp.ones((12, 2)))
+
+
+def test_many_parts_in_low_precision_add_up_in_float32():
+    mlp, n = MLP(3, 2, hidden=5, layers=1, key=KEYS[0]), 4096
+    x, targets = jax.random.normal(KEYS[1], (n, 3)), jax.random.normal(KEYS[2], (n, 2))
+
+    def gradient(few):
+        def loss(mlp):
+            return mean_in_one_pass(error, in_precision(mlp, "bfloat16"), x.astype(jnp.bfloat16), targets, few=few)
+
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(eqx.filter_jit(eqx.filter_grad(loss))(mlp))])
+
+    at_once, in_parts = gradient(n), gradient(4)
+    assert np.linalg.norm(in_parts - at_once) < 0.02 * np.linalg.norm(at_once)

@@ -8,7 +8,8 @@ rate it is compared with is a rate of matrix products. XLA has a count of its ow
 body of a loop once, however often the loop runs (`tests/test_bench.py` shows it), and this agent is loops: over time in
 the world model, over time in the dream, over updates in a chunk. So the program is read as JAX wrote it down, and what
 stands in a loop counts as often as the loop runs. What the program says twice counts twice, though XLA may notice and
-do it once.
+do it once. Where a program is written in one way for CPUs and in another for GPUs, the way with fewer operations
+counts: what a faster way spends on zeros at a picture's edge is not needed.
 """
 
 import math
@@ -41,8 +42,8 @@ def _equation_flops(equation: JaxprEqn) -> int:
     inside = [matrix_flops(part) for part in programs_in(equation.params.values())]
     if name == "scan":
         return equation.params["length"] * sum(inside)
-    if name == "cond":
-        return max(inside)  # one branch runs; which one is decided by the data
+    if name == "cond":  # one branch runs; which one is decided by the machine, or by the data
+        return min(inside) if equation.params.get("branches_platforms") else max(inside)
     if name == "while" and any(inside):
         raise ValueError("matrix products stand in a while loop, and nobody knows how often it runs")
     return sum(inside)
