@@ -1,15 +1,19 @@
-"""Layer normalisation, and its gradient written out.
+"""Layer normalisation behind a linear map, its mean taken off the weights, and its gradient written out.
 
-    h = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps),      y = weight h + bias
+    y = W x,      h = (y - mean(y)) / sqrt(mean((y - mean(y))^2) + eps),      norm = weight h + bias
 
-The gradient of h needs the same two means once more, and nothing else:
+The mean of y is itself a linear map of x: its row is the mean of W's rows. Taken off every row of W, it is taken off y,
 
-    dx = (dh - mean(dh) - h mean(h dh)) / sqrt(mean((x - mean(x))^2) + eps)
+    C = W - mean of W's rows,      y = C x has mean 0,      h = y / sqrt(mean(y^2) + eps),
 
-What JAX derives by itself is as right, but on a CPU it takes several times as long, and there are norms behind every
-layer. Two things make the difference: the equation above in place of the derivative of every step, and a
-mean that is a product with a vector, for which XLA's CPU compiler uses all lanes of a processor where a sum takes one
-number after another. A GPU adds well as it is, and there it stays a mean.
+so the large array of activations needs one mean and not two, and the gradient of h one more:
+
+    dy = (dh - h mean(h dh)) / sqrt(mean(y^2) + eps)
+
+The norm is that of DreamerV3; only the order of the arithmetic is ours. What JAX derives by itself from the first line
+is as right, but on a CPU it takes several times as long, and there are norms behind every layer. For the same reason a
+mean is a product with a vector, for which XLA's CPU compiler uses all lanes of a processor where a sum takes one number
+after another. A GPU adds well as it is, and there it stays a mean.
 
 Source: Ba, Kiros, Hinton, "Layer Normalization" (arXiv 1607.06450).
 """
@@ -26,8 +30,14 @@ Vector = Float[Array, " size"]
 Number = Float[Array, ""]
 
 
+def centred(weights: Float[Array, "*_"], axis: int) -> Float[Array, "*_"]:
+    """C: the weights of a linear map whose outputs, counted along ``axis`` of the weights, have mean 0."""
+    exact = weights.astype(jnp.float32)
+    return (exact - exact.mean(axis, keepdims=True)).astype(weights.dtype)
+
+
 class LayerNorm(eqx.Module):
-    """weight h + bias, with h of the equation above, for one vector of a fixed size."""
+    """weight h + bias, with h of the equation above, for one vector of a fixed size and mean 0 (see `centred`)."""
 
     weight: Vector
     bias: Vector
@@ -35,30 +45,29 @@ class LayerNorm(eqx.Module):
     def __init__(self, size: int):
         self.weight, self.bias = jnp.ones(size), jnp.zeros(size)
 
-    def __call__(self, x: Vector) -> Vector:
-        """One example in, one out, in the precision of x; the means are float32's."""
-        return (normalise(x.astype(jnp.float32)) * self.weight + self.bias).astype(x.dtype)
+    def __call__(self, y: Vector) -> Vector:
+        """One example in, one out, in the precision of y; the mean is float32's."""
+        return (normalise(y.astype(jnp.float32)) * self.weight + self.bias).astype(y.dtype)
 
 
 @jax.custom_vjp
-def normalise(x: Vector) -> Vector:
-    """h: x with mean 0 and (but for eps) variance 1."""
-    return _normalise(x)[0]
+def normalise(y: Vector) -> Vector:
+    """h: y with (but for eps) mean square 1."""
+    return _normalise(y)[0]
 
 
-def _normalise(x: Vector) -> tuple[Vector, Number]:
-    centred = x - _mean(x)
-    scale = jax.lax.rsqrt(_mean(jnp.square(centred)) + EPS)
-    return centred * scale, scale
+def _normalise(y: Vector) -> tuple[Vector, Number]:
+    scale = jax.lax.rsqrt(_mean(jnp.square(y)) + EPS)
+    return y * scale, scale
 
 
-def _forward(x: Vector) -> tuple[Vector, Vector]:
-    return normalise(x), x
+def _forward(y: Vector) -> tuple[Vector, Vector]:
+    return normalise(y), y
 
 
-def _backward(x: Vector, dh: Vector) -> tuple[Vector]:
-    h, scale = _normalise(x)
-    return (scale * (dh - _mean(dh) - h * _mean(h * dh)),)
+def _backward(y: Vector, dh: Vector) -> tuple[Vector]:
+    h, scale = _normalise(y)
+    return (scale * (dh - h * _mean(h * dh)),)
 
 
 normalise.defvjp(_forward, _backward)

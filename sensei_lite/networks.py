@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 
 from sensei_lite.a_few_at_a_time import a_few_at_a_time, mean_in_one_pass, worth_keeping
 from sensei_lite.convolutions import double, halve
-from sensei_lite.layer_norm import LayerNorm
+from sensei_lite.layer_norm import LayerNorm, centred
 from sensei_lite.shapes import Seed
 
 Networks = TypeVar("Networks")
@@ -49,8 +49,16 @@ class Linear(eqx.Module):
 
     def __call__(self, x: Vector) -> Vector:
         """One example in, one out, in the precision of the weights."""
-        y = worth_keeping(x.astype(self.weight.dtype) @ self.weight.T)
+        y = _product(x, self.weight)
         return y if self.bias is None else y + self.bias
+
+    def centred(self, x: Vector) -> Vector:
+        """W x - mean(W x), for the norm that follows (see `layer_norm`)."""
+        return _product(x, centred(self.weight, axis=0))
+
+
+def _product(x: Vector, weight: Array) -> Vector:
+    return worth_keeping(x.astype(weight.dtype) @ weight.T)
 
 
 def linear(size_in: int, size_out: int, *, scale: float = 1.0, bias: bool = True, key: Seed) -> Linear:
@@ -79,7 +87,7 @@ class Block(eqx.Module):
 
     def __call__(self, x: Vector) -> Vector:
         """One example in, one out."""
-        return jax.nn.silu(self.norm(self.linear(x)))
+        return jax.nn.silu(self.norm(self.linear.centred(x)))
 
 
 class MLP(eqx.Module):
@@ -113,7 +121,7 @@ class RecurrentCell(eqx.Module):
 
     def __call__(self, x: Vector, h: Float[Array, " deter"]) -> Float[Array, " deter"]:
         """The next h."""
-        reset, candidate, update = jnp.split(self.norm(self.gates(jnp.concatenate([x, h]))), 3)
+        reset, candidate, update = jnp.split(self.norm(self.gates.centred(jnp.concatenate([x, h]))), 3)
         u = jax.nn.sigmoid(update - 1.0)
         return u * jnp.tanh(jax.nn.sigmoid(reset) * candidate) + (1 - u) * h
 
@@ -203,7 +211,7 @@ class PatchDecoder(eqx.Module):
 
 
 class StridedConvolution(eqx.Module):
-    """A convolution with kernel 4 and stride 2 that halves the picture (see `convolutions`)."""
+    """A convolution with kernel 4 and stride 2 that halves the picture (see `convolutions`), for a norm to follow."""
 
     kernel: Float[Array, "4 4 channel_in channel_out"]
 
@@ -212,9 +220,9 @@ class StridedConvolution(eqx.Module):
         self.kernel = _truncated_normal((4, 4, channels_in, channels_out), deviation, key=key)
 
     def __call__(self, x: Pictures) -> Pictures:
-        """[height width in] to [height/2 width/2 out]."""
+        """[height width in] to [height/2 width/2 out], the mean over ``out`` taken off (see `layer_norm`)."""
         *batch, height, width, channels = x.shape
-        flat = halve(x.reshape(-1, height, width, channels).astype(self.kernel.dtype), self.kernel)
+        flat = halve(x.reshape(-1, height, width, channels).astype(self.kernel.dtype), centred(self.kernel, axis=-1))
         return worth_keeping(flat.reshape(*batch, *flat.shape[1:]))
 
 
@@ -229,9 +237,17 @@ class StridedDeconvolution(eqx.Module):
 
     def __call__(self, x: Pictures) -> Pictures:
         """[height width in] to [2 height 2 width out]."""
-        *batch, height, width, channels = x.shape
-        flat = double(x.reshape(-1, height, width, channels).astype(self.kernel.dtype), self.kernel)
-        return worth_keeping(flat.reshape(*batch, *flat.shape[1:]))
+        return _doubled(x, self.kernel)
+
+    def centred(self, x: Pictures) -> Pictures:
+        """The same, the mean over ``out`` taken off, for the norm that follows (see `layer_norm`)."""
+        return _doubled(x, centred(self.kernel, axis=2))
+
+
+def _doubled(x: Pictures, kernel: Array) -> Pictures:
+    *batch, height, width, channels = x.shape
+    flat = double(x.reshape(-1, height, width, channels).astype(kernel.dtype), kernel)
+    return worth_keeping(flat.reshape(*batch, *flat.shape[1:]))
 
 
 class ConvEncoder(eqx.Module):
@@ -285,7 +301,7 @@ class ConvDecoder(eqx.Module):
         """Features to pictures with values around 0."""
         x = in_rows(self.spread, features).reshape(*features.shape[:-1], *self.small)
         for layer, norm in zip(self.layers[:-1], self.norms, strict=True):
-            x = jax.nn.silu(in_rows(norm, layer(x)))
+            x = jax.nn.silu(in_rows(norm, layer.centred(x)))
         return self.layers[-1](x)
 
     def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, ""]:

@@ -90,7 +90,7 @@ class RSSM(eqx.Module):
 
     def posterior(self, h: Float[Array, " deter"], embedding: Float[Array, " embedding"]) -> LogProbs:
         """Ln q(z_t | h_t, x_t), from the picture's embedding."""
-        return self._posterior(h, self.from_picture(embedding))
+        return self._posterior(h, self.from_picture.centred(embedding))
 
     def observe_step(
         self,
@@ -102,7 +102,7 @@ class RSSM(eqx.Module):
         key: Seed,
     ) -> tuple[State, LogProbs]:
         """s_t and its posterior, from s_{t-1}, a_{t-1} and x_t."""
-        return self._observe_step(state, action, self.from_picture(embedding), is_first, key=key)
+        return self._observe_step(state, action, self.from_picture.centred(embedding), is_first, key=key)
 
     def observe(
         self,
@@ -121,7 +121,7 @@ class RSSM(eqx.Module):
             return state, (state, posterior)
 
         keys: Key[Array, " time"] = jax.random.split(key, len(actions))
-        rows = (actions, jax.vmap(self.from_picture)(embeddings), is_first, keys)
+        rows = (actions, jax.vmap(self.from_picture.centred)(embeddings), is_first, keys)
         _, (states, posteriors) = jax.lax.scan(step, state, rows)
         return states, posteriors, jax.vmap(self.prior)(states.h)
 
@@ -139,7 +139,7 @@ class RSSM(eqx.Module):
         return State(h, sample_one_hot(posterior, key=key)), posterior
 
     def _posterior(self, h: Array, projected: Array) -> LogProbs:
-        hidden = jax.nn.silu(self.posterior_norm(self.from_memory(h) + projected))
+        hidden = jax.nn.silu(self.posterior_norm(self.from_memory.centred(h) + projected))
         return self._log_probs(self.posterior_out(hidden))
 
     def _log_probs(self, logits: Array) -> LogProbs:

@@ -1,4 +1,4 @@
-"""Our layer norm against Equinox's, values and gradients."""
+"""Our layer norm, its mean taken off the weights before it, against Equinox's: values and gradients."""
 
 import equinox as eqx
 import jax
@@ -6,58 +6,85 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sensei_lite.layer_norm import EPS, LayerNorm, normalise
+from sensei_lite.convolutions import halve
+from sensei_lite.layer_norm import EPS, LayerNorm, centred, normalise
+from sensei_lite.networks import StridedConvolution, StridedDeconvolution, linear
 
 KEYS = jax.random.split(jax.random.key(0), 4)
 
 
-def weighted(norm, x, weights):
-    """A number that depends on every output."""
-    return (jnp.tanh(jax.vmap(norm)(x)) * weights).sum()
+def ours(linear, norm, x):
+    return norm(linear.centred(x))
+
+
+def by_equinox(linear, norm, x):
+    plain = eqx.nn.LayerNorm(len(norm.weight), eps=EPS)
+    return eqx.tree_at(lambda n: (n.weight, n.bias), plain, (norm.weight, norm.bias))(linear(x))
 
 
 @pytest.mark.parametrize("size", [3, 16, 48, 256])
-@pytest.mark.parametrize("mean", [0.0, 50.0])
-def test_values_and_gradients_are_those_of_equinox(size, mean):
-    x = mean + jax.random.normal(KEYS[0], (7, size))
-    weight, bias, weights = jax.random.normal(KEYS[1], (3, size)).at[2].add(0.5)
-    ours, theirs = LayerNorm(size), eqx.nn.LayerNorm(size, eps=EPS)
-    ours, theirs = (eqx.tree_at(lambda n: (n.weight, n.bias), norm, (weight, bias)) for norm in (ours, theirs))
-    np.testing.assert_allclose(jax.vmap(ours)(x), jax.vmap(theirs)(x), rtol=1e-4, atol=2e-4)
-    of_ours, of_theirs = (
-        jax.grad(lambda both: weighted(*both, weights))((norm, x)) for norm in (ours, eqx.filter(theirs, eqx.is_array))
-    )
-    np.testing.assert_allclose(of_ours[1], of_theirs[1], rtol=1e-3, atol=2e-4)
-    np.testing.assert_allclose(of_ours[0].weight, of_theirs[0].weight, rtol=1e-3, atol=2e-3)
-    np.testing.assert_allclose(of_ours[0].bias, of_theirs[0].bias, rtol=1e-3, atol=2e-4)
+@pytest.mark.parametrize("mean", [0.0, 2.0])
+def test_behind_a_linear_map_values_and_gradients_are_those_of_equinox(size, mean):
+    x, weights = jax.random.normal(KEYS[0], (7, 5)), jax.random.normal(KEYS[1], (size,))
+    layer = linear(5, size, bias=False, key=KEYS[2])
+    layer = eqx.tree_at(lambda layer: layer.weight, layer, layer.weight + mean)
+    scale_and_bias = jax.random.normal(KEYS[3], (2, size)) + 0.5
+    norm = eqx.tree_at(lambda n: (n.weight, n.bias), LayerNorm(size), tuple(scale_and_bias))
+
+    def outputs(f):
+        return jax.vmap(lambda x: f(layer, norm, x))(x)
+
+    def gradients(f):
+        def a_number_that_depends_on_every_output(both):
+            return (jnp.tanh(jax.vmap(lambda x: f(*both[0], x))(both[1])) * weights).sum()
+
+        return jax.tree.leaves(jax.grad(a_number_that_depends_on_every_output)(((layer, norm), x)))
+
+    np.testing.assert_allclose(outputs(ours), outputs(by_equinox), rtol=1e-3, atol=5e-4)
+    for a, b in zip(gradients(ours), gradients(by_equinox), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
 
 
-def test_what_comes_out_has_mean_0_and_variance_1_and_a_gradient_at_right_angles_to_both():
-    x, dh = 3.0 + 2.0 * jax.random.normal(KEYS[0], (64,)), jax.random.normal(KEYS[1], (64,))
-    h, pull = jax.vjp(normalise, x)
-    assert float(h.mean()) == pytest.approx(0, abs=1e-6)
-    assert float(h.var()) == pytest.approx(1, rel=1e-3)
-    # To add a number to x, or (but for eps) to multiply it by one, changes nothing.
-    (dx,) = pull(dh)
-    assert float(dx.sum()) == pytest.approx(0, abs=1e-5)
-    assert float(dx @ (x - x.mean())) == pytest.approx(0, abs=1e-2)
-    assert float(jnp.abs(dx).max()) > 0.1
+@pytest.mark.parametrize("kind", [StridedConvolution, StridedDeconvolution])
+def test_convolutions_take_the_mean_over_channels_off(kind):
+    layer, pictures = kind(3, 8, key=KEYS[0]), jax.random.normal(KEYS[1], (2, 4, 6, 3))
+    if kind is StridedConvolution:
+        plain, y = halve(pictures, layer.kernel), layer(pictures)
+    else:
+        plain, y = layer(pictures), layer.centred(pictures)
+    assert float(jnp.abs(plain.mean(-1)).max()) > 0.1
+    np.testing.assert_allclose(y, plain - plain.mean(-1, keepdims=True), atol=1e-5)
 
 
-def test_a_vector_of_equal_numbers_has_finite_gradients():
-    h, pull = jax.vjp(normalise, jnp.full(8, 4.0))
+def test_what_comes_out_has_mean_square_1_and_a_gradient_at_right_angles_to_it():
+    y, dh = 2.0 * jax.random.normal(KEYS[0], (64,)), jax.random.normal(KEYS[1], (64,))
+    h, pull = jax.vjp(normalise, y)
+    assert float(jnp.square(h).mean()) == pytest.approx(1, rel=1e-3)
+    # But for eps, to multiply y by a number changes nothing.
+    (dy,) = pull(dh)
+    assert float(dy @ y) == pytest.approx(0, abs=1e-2)
+    assert float(jnp.abs(dy).max()) > 0.1
+
+
+def test_zeros_have_finite_gradients():
+    h, pull = jax.vjp(normalise, jnp.zeros(8))
     np.testing.assert_array_equal(h, 0)
-    (dx,) = pull(jnp.arange(8.0))
-    np.testing.assert_allclose(dx, (jnp.arange(8.0) - 3.5) / np.sqrt(EPS), rtol=1e-5)
+    (dy,) = pull(jnp.arange(8.0))
+    np.testing.assert_allclose(dy, jnp.arange(8.0) / np.sqrt(EPS), rtol=1e-5)
 
 
 def test_low_precision_goes_in_and_comes_out_and_means_are_float32s():
-    x = (100.0 + jax.random.normal(KEYS[0], (256,))).astype(jnp.bfloat16)
-    y = LayerNorm(256)(x)
-    assert y.dtype == jnp.bfloat16
-    exact = np.asarray(x, np.float64)
-    exact = (exact - exact.mean()) / np.sqrt(exact.var() + EPS)
-    np.testing.assert_allclose(np.asarray(y, np.float64), exact, rtol=1e-2, atol=1e-2)
+    y = (100.0 * jax.random.normal(KEYS[0], (256,))).astype(jnp.bfloat16)
+    out = LayerNorm(256)(y)
+    assert out.dtype == jnp.bfloat16
+    exact = np.asarray(y, np.float64)
+    np.testing.assert_allclose(np.asarray(out, np.float64), exact / np.sqrt((exact**2).mean() + EPS), rtol=1e-2)
+    weights = (1.0 + jax.random.normal(KEYS[1], (256, 4)) / 16).astype(jnp.bfloat16)
+    assert centred(weights, axis=0).dtype == jnp.bfloat16
+    exact = np.asarray(weights, np.float64)
+    np.testing.assert_allclose(
+        np.asarray(centred(weights, axis=0), np.float64), exact - exact.mean(0), rtol=1e-2, atol=1e-4
+    )
 
 
 def test_other_devices_are_given_a_mean():
