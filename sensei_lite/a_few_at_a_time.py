@@ -48,7 +48,7 @@ def a_few_at_a_time(f: Callable[..., Array], *rows: Float[Array, "n *_"], few: i
         if size == n:
             return f(*rows)
         policy = jax.checkpoint_policies.save_only_these_names(KEPT)
-        parts = tuple(_in_parts(array, size) for array in rows)
+        parts = tuple(_split(array, size) for array in rows)
         results = jax.lax.map(lambda part: jax.checkpoint(at_once, policy=policy)(*part), parts)
         return results.reshape(n, *results.shape[2:])
 
@@ -96,7 +96,7 @@ def _mean_and_gradient(
 
         # Sums of many parts need float32, whatever the precision of a part.
         nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.promote_types(x.dtype, jnp.float32)), weights)
-        parts = (_in_parts(rows, size), _in_parts(targets, size))
+        parts = (_split(rows, size), _split(targets, size))
         (value, of_weights), of_rows = jax.lax.scan(add, (jnp.zeros(()), nothing), parts)
         return value, (of_weights, of_rows.reshape(rows.shape))
 
@@ -123,5 +123,5 @@ def _size_of_a_part(n: int, few: int) -> int:
     return n if 4 * size < few else size
 
 
-def _in_parts(rows: Array, size: int) -> Array:
+def _split(rows: Array, size: int) -> Array:
     return rows.reshape(-1, size, *rows.shape[1:])
