@@ -35,7 +35,8 @@ from jaxtyping import Array, Float, UInt8
 
 from sensei_lite.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from sensei_lite.config import DistilConfig
-from sensei_lite.networks import MLP, Block, PatchEncoder, in_rows
+from sensei_lite.networks import MLP, Block, in_rows
+from sensei_lite.picture_layers import PatchEncoder
 from sensei_lite.shapes import Scalar, Seed
 
 Shape = tuple[int, int, int]

@@ -23,7 +23,8 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from sensei_lite.config import WorldModelConfig
 from sensei_lite.distributions import TwoHot, balanced_kl, symexp, symlog
-from sensei_lite.networks import MLP, ConvDecoder, ConvEncoder, PatchDecoder, PatchEncoder, in_rows
+from sensei_lite.networks import MLP, in_rows
+from sensei_lite.picture_layers import ConvDecoder, ConvEncoder, PatchDecoder, PatchEncoder
 from sensei_lite.rssm import RSSM, State
 from sensei_lite.shapes import Image, Seed
 

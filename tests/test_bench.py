@@ -19,7 +19,8 @@ from sensei_lite.bench.measure import Speed
 from sensei_lite.bench.workloads import agent_size, fingerprint, make_program
 from sensei_lite.config import smoke
 from sensei_lite.learning import learn_to_act
-from sensei_lite.networks import MLP, Linear, StridedConvolution
+from sensei_lite.networks import MLP, Linear
+from sensei_lite.picture_layers import StridedConvolution
 from sensei_lite.rssm import State
 from sensei_lite.spaces import Discrete
 from sensei_lite.stages import peak_memory_mb

@@ -16,7 +16,7 @@ LAYERS = [
     {"distributions", "returns"},
     {"a_few_at_a_time", "convolutions", "layer_norm"},
     {"networks"},
-    {"rssm"},
+    {"picture_layers", "rssm"},
     {"world_model"},
     {"disagreement", "novelty", "exploration", "replay"},
     {"actor_critic"},

@@ -8,7 +8,8 @@ import pytest
 
 from sensei_lite.convolutions import halve
 from sensei_lite.layer_norm import EPS, LayerNorm, centred, normalise
-from sensei_lite.networks import StridedConvolution, StridedDeconvolution, linear
+from sensei_lite.networks import linear
+from sensei_lite.picture_layers import StridedConvolution, StridedDeconvolution
 
 KEYS = jax.random.split(jax.random.key(0), 4)
 

@@ -6,16 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sensei_lite.networks import (
-    MLP,
-    Block,
-    ConvDecoder,
-    ConvEncoder,
-    PatchDecoder,
-    PatchEncoder,
-    RecurrentCell,
-    linear,
-)
+from sensei_lite.networks import MLP, Block, RecurrentCell, linear
+from sensei_lite.picture_layers import ConvDecoder, ConvEncoder, PatchDecoder, PatchEncoder
 
 
 def test_weights_start_with_the_stated_deviation():
