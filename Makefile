@@ -11,15 +11,17 @@ EXTRAS ?= notebooks,minihack,vlm,test
 # index; where that cannot be reached, torch comes from where everything else does (on Linux that build is 5 GB).
 TORCH_BACKEND ?= auto
 
-# On Linux: large memory pages for everything that is started here, notebooks too (see sensei_lite/memory_pages.py).
+# On Linux: large memory pages for everything that is started here, notebooks too (see sensei_lite/training/memory_pages.py).
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
+# What makes the book stands beside it, outside the package: `python -m make.bench` and the like.
+export PYTHONPATH := book
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS)]'
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
-.PHONY: help setup run demo test lab play bench clip lint format notebooks student try-notebooks nightly book check-book constraints clean
+.PHONY: help setup run test lab play bench clip lint format notebooks student try-notebooks nightly book check-book constraints clean
 
 help:  ## print this list
 	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
@@ -39,9 +41,6 @@ $(READY): pyproject.toml constraints.txt
 run: setup  ## the whole method on KeyRoom: annotate, distil, explore, compare; ends with a report (under 20 minutes)
 	@$(BIN)/sensei-lite run --preset lab
 
-demo: setup  ## a short look at the worlds (seconds)
-	@$(BIN)/sensei-lite demo
-
 test: setup  ## check style and types, then run every test (minutes)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -52,13 +51,13 @@ lab: setup  ## open JupyterLab on the first notebook
 	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
 play: setup  ## play KeyRoom yourself, with the keyboard, in this terminal
-	@$(BIN)/python -m sensei_lite.worlds.play
+	@$(BIN)/python -m sensei_lite.course.widgets.key_game
 
 bench: setup  ## measure speed on this machine, beside the peers (minutes)
-	@$(BIN)/sensei-lite bench
+	@$(BIN)/python -m make.bench
 
 clip: setup  ## train both small CLIPs anew, one after the other, and measure them (half an hour)
-	@$(BIN)/python -m sensei_lite.annotators.clip_training
+	@$(BIN)/python -m make.clip.training
 
 lint: setup  ## style and types only
 	@$(BIN)/ruff check .
@@ -70,25 +69,25 @@ format: setup  ## put the code in order
 	@$(BIN)/ruff format .
 
 notebooks: setup  ## write the .ipynb files anew from the .py files
-	@$(BIN)/python -m sensei_lite.course notebooks
+	@$(BIN)/python -m sensei_lite.course.editions notebooks
 
 student: setup  ## write the student's and the instructor's edition of the notebooks into build/
-	@$(BIN)/python -m sensei_lite.course editions
+	@$(BIN)/python -m sensei_lite.course.editions editions
 
 try-notebooks: setup  ## try every notebook and its widgets in JupyterLab, in Chromium (needs Chromium)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS),book]'
-	@$(BIN)/python book/try_notebooks.py --screenshots build/trial
+	@$(BIN)/python -m make.site.try_notebooks --screenshots build/trial
 
 nightly: setup  ## run every notebook at full length and record the minutes that the book shows (a quarter of an hour)
-	@$(BIN)/python book/time_notebooks.py
+	@$(BIN)/python -m make.site.time_notebooks
 
 # Give FRESH=1 to run all notebooks again, PRESET=smoke to run them with small numbers.
 book: setup  ## run the notebooks that changed and build the online book into build/book/html (needs npm)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS),book,dream]'
-	@$(BIN)/python book/build.py $(if $(FRESH),--fresh) $(if $(PRESET),--preset $(PRESET))
+	@$(BIN)/python -m make.site.build $(if $(FRESH),--fresh) $(if $(PRESET),--preset $(PRESET))
 
 check-book: setup  ## look at every page of the built book in Chromium, and step through its dream (needs Chromium and npm)
-	@$(BIN)/python book/check.py
+	@$(BIN)/python -m make.site.check
 
 constraints: setup  ## choose the tested versions anew and write constraints.txt
 	@$(BIN)/python tests/make_constraints.py

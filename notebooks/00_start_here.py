@@ -45,14 +45,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Video
 
-from sensei_lite import agent as agents
-from sensei_lite.checks import start_here as check
-from sensei_lite.compilation import keep_compiled_programs
-from sensei_lite.evaluate import play_episodes, play_random_episodes
-from sensei_lite.figures import EVENT_WORDS, LOOKS, use_style
-from sensei_lite.pretrained import curious_observations, provenance, trained_agent, trained_taste, trained_world
-from sensei_lite.video import save_mp4
-from sensei_lite.widgets.progress import tqdm
+from sensei_lite.agent import state as agents
+from sensei_lite.course.checks import start_here as check
+from sensei_lite.course.pretrained import curious_observations, provenance, trained_agent, trained_taste, trained_world
+from sensei_lite.course.widgets.progress import tqdm
+from sensei_lite.plots.style import EVENT_WORDS, LOOKS, use_style
+from sensei_lite.plots.video import save_mp4
+from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.evaluate import play_episodes, play_random_episodes
 from sensei_lite.worlds import advance_batch, begin_batch
 from sensei_lite.worlds.random_play import random_actions
 
@@ -439,11 +439,11 @@ plt.show()
 #
 # | here | there |
 # |---|---|
-# | the trained agents, and how they were made | `sensei_lite/pretrained.py`, `sensei_lite/trained/provenance.json` |
-# | look, choose, step | `sensei_lite/agent.py` (`act`), `sensei_lite/worlds/base.py` |
-# | counting in whole episodes | `sensei_lite/evaluate.py`, `sensei_lite/scores.py` |
-# | all four stages in one command | `sensei_lite/run_plan.py`, `sensei_lite/pipeline.py` |
-# | who wants what: all agents by name | `sensei_lite/explorers.py` |
+# | the trained agents, and how they were made | `sensei_lite/course/pretrained.py`, `sensei_lite/course/trained/provenance.json` |
+# | look, choose, step | `sensei_lite/agent/state.py` (`act`), `sensei_lite/worlds/base.py` |
+# | counting in whole episodes | `sensei_lite/training/evaluate.py`, `sensei_lite/training/scores.py` |
+# | all four stages in one command | `sensei_lite/training/plan.py`, `sensei_lite/training/pipeline.py` |
+# | who wants what: all agents by name | `sensei_lite/presets.py` |
 
 # %% [markdown]
 # ## Further reading

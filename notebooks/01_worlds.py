@@ -45,13 +45,14 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sensei_lite.checks import worlds as check
-from sensei_lite.compilation import keep_compiled_programs
-from sensei_lite.figures import episode, filmstrip
-from sensei_lite.widgets import play
-from sensei_lite.widgets.progress import tqdm
-from sensei_lite.worlds import KeyChest, KeyRoom, advance_batch, begin_batch, tiles
-from sensei_lite.worlds.oracle import shortest_plan
+from sensei_lite.course.checks import worlds as check
+from sensei_lite.course.widgets import play
+from sensei_lite.course.widgets.progress import tqdm
+from sensei_lite.plots.style import episode, filmstrip
+from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.worlds import KeyChest, KeyRoom, advance_batch, begin_batch
+from sensei_lite.worlds.grid import tiles
+from sensei_lite.worlds.grid.oracle import shortest_plan
 from sensei_lite.worlds.random_play import random_actions
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
@@ -577,12 +578,12 @@ print({name: f"{shares.mean():.1%}" for name, shares in shares_of_seeds(my_world
 # | here | there |
 # |---|---|
 # | reset, step, render; rows; `advance_batch` | `sensei_lite/worlds/base.py` |
-# | the crop, the event rule | `sensei_lite/worlds/grid.py` |
-# | layouts and facts of the two worlds | `sensei_lite/worlds/keyroom.py`, `keychest.py` |
-# | the atlas | `sensei_lite/worlds/tiles.py` |
+# | the crop, the event rule | `sensei_lite/worlds/grid/world.py` |
+# | layouts and facts of the two worlds | `sensei_lite/worlds/grid/keyroom.py`, `keychest.py` |
+# | the atlas | `sensei_lite/worlds/grid/tiles.py` |
 # | the random agent, the shortest plan | `sensei_lite/worlds/random_play.py`, `oracle.py` |
-# | Gymnasium | `sensei_lite/worlds/gymnasium_api.py`, and `host.py` for any other environment |
-# | the game that you played | `sensei_lite/worlds/play.py`, `sensei_lite/widgets/play.py` |
+# | Gymnasium | `sensei_lite/worlds/gym_env.py`, and `host.py` for any other environment |
+# | the game that you played | `sensei_lite/course/widgets/key_game.py`, `sensei_lite/course/widgets/play.py` |
 
 # %% [markdown]
 # ## Further reading

@@ -46,22 +46,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from sensei_lite.checks import rssm as check
-from sensei_lite.compilation import keep_compiled_programs
-from sensei_lite.config import lab
-from sensei_lite.distributions import balanced_kl, kl_categorical, sample_one_hot, unimix
-from sensei_lite.figures import LOOKS, use_style
-from sensei_lite.pretrained import trained_agent, trained_taste, trained_world
-from sensei_lite.replay import Replay
-from sensei_lite.rssm import State
-from sensei_lite.train import to_row
-from sensei_lite.widgets.dream import picture_of, scrub, step_inside
-from sensei_lite.widgets.progress import tqdm
-from sensei_lite.world_model import WorldModel, centred
+from sensei_lite.agent.replay import Replay
+from sensei_lite.course.checks import rssm as check
+from sensei_lite.course.pretrained import trained_agent, trained_taste, trained_world
+from sensei_lite.course.widgets.dream import picture_of, scrub, step_inside
+from sensei_lite.course.widgets.progress import tqdm
+from sensei_lite.models.distributions import balanced_kl, kl_categorical, sample_one_hot, unimix
+from sensei_lite.models.rssm import State
+from sensei_lite.models.world_model import WorldModel, centred
+from sensei_lite.plots.style import LOOKS, use_style
+from sensei_lite.presets import lab
+from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.jax_loop import to_row
 
 # %%
 from sensei_lite.worlds.base import advance_batch, begin_batch
-from sensei_lite.worlds.oracle import shortest_plan
+from sensei_lite.worlds.grid.oracle import shortest_plan
 from sensei_lite.worlds.random_play import random_actions
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
@@ -805,12 +805,12 @@ print({name: round(float(values[-1]), 2) for name, values in my_curves.items()})
 #
 # | here | there |
 # |---|---|
-# | unimix, draw, KL, two-hot | `sensei_lite/distributions.py` |
-# | memory, prior, posterior, wiping | `sensei_lite/rssm.py`; its layers in `networks.py` |
-# | heads, loss, `open_loop` | `sensei_lite/world_model.py` |
-# | the replay, one update of the model | `sensei_lite/replay.py`, `learning.py` (`learn_model`) |
-# | collecting and learning in one loop | `sensei_lite/train.py` |
-# | the two widgets | `sensei_lite/widgets/dream.py` |
+# | unimix, draw, KL, two-hot | `sensei_lite/models/distributions.py` |
+# | memory, prior, posterior, wiping | `sensei_lite/models/rssm.py`; its layers in `networks.py` |
+# | heads, loss, `open_loop` | `sensei_lite/models/world_model.py` |
+# | the replay, one update of the model | `sensei_lite/agent/replay.py`, `learning.py` (`learn_model`) |
+# | collecting and learning in one loop | `sensei_lite/training/jax_loop.py` |
+# | the two widgets | `sensei_lite/course/widgets/dream.py` |
 
 # %% [markdown]
 # ## Further reading

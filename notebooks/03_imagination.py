@@ -47,20 +47,20 @@ import numpy as np
 import optax
 
 # %%
-from sensei_lite import agent as agents
-from sensei_lite import learning
-from sensei_lite.actor_critic import actor_loss, critic_loss, dream_weights, imagine
-from sensei_lite.checks import imagination as check
-from sensei_lite.compilation import keep_compiled_programs
-from sensei_lite.distributions import symexp_bins, two_hot, two_hot_loss, two_hot_mean
-from sensei_lite.evaluate import play_episodes
-from sensei_lite.explorers import explorer_config
-from sensei_lite.figures import use_style
-from sensei_lite.networks import MLP
-from sensei_lite.pretrained import trained_agent, trained_world
-from sensei_lite.returns import PercentileNormaliser, lambda_return
-from sensei_lite.widgets.progress import tqdm
-from sensei_lite.world_model import TwoHotHead
+from sensei_lite.agent import state as agents
+from sensei_lite.agent import update as learning
+from sensei_lite.agent.actor_critic import actor_loss, critic_loss, dream_weights, imagine
+from sensei_lite.agent.returns import PercentileNormaliser, lambda_return
+from sensei_lite.course.checks import imagination as check
+from sensei_lite.course.pretrained import trained_agent, trained_world
+from sensei_lite.course.widgets.progress import tqdm
+from sensei_lite.models.distributions import symexp_bins, two_hot, two_hot_loss, two_hot_mean
+from sensei_lite.models.layers import MLP
+from sensei_lite.models.world_model import TwoHotHead
+from sensei_lite.plots.style import use_style
+from sensei_lite.presets import explorer_config
+from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.evaluate import play_episodes
 from sensei_lite.worlds import advance_batch, begin_batch
 from sensei_lite.worlds.random_play import random_actions
 
@@ -826,11 +826,11 @@ print("updates, promised, in the world:", *np.round(found, 2).tolist(), sep="\n"
 #
 # | here | there |
 # |---|---|
-# | the lambda-return, weights, the normaliser | `sensei_lite/returns.py` |
-# | symexp bins, two-hot | `sensei_lite/distributions.py` |
-# | `TwoHotHead` | `sensei_lite/world_model.py` |
-# | `imagine`, both losses | `sensei_lite/actor_critic.py` |
-# | `learn_to_act`, `dream_starts`, what follows an end | `sensei_lite/learning.py` |
+# | the lambda-return, weights, the normaliser | `sensei_lite/agent/returns.py` |
+# | symexp bins, two-hot | `sensei_lite/models/distributions.py` |
+# | `TwoHotHead` | `sensei_lite/models/world_model.py` |
+# | `imagine`, both losses | `sensei_lite/agent/actor_critic.py` |
+# | `learn_to_act`, `dream_starts`, what follows an end | `sensei_lite/agent/update.py` |
 # | a corridor with known values, as a test | `tests/test_probe_world.py` |
 
 # %% [markdown]

@@ -52,21 +52,21 @@ from matplotlib.patheffects import withStroke
 
 # %%
 import sensei_lite
-from sensei_lite.checks import curiosity as check
-from sensei_lite.collect import remembered
-from sensei_lite.compilation import keep_compiled_programs
-from sensei_lite.config import EnsembleConfig, TrainConfig, lab
-from sensei_lite.disagreement import Ensemble, information, spread
-from sensei_lite.distributions import unimix
-from sensei_lite.evaluate import over_seeds
-from sensei_lite.explorers import explorer_config
-from sensei_lite.figures import LOOKS, use_style
-from sensei_lite.pretrained import curious_observations, learning_curves, trained_agent, trained_world
-from sensei_lite.scores import effective_number
-from sensei_lite.train import random_chunks, start_training, train_chunk
-from sensei_lite.widgets.progress import tqdm
-from sensei_lite.world_model import Watched
-from sensei_lite.worlds.tiles import WALKABLE
+from sensei_lite.config import EnsembleConfig, TrainConfig
+from sensei_lite.course.checks import curiosity as check
+from sensei_lite.course.pretrained import curious_observations, learning_curves, trained_agent, trained_world
+from sensei_lite.course.widgets.progress import tqdm
+from sensei_lite.models.distributions import unimix
+from sensei_lite.models.ensemble import Ensemble, information, spread
+from sensei_lite.models.world_model import Watched
+from sensei_lite.plots.style import LOOKS, use_style
+from sensei_lite.presets import explorer_config, lab
+from sensei_lite.training.collect import remembered
+from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.evaluate import over_seeds
+from sensei_lite.training.jax_loop import random_chunks, start_training, train_chunk
+from sensei_lite.training.scores import effective_number
+from sensei_lite.worlds.grid.tiles import WALKABLE
 
 # %%
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
@@ -760,11 +760,11 @@ for seed in range(TOY_SEEDS):
 #
 # | here | there |
 # |---|---|
-# | the three measures, `Ensemble`, its loss and reward | `sensei_lite/disagreement.py` |
-# | novelty by random network distillation | `sensei_lite/novelty.py` |
-# | what each agent wants; one update | `sensei_lite/explorers.py`, `learning.py` |
-# | collect, remember, learn | `sensei_lite/train.py`, `replay.py` |
-# | D_init | `sensei_lite/collect.py` (`remembered`), `observations.py` |
+# | the three measures, `Ensemble`, its loss and reward | `sensei_lite/models/ensemble.py` |
+# | novelty by random network distillation | `sensei_lite/models/rnd.py` |
+# | what each agent wants; one update | `sensei_lite/presets.py`, `learning.py` |
+# | collect, remember, learn | `sensei_lite/training/jax_loop.py`, `replay.py` |
+# | D_init | `sensei_lite/training/collect.py` (`remembered`), `observations.py` |
 
 # %% [markdown]
 # ## Further reading

@@ -53,23 +53,23 @@ from PIL import Image
 
 # %%
 from sensei_lite.annotators.agreement import agreement, circles, wilson
-from sensei_lite.annotators.ask import Budget, ask
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat import BudgetSpent, ChatAnnotator, Price
-from sensei_lite.annotators.chat_parser import parse_answer
-from sensei_lite.annotators.clip import PROMPTS, ClipAnnotator
+from sensei_lite.annotators.chat.annotator import BudgetSpent, ChatAnnotator, Price
+from sensei_lite.annotators.chat.parser import parse_answer
+from sensei_lite.annotators.chat.prompts import GENERIC, Prompt, comparison_messages, description_messages, prompt_for
+from sensei_lite.annotators.clip.annotator import PROMPTS, ClipAnnotator
 from sensei_lite.annotators.combine import combine
 from sensei_lite.annotators.human_panel import annotate_by_hand, human_id
 from sensei_lite.annotators.pairs import interesting_pairs, random_pairs, spread_pairs
-from sensei_lite.annotators.prompts import GENERIC, Prompt, comparison_messages, description_messages, prompt_for
+from sensei_lite.annotators.query import Budget, ask
 from sensei_lite.annotators.scripted import ScriptedAnnotator, interest
 from sensei_lite.annotators.store import AnnotatorId, Store
-from sensei_lite.checks import annotation as check
-from sensei_lite.compilation import keep_compiled_programs
-from sensei_lite.figures import use_style
-from sensei_lite.pretrained import curious_observations, trained_taste
-from sensei_lite.reward_model import rewards_of
-from sensei_lite.widgets.progress import tqdm
+from sensei_lite.course.checks import annotation as check
+from sensei_lite.course.pretrained import curious_observations, trained_taste
+from sensei_lite.course.widgets.progress import tqdm
+from sensei_lite.plots.style import use_style
+from sensei_lite.reward.model import rewards_of
+from sensei_lite.training.compilation import keep_compiled_programs
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 PAIRS, CHAT_PAIRS, EACH = (60, 30, 8) if SMOKE else (1000, 250, 40)
@@ -745,13 +745,13 @@ for name, questions in datasets.items():
 # | here | there |
 # |---|---|
 # | pairs; prompts and messages | `sensei_lite/annotators/pairs.py`, `prompts.py` |
-# | asking, budget, store | `sensei_lite/annotators/ask.py`, `store.py` |
-# | CLIP | `sensei_lite/annotators/clip.py`, `clip_model.py` |
-# | the chat client, its costs, the parser | `sensei_lite/annotators/chat.py`, `chat_limits.py`, `chat_parser.py` |
+# | asking, budget, store | `sensei_lite/annotators/query.py`, `store.py` |
+# | CLIP | `sensei_lite/annotators/clip/annotator.py`, `clip_model.py` |
+# | the chat client, its costs, the parser | `sensei_lite/annotators/chat/annotator.py`, `chat_limits.py`, `chat_parser.py` |
 # | your panel | `sensei_lite/annotators/human_panel.py` |
 # | stand-ins and truth | `sensei_lite/annotators/scripted.py` |
 # | two orders; Wilson, kappa, circles | `sensei_lite/annotators/combine.py`, `agreement.py` |
-# | all of it: `sensei-lite annotate` | `sensei_lite/pipeline.py` |
+# | all of it: `sensei-lite annotate` | `sensei_lite/training/pipeline.py` |
 
 # %% [markdown]
 # ## Further reading

@@ -46,28 +46,29 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-# %%
-from sensei_lite import reward_report
-from sensei_lite.annotators.ask import ask
-from sensei_lite.annotators.clip import ClipAnnotator
+from sensei_lite.agent.returns import lasting_reward
+from sensei_lite.annotators.clip.annotator import ClipAnnotator
 from sensei_lite.annotators.pairs import random_pairs
+from sensei_lite.annotators.query import ask
 from sensei_lite.annotators.scripted import Manner, ScriptedAnnotator, interest, levels_of, noise_ceiling
 from sensei_lite.annotators.store import Store
-from sensei_lite.checks import distillation as check
-from sensei_lite.collect import play_observations
-from sensei_lite.compilation import keep_compiled_programs
 from sensei_lite.config import DistilConfig
-from sensei_lite.figures import use_style
-from sensei_lite.preference_split import Split
-from sensei_lite.pretrained import curious_observations, trained_world
-from sensei_lite.returns import lasting_reward
-from sensei_lite.reward_farming import find_farms
-from sensei_lite.reward_figures import episode_figure, pairs_figure, reward_landscape, situation_figure
-from sensei_lite.reward_model import rewards_of, scores_of
-from sensei_lite.semantic_reward import distil, preference_loss
-from sensei_lite.widgets.progress import tqdm
+from sensei_lite.course.checks import distillation as check
+from sensei_lite.course.pretrained import curious_observations, trained_world
+from sensei_lite.course.widgets.progress import tqdm
+from sensei_lite.plots.reward import episode_figure, pairs_figure, reward_landscape, situation_figure
+from sensei_lite.plots.style import use_style
+
+# %%
+from sensei_lite.reward import metrics as reward_report
+from sensei_lite.reward.distil import distil, preference_loss
+from sensei_lite.reward.hacking import find_farms
+from sensei_lite.reward.model import rewards_of, scores_of
+from sensei_lite.reward.split import Split
+from sensei_lite.training.collect import play_observations
+from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.worlds import KeyRoom
-from sensei_lite.worlds.oracle import shortest_plan
+from sensei_lite.worlds.grid.oracle import shortest_plan
 
 # %%
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
@@ -732,13 +733,13 @@ report("mine", rewards_of(taught(my_taste), D_init.images))
 #
 # | here | there |
 # |---|---|
-# | loss, accuracy, `distil` | `sensei_lite/semantic_reward.py` |
-# | the networks, standardising | `sensei_lite/reward_model.py` |
-# | which pairs are held out | `sensei_lite/preference_split.py` |
-# | intervals, calibration, pairs needed | `sensei_lite/reward_report.py` |
-# | maps and other figures | `sensei_lite/reward_figures.py` |
-# | farms | `sensei_lite/reward_farming.py` |
-# | the stage: `sensei-lite distil` | `sensei_lite/pipeline.py`, `taste_report.py` |
+# | loss, accuracy, `distil` | `sensei_lite/reward/distil.py` |
+# | the networks, standardising | `sensei_lite/reward/model.py` |
+# | which pairs are held out | `sensei_lite/reward/split.py` |
+# | intervals, calibration, pairs needed | `sensei_lite/reward/metrics.py` |
+# | maps and other figures | `sensei_lite/plots/reward.py` |
+# | farms | `sensei_lite/reward/hacking.py` |
+# | the stage: `sensei-lite distil` | `sensei_lite/training/pipeline.py`, `taste_report.py` |
 
 # %% [markdown]
 # ## Further reading

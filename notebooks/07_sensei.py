@@ -47,22 +47,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sensei_lite
-from sensei_lite.actor_critic import advantages
-from sensei_lite.checks import switch as check
-from sensei_lite.compilation import keep_compiled_programs
-from sensei_lite.config import SwitchConfig, lab, smoke
-from sensei_lite.exploration import Switch
-from sensei_lite.exploration_figures import rates, spans, state_figure, trace_figure
-from sensei_lite.exploration_trace import play_trace
+from sensei_lite.agent.actor_critic import advantages
+from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, lasting_reward
+from sensei_lite.agent.switch import Switch
+from sensei_lite.config import SwitchConfig
+from sensei_lite.course.checks import switch as check
+from sensei_lite.course.pretrained import learning_curves, trained_agent, trained_taste, trained_world
+from sensei_lite.course.widgets.progress import tqdm
+from sensei_lite.course.widgets.switch import switch_explorer, weigh
+from sensei_lite.plots.exploration import rates, spans, state_figure, trace_figure
+from sensei_lite.plots.style import LOOKS, use_style
+from sensei_lite.plots.trace import play_trace
 
 # %%
-from sensei_lite.explorers import explorer_config
-from sensei_lite.figures import LOOKS, use_style
-from sensei_lite.pretrained import learning_curves, trained_agent, trained_taste, trained_world
-from sensei_lite.returns import PercentileNormaliser, RunningQuantile, lasting_reward
-from sensei_lite.train import start_training, train_chunk
-from sensei_lite.widgets.progress import tqdm
-from sensei_lite.widgets.switch import switch_explorer, weigh
+from sensei_lite.presets import explorer_config, lab, smoke
+from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.jax_loop import start_training, train_chunk
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 PRESET, UPDATES, WINDOW = (smoke(), 20, 2) if SMOKE else (lab(), 3000, 5)
@@ -686,12 +686,12 @@ if my_switch:
 #
 # | here | there |
 # |---|---|
-# | the switch, both forms | `sensei_lite/exploration.py` |
-# | running percentile, lasting reward | `sensei_lite/returns.py` |
-# | advantages | `sensei_lite/actor_critic.py` |
-# | one update with everything | `sensei_lite/learning.py` (`learn_to_act`, `after_the_end`) |
-# | traces, figures, knobs | `sensei_lite/exploration_trace.py`, `exploration_figures.py`, `widgets/switch.py` |
-# | the whole method in one command | `sensei_lite/run_plan.py`, `pipeline.py` |
+# | the switch, both forms | `sensei_lite/agent/switch.py` |
+# | running percentile, lasting reward | `sensei_lite/agent/returns.py` |
+# | advantages | `sensei_lite/agent/actor_critic.py` |
+# | one update with everything | `sensei_lite/agent/update.py` (`learn_to_act`, `after_the_end`) |
+# | traces, figures, knobs | `sensei_lite/plots/trace.py`, `exploration_figures.py`, `widgets/switch.py` |
+# | the whole method in one command | `sensei_lite/training/plan.py`, `pipeline.py` |
 
 # %% [markdown]
 # ## Further reading

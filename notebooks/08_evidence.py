@@ -48,14 +48,14 @@ import numpy as np
 from scipy import stats
 
 import sensei_lite
-from sensei_lite.checks import evidence as check
-from sensei_lite.compilation import keep_compiled_programs
-from sensei_lite.config import lab
-from sensei_lite.evaluate import over_seeds, play_episodes
-from sensei_lite.figures import LOOKS, use_style
-from sensei_lite.pretrained import learning_curves, trained_agent, trained_world
-from sensei_lite.scores import steps_to_success
-from sensei_lite.widgets.progress import tqdm
+from sensei_lite.course.checks import evidence as check
+from sensei_lite.course.pretrained import learning_curves, trained_agent, trained_world
+from sensei_lite.course.widgets.progress import tqdm
+from sensei_lite.plots.style import LOOKS, use_style
+from sensei_lite.presets import lab
+from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.evaluate import over_seeds, play_episodes
+from sensei_lite.training.scores import steps_to_success
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
@@ -688,10 +688,10 @@ print(f"the wrong agent wins in {wrong_wins(my_factor, my_seeds):.1%} of such st
 #
 # | here | there |
 # |---|---|
-# | IQM and interval; test episodes | `sensei_lite/evaluate.py`: `over_seeds`, `play_episodes` |
-# | steps to success; events per 1,000 steps | `sensei_lite/scores.py` |
-# | all figures of one agent; the task agent | `sensei_lite/pipeline.py`: `figures_of`, `learn_task` |
-# | agents × seeds, one table | `sensei_lite/study.py` |
+# | IQM and interval; test episodes | `sensei_lite/training/evaluate.py`: `over_seeds`, `play_episodes` |
+# | steps to success; events per 1,000 steps | `sensei_lite/training/scores.py` |
+# | all figures of one agent; the task agent | `sensei_lite/training/pipeline.py`: `figures_of`, `learn_task` |
+# | agents × seeds, one table | `sensei_lite/training/study.py` |
 # | the table, and what it says | `book/results.md`; held by `tests/test_evidence.py` |
 
 # %% [markdown]

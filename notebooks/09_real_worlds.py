@@ -52,27 +52,27 @@ import numpy as np
 from IPython.display import clear_output
 
 # %%
-from sensei_lite import agent as agents
-from sensei_lite import learning
+from sensei_lite.agent import state as agents
+from sensei_lite.agent import update as learning
 from sensei_lite.annotators.agreement import wilson
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat import ChatAnnotator, Price
-from sensei_lite.annotators.clip import ClipAnnotator
-from sensei_lite.annotators.prompts import prompt_for
-from sensei_lite.bench.flops import flops_of
-from sensei_lite.checks import real_worlds as check
-from sensei_lite.compilation import keep_compiled_programs
-from sensei_lite.config import PRESETS
-from sensei_lite.explorers import explorer_config
-from sensei_lite.figures import episode, use_style
-from sensei_lite.run_plan import PLANS, run
-from sensei_lite.stages import read_stages
-from sensei_lite.train import rounds_of, to_row
-from sensei_lite.train_host import begin_host_training, play_at_random, train_host_chunk
-from sensei_lite.widgets.progress import tqdm
-from sensei_lite.world_model import Rows
-from sensei_lite.worlds import make_world, minihack
-from sensei_lite.worlds.oracle import shortest_plan
+from sensei_lite.annotators.chat.annotator import ChatAnnotator, Price
+from sensei_lite.annotators.chat.prompts import prompt_for
+from sensei_lite.annotators.clip.annotator import ClipAnnotator
+from sensei_lite.course.checks import real_worlds as check
+from sensei_lite.course.flops import flops_of
+from sensei_lite.course.widgets.progress import tqdm
+from sensei_lite.models.world_model import Rows
+from sensei_lite.plots.style import episode, use_style
+from sensei_lite.presets import PRESETS, explorer_config
+from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.host_loop import begin_host_training, play_at_random, train_host_chunk
+from sensei_lite.training.jax_loop import rounds_of, to_row
+from sensei_lite.training.plan import PLANS, run
+from sensei_lite.training.stages import read_stages
+from sensei_lite.worlds import make_world
+from sensei_lite.worlds.grid.oracle import shortest_plan
+from sensei_lite.worlds.minihack import world as minihack
 
 # %%
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
@@ -797,12 +797,12 @@ print(
 #
 # | here | there |
 # |---|---|
-# | the real levels | `sensei_lite/worlds/minihack.py`, `minihack_keychest.py` |
-# | any Gymnasium environment as a world; names | `sensei_lite/worlds/host.py`, `catalogue.py` |
-# | the host loop | `sensei_lite/train_host.py` |
-# | stages, plans, the command | `sensei_lite/pipeline.py`, `run_plan.py`, `cli.py` |
+# | the real levels | `sensei_lite/worlds/minihack/world.py`, `minihack_keychest.py` |
+# | any Gymnasium environment as a world; names | `sensei_lite/worlds/gym_adapter.py`, `catalogue.py` |
+# | the host loop | `sensei_lite/training/host_loop.py` |
+# | stages, plans, the command | `sensei_lite/training/pipeline.py`, `run_plan.py`, `cli.py` |
 # | CLIP of any kind; chat models; prompts | `clip.py`, `clip_model.py`, `chat.py`, `prompts.py` in `annotators/` |
-# | cost of answers; counting operations | `sensei_lite/annotators/chat_limits.py`, `sensei_lite/bench/flops.py` |
+# | cost of answers; counting operations | `sensei_lite/annotators/chat/limits.py`, `book/make/bench/flops.py` |
 # | the paper's sizes | `paper()` in `sensei_lite/config.py`; measured times: `book/run_times.md` |
 
 # %% [markdown]

@@ -53,20 +53,19 @@ import numpy as np
 
 # %%
 import sensei_lite
-from sensei_lite.annotators.clip import ClipAnnotator
+from sensei_lite.annotators.clip.annotator import ClipAnnotator
 from sensei_lite.annotators.scripted import LEVELS, interest
-from sensei_lite.checks import robots as check
-from sensei_lite.compilation import keep_compiled_programs
-from sensei_lite.config import PRESETS
-from sensei_lite.distributions import bounded_normal
-from sensei_lite.explorers import explorer_config
-from sensei_lite.figures import use_style
-from sensei_lite.rssm import RSSM
-from sensei_lite.run_plan import PLANS
-from sensei_lite.train import start_training, train_chunk
-from sensei_lite.widgets.dream import picture_of
-from sensei_lite.widgets.play import play
-from sensei_lite.widgets.progress import tqdm
+from sensei_lite.course.checks import robots as check
+from sensei_lite.course.widgets.dream import picture_of
+from sensei_lite.course.widgets.play import play
+from sensei_lite.course.widgets.progress import tqdm
+from sensei_lite.models.distributions import bounded_normal
+from sensei_lite.models.rssm import RSSM
+from sensei_lite.plots.style import use_style
+from sensei_lite.presets import PRESETS, explorer_config
+from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.jax_loop import start_training, train_chunk
+from sensei_lite.training.plan import PLANS
 from sensei_lite.worlds import make_world
 from sensei_lite.worlds.tabletop.guide import EVENT_OF, guide
 from sensei_lite.worlds.tabletop.numbers import UNIT, state_of
@@ -730,11 +729,11 @@ print("the highest of them, while a guide stacks the blocks:", interest(stacking
 #
 # | here | there |
 # |---|---|
-# | `bounded_normal` | `sensei_lite/distributions.py` |
-# | REINFORCE and pathwise gradients | `sensei_lite/actor_critic.py` |
+# | `bounded_normal` | `sensei_lite/models/distributions.py` |
+# | REINFORCE and pathwise gradients | `sensei_lite/agent/actor_critic.py` |
 # | the desk: physics, camera, guide | `sensei_lite/worlds/tabletop/` |
 # | what counts on it | `sensei_lite/annotators/scripted.py` |
-# | captions, prompts, the small CLIP of the desk | `sensei_lite/annotators/desk_captions.py`, `clip_prompts.py` |
+# | captions, prompts, the small CLIP of the desk | `book/make/clip/desk_captions.py`, `clip_prompts.py` |
 # | the real Robodesk | `sensei_lite/worlds/robodesk/` |
 
 # %% [markdown]

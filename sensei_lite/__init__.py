@@ -15,13 +15,13 @@ def _register_gymnasium_ids() -> None:
     for name, world in (("KeyRoom", "keyroom"), ("KeyChest", "keychest"), ("Tabletop", "tabletop")):
         gymnasium.register(
             f"SenseiLite/{name}-v0",
-            entry_point="sensei_lite.worlds.gymnasium_api:WorldEnv",
-            vector_entry_point="sensei_lite.worlds.gymnasium_api:WorldVectorEnv",
+            entry_point="sensei_lite.worlds.gym_env:WorldEnv",
+            vector_entry_point="sensei_lite.worlds.gym_env:WorldVectorEnv",
             kwargs={"world": world},
         )
     for name in ("MiniHackKeyRoom", "MiniHackKeyChest"):
-        gymnasium.register(f"SenseiLite/{name}-v0", entry_point=f"sensei_lite.worlds.minihack:{name}")
-    gymnasium.register("SenseiLite/PokemonRed-v0", entry_point="sensei_lite.worlds.pokemon:PokemonRed")
+        gymnasium.register(f"SenseiLite/{name}-v0", entry_point=f"sensei_lite.worlds.minihack.world:{name}")
+    gymnasium.register("SenseiLite/PokemonRed-v0", entry_point="sensei_lite.worlds.pokemon.world:PokemonRed")
     gymnasium.register("SenseiLite/Robodesk-v0", entry_point="sensei_lite.worlds.robodesk:Robodesk")
 
 

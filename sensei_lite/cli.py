@@ -7,26 +7,13 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from sensei_lite.compilation import keep_compiled_programs
-from sensei_lite.run_folder import only_one
+from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.folder import only_one
 
 Explorer = Literal[
     "random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "sensei-range", "task"
 ]
 Preset = Literal["smoke", "lab", "lab-tabletop", "lab-tabletop-numbers", "paper", "paper-robodesk"]
-
-
-def demo(folder: Path = Path("runs/demo"), rows: int = 5000, seed: int = 0) -> None:
-    """Show what exists so far: worlds, a random agent, and what a solution looks like.
-
-    Args:
-        folder: where the pictures go.
-        rows: steps in each of 64 copies of a world.
-        seed: chooses layouts and actions.
-    """
-    from sensei_lite.demo import run_demo
-
-    run_demo(folder, rows, seed)
 
 
 def run(
@@ -47,7 +34,7 @@ def run(
 
     Args:
         folder: the run folder. The same command goes on with it; another is refused.
-        preset: how much of everything (see ``sensei_lite.run_plan.PLANS``).
+        preset: how much of everything (see ``sensei_lite.training.plan.PLANS``).
         world: a name, as in ``sensei_lite.worlds.world_names()``; otherwise the preset's.
         settings: of the world, such as ``size=5``.
         agents: who explores, each as long as the others; otherwise plan2explore and sensei.
@@ -61,9 +48,9 @@ def run(
     """
     import dataclasses
 
-    from sensei_lite.report import write_report
-    from sensei_lite.run_plan import PLANS
-    from sensei_lite.run_plan import run as carry_out
+    from sensei_lite.plots.report import write_report
+    from sensei_lite.training.plan import PLANS
+    from sensei_lite.training.plan import run as carry_out
 
     changes: dict[str, Any] = {
         "world": world,
@@ -105,9 +92,8 @@ def train(
     """
     from contextlib import closing
 
-    from sensei_lite.config import PRESETS
-    from sensei_lite.explorers import explorer_config
-    from sensei_lite.training_run import train_in
+    from sensei_lite.presets import PRESETS, explorer_config
+    from sensei_lite.training.run import train_in
     from sensei_lite.worlds import make_world
 
     config = explorer_config(PRESETS[preset](), agent)
@@ -145,7 +131,7 @@ def study(
         first_seed: the first of them. Settings were chosen by looking at seed 0, so studies begin at 1.
         side_by_side: train all seeds of an explorer in one program: fast on a GPU. Checkpoints come at the end only.
     """
-    from sensei_lite.study import print_table, run_study
+    from sensei_lite.training.study import print_table, run_study
 
     numbers = range(first_seed, first_seed + seeds)
     print_table(
@@ -189,7 +175,7 @@ def collect(
         pictures: how many of those that the curious agent remembers are kept.
         seed: chooses episodes and actions.
     """
-    from sensei_lite import pipeline
+    from sensei_lite.training import pipeline
 
     chosen = _read(settings)
     with only_one(folder):
@@ -232,8 +218,8 @@ def annotate(
         budget_dollars: stop when so much is spent.
         seed: chooses pairs.
     """
-    from sensei_lite import pipeline
-    from sensei_lite.annotators.ask import Budget
+    from sensei_lite.annotators.query import Budget
+    from sensei_lite.training import pipeline
 
     with only_one(folder):
         pipeline.annotate(
@@ -264,8 +250,8 @@ def distil(
         settings: of `DistilConfig`, such as ``encoder=cnn hidden=512 learning_rate=1e-5 epochs=50``.
         seed: chooses held-out episodes and the first weights.
     """
-    from sensei_lite import pipeline
-    from sensei_lite.taste_report import draw_taste
+    from sensei_lite.plots.taste import draw_taste
+    from sensei_lite.training import pipeline
 
     with only_one(folder):
         taste = pipeline.distil_taste(folder, _read(settings), annotator=annotator, version=version, seed=seed)
@@ -299,14 +285,14 @@ def explore(
 
     Args:
         folder: a run folder that was collected in, and distilled in if the agent needs an R_psi.
-        agent: who explores (see ``sensei_lite.explorers``); it goes to a folder of its own inside.
+        agent: who explores (see ``sensei_lite.presets``); it goes to a folder of its own inside.
         preset: sizes and ratios.
         changes: to single settings of ``sensei_lite.config``, such as ``switch.percentile=75 behaviour.entropy=1e-3``.
         name: of the folder inside, which an agent with changed settings needs.
         updates: how often the agent learns.
         seed: chooses weights and chance.
     """
-    from sensei_lite import pipeline
+    from sensei_lite.training import pipeline
 
     pipeline.explore(folder, agent, preset=preset, updates=updates, seed=seed, changes=_read(changes), name=name)
     print(f"metrics.csv, events.csv and checkpoint.npz are in {folder / (name or agent)}")
@@ -328,7 +314,7 @@ def learn_task(
         updates: how often the task agent learns.
         seed: chooses weights and chance.
     """
-    from sensei_lite import pipeline
+    from sensei_lite.training import pipeline
 
     pipeline.learn_task(folder, after, preset=preset, updates=updates, seed=seed)
     print(f"metrics.csv, events.csv and checkpoint.npz are in {folder / (pipeline.AFTER + after)}")
@@ -344,7 +330,7 @@ def evaluate(
         agents: whose figures.
         seed: chooses the test episodes.
     """
-    from sensei_lite import pipeline
+    from sensei_lite.training import pipeline
 
     rows = pipeline.evaluate(folder, agents, seed=seed)
     width = max(len(str(row["figure"])) for row in rows)
@@ -358,44 +344,9 @@ def report(folder: Path = Path("runs/lab")) -> None:
     Args:
         folder: a run folder in which agents explored.
     """
-    from sensei_lite.report import write_report
+    from sensei_lite.plots.report import write_report
 
     print(write_report(folder))
-
-
-def bench(
-    what: Literal["worlds", "learner", "taste", "paper", "all"] = "all",
-    folder: Path = Path("runs/bench"),
-    repeats: int = 7,
-) -> None:
-    """Measure speed on this machine: worlds (MiniHack and MiniGrid too, where installed), learning, annotation.
-
-    Args:
-        what: worlds (environment steps), learner (updates and policy steps), taste (CLIP, the store of answers,
-            distillation), or all of these; paper: the research code's sizes, on this machine's GPU.
-        folder: where the tables go, as CSV.
-        repeats: timed calls for each figure; the median counts.
-    """
-    if repeats < 1:
-        raise ValueError(f"repeats is {repeats}; it must be at least 1")
-    if what in ("worlds", "all"):
-        from sensei_lite.bench import worlds
-
-        worlds.print_table(worlds.bench_worlds(folder / "worlds.csv", repeats))
-    if what in ("learner", "all"):
-        from sensei_lite.bench import learner
-
-        learner.print_table(learner.bench_learner(folder / "learner.csv", repeats))
-    if what == "paper":
-        from sensei_lite.bench import learner
-
-        learner.print_table(learner.bench_paper(folder / "paper.csv", repeats))
-    if what in ("taste", "all"):
-        from sensei_lite.bench import annotation, clip
-
-        clip.print_table(clip.bench_clip(folder / "clip.csv", repeats))
-        annotation.print_table(annotation.bench_store(folder / "store.csv", min(repeats, 5)))
-        annotation.print_distil(annotation.bench_distil(folder / "distil.csv"))
 
 
 def _read(settings: tuple[str, ...]) -> dict[str, Any]:
@@ -417,7 +368,6 @@ def main() -> None:
     """Read the command line and do what it says. Wrong input ends in one line that says what was wrong."""
     commands = (
         Annotated[None, tyro.conf.subcommand(name="run", constructor=run)]
-        | Annotated[None, tyro.conf.subcommand(name="demo", constructor=demo)]
         | Annotated[None, tyro.conf.subcommand(name="train", constructor=train)]
         | Annotated[None, tyro.conf.subcommand(name="study", constructor=study)]
         | Annotated[None, tyro.conf.subcommand(name="collect", constructor=collect)]
@@ -427,7 +377,6 @@ def main() -> None:
         | Annotated[None, tyro.conf.subcommand(name="learn-task", constructor=learn_task)]
         | Annotated[None, tyro.conf.subcommand(name="evaluate", constructor=evaluate)]
         | Annotated[None, tyro.conf.subcommand(name="report", constructor=report)]
-        | Annotated[None, tyro.conf.subcommand(name="bench", constructor=bench)]
     )
     keep_compiled_programs()
     try:

@@ -1,9 +1,6 @@
 """Every setting of the agent: its meaning, its unit, and what the paper's research code uses.
 
-Presets: `smoke` runs in seconds and is for tests; `lab` is what a student runs on two cores, `lab-tabletop` the same
-for a robot's desk, and `lab-tabletop-numbers` for one who is told where everything is on it; `paper` has the sizes and
-ratios of SENSEI's research code for MiniHack (DreamerV3 size "S") and wants a GPU, `paper-robodesk` those for Robodesk.
-"Paper" below means that code.
+"Paper" below means that code; `presets` puts settings together.
 """
 
 import dataclasses
@@ -355,108 +352,6 @@ class Config:
         return ("exploration",) if one_reward else self.streams
 
 
-def smoke() -> Config:
-    """The smallest agent with every part in it, for tests."""
-    return Config(
-        world_model=WorldModelConfig(deter=16, stoch=4, classes=4, hidden=16, depth=4, bins=41),
-        ensemble=EnsembleConfig(heads=2, hidden=16),
-        novelty=NoveltyConfig(hidden=16, features=8),
-        behaviour=BehaviourConfig(horizon=3, starts=8, hidden=16),
-        train=TrainConfig(envs=4, batch=4, length=6, capacity=512, warm_up=64, chunk_updates=2),
-    )
-
-
-def lab() -> Config:
-    """What a student runs: minutes on two cores."""
-    return Config()
-
-
-def lab_tabletop() -> Config:
-    """`lab` for a robot's desk, with the research code's switch for Robodesk."""
-    base, change = lab(), dataclasses.replace
-    return change(
-        base,
-        # A gripper is finer than a tile: what 16 channels keep of a patch cannot draw it.
-        world_model=change(base.world_model, depth=64),
-        # A normal's entropy changes more than a choice's: with the lab's weights it stays at its highest for ever.
-        ensemble=change(base.ensemble, scale=1.0),
-        behaviour=change(base.behaviour, entropy=3e-4),
-        switch=change(base.switch, percentile=75.0, go=_ROBODESK_GO, explore=_ROBODESK_EXPLORE),
-        # All that happens: a drawer is opened a few times in a run, and what is forgotten nobody can be asked about.
-        train=change(base.train, capacity=86_016),
-    )
-
-
-def lab_tabletop_numbers() -> Config:
-    """`lab_tabletop` for an agent that is told where everything is, and need not learn to see. R_psi sees pictures."""
-    base, change = lab_tabletop(), dataclasses.replace
-    return change(
-        base,
-        # At 1 the numbers are worth less than the nat that the KL gives away for free, and z ignores them: half a
-        # decimetre, which is the difference between a touch and none, costs 0.03.
-        world_model=change(base.world_model, encoder="none", vector_scale=30.0, learning_rate=1e-3),
-        # Without pictures four times as many rows cost no more time, of which as many as before begin a dream.
-        train=change(base.train, batch=16, length=16),
-        behaviour=change(base.behaviour, starts=64),
-    )
-
-
-def paper() -> Config:
-    """The research code's sizes and ratios for MiniHack."""
-    return Config(
-        world_model=WorldModelConfig(
-            deter=512,
-            stoch=32,
-            classes=32,
-            hidden=512,
-            layers=2,
-            encoder="conv",
-            depth=32,
-            learning_rate=1e-4,
-            second_moment=0.999,
-        ),
-        ensemble=EnsembleConfig(
-            layers=2,
-            hidden=512,
-            reads="state",
-            target="sample",
-            measure="deviation",
-            scale=1.0,
-            learning_rate=1e-4,
-            second_moment=0.999,
-        ),
-        switch=SwitchConfig(threshold="range"),
-        novelty=NoveltyConfig(hidden=512, layers=2, learning_rate=1e-4, second_moment=0.999),
-        behaviour=BehaviourConfig(
-            horizon=15,
-            starts=None,
-            discount=1 - 1 / 333,
-            semantic_end="nothing",
-            curiosity_end="nothing",
-            entropy=3e-4,
-            hidden=512,
-            layers=2,
-            learning_rate=3e-5,
-            second_moment=0.999,
-        ),
-        train=TrainConfig(envs=1, batch=16, length=64, env_steps_per_update=2.0, capacity=1_000_000),
-    )
-
-
-def paper_robodesk() -> Config:
-    """The research code's sizes and weights for Robodesk ("M"), where they differ from `paper`."""
-    base, change = paper(), dataclasses.replace
-    return change(
-        base,
-        world_model=change(base.world_model, deter=1024, hidden=640, layers=3, depth=48),
-        ensemble=change(base.ensemble, layers=3, hidden=640),
-        switch=change(base.switch, percentile=75.0, go=_ROBODESK_GO, explore=_ROBODESK_EXPLORE),
-        novelty=change(base.novelty, hidden=640, layers=3),
-        behaviour=change(base.behaviour, hidden=640, layers=3, gradient="pathwise"),
-        train=change(base.train, envs=4),
-    )
-
-
 def config_from(description: Mapping[str, Any]) -> Config:
     """Settings as `dataclasses.asdict` and JSON have them, as a `Config` again.
 
@@ -496,19 +391,6 @@ def changed(config: Config, changes: Mapping[str, Any]) -> Config:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(one) for one in value) if isinstance(value, list | tuple) else value
-
-
-_ROBODESK_GO = (("semantic", 1.0), ("disagreement", 0.0))
-_ROBODESK_EXPLORE = (("semantic", 0.1), ("disagreement", 1.0))
-
-PRESETS = {
-    "smoke": smoke,
-    "lab": lab,
-    "lab-tabletop": lab_tabletop,
-    "lab-tabletop-numbers": lab_tabletop_numbers,
-    "paper": paper,
-    "paper-robodesk": paper_robodesk,
-}
 
 
 def _require(holds: bool, message: str) -> None:

@@ -1,1 +1,1 @@
-"""Who says which of two images is more interesting, which pairs to ask about, and where the answers are kept."""
+"""Who says which of two pictures is more interesting, and how they are asked. Notebook 05."""

@@ -22,7 +22,7 @@ from PIL import Image as Picture
 
 from sensei_lite.annotators.agreement import cohen_kappa
 from sensei_lite.annotators.base import Answer, Reply
-from sensei_lite.observations import check_images
+from sensei_lite.annotators.data import check_images
 
 QUESTION = "Which picture is more interesting?"
 PICTURE_WIDTH = 320

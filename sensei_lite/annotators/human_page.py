@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from sensei_lite.annotators.base import Annotator, Reply
+from sensei_lite.annotators.data import check_images
 from sensei_lite.annotators.human import QUESTION, HumanSession, question_hash, shown_width
-from sensei_lite.observations import check_images
 
 _HERE = Path(__file__).parent
 _LONGEST_MESSAGE = 1000

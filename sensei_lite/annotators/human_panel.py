@@ -12,9 +12,9 @@ import numpy as np
 
 from sensei_lite.annotators.base import Answer, Reply
 from sensei_lite.annotators.combine import combine
+from sensei_lite.annotators.data import Observations
 from sensei_lite.annotators.human import QUESTION, HumanSession, Record, question_hash, shown_width
 from sensei_lite.annotators.store import AnnotatorId, Store
-from sensei_lite.observations import Observations
 
 try:
     import anywidget

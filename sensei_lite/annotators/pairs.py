@@ -20,7 +20,7 @@ from scipy.special import entr, expit
 from scipy.stats import qmc
 
 from sensei_lite.annotators.base import image_hash
-from sensei_lite.observations import Observations, check_images
+from sensei_lite.annotators.data import Observations, check_images
 
 Pairs = Int[np.ndarray, "n 2"]
 """Indices into the observations. Of equal pictures the index is always that of the first."""

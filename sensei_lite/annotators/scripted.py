@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from sensei_lite.annotators.base import Annotator, Answer, Reply, image_hash
-from sensei_lite.observations import Observations, check_images
+from sensei_lite.annotators.data import Observations, check_images
 
 LEVELS: dict[str, tuple[str, ...]] = {
     "KeyRoom": ("key_in_view", "key_picked_up", "door_reached_with_key", "door_opened", "exit_reached"),

@@ -25,8 +25,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from sensei_lite.annotators.base import Annotator, HostImages, Reply, image_hash
 from sensei_lite.annotators.combine import Judgements, Summary, combine
+from sensei_lite.annotators.data import Preferences, check_images
 from sensei_lite.annotators.store_file import StoreError, StoreFile
-from sensei_lite.observations import Preferences, check_images
 
 __all__ = ["AnnotatorId", "Answers", "Count", "Store", "StoreError", "Summary"]
 

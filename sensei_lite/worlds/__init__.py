@@ -1,6 +1,6 @@
 """Where images come from: worlds to explore, as pure functions in JAX or behind Gymnasium's interface."""
 
-from sensei_lite.spaces import Box, Discrete
+from sensei_lite.types import Box, Discrete
 from sensei_lite.worlds.base import (
     Events,
     Step,
@@ -12,10 +12,10 @@ from sensei_lite.worlds.base import (
     begin_episode,
     render_batch,
 )
-from sensei_lite.worlds.catalogue import make_world, world_names
-from sensei_lite.worlds.host import HostWorld
-from sensei_lite.worlds.keychest import KeyChest
-from sensei_lite.worlds.keyroom import KeyRoom
+from sensei_lite.worlds.grid.keychest import KeyChest
+from sensei_lite.worlds.grid.keyroom import KeyRoom
+from sensei_lite.worlds.gym_adapter import HostWorld
+from sensei_lite.worlds.registry import make_world, world_names
 from sensei_lite.worlds.tabletop import Tabletop
 
 __all__ = [

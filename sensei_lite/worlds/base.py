@@ -22,8 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from sensei_lite.shapes import AnyArray, Count, Flag, Image, Images, Scalar, Seed
-from sensei_lite.spaces import Box, Discrete
+from sensei_lite.types import AnyArray, Box, Count, Discrete, Flag, Image, Images, Scalar, Seed
 
 Events = dict[str, Flag]
 """Named facts about one step: true where the thing happened at this step."""

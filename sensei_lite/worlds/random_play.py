@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from sensei_lite.shapes import Images, Seed
-from sensei_lite.spaces import Box
+from sensei_lite.types import Box, Images, Seed
 from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
 
 

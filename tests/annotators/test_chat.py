@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from chat_server import Served, brighter, chat_server, chooses, fails, says
 
-from sensei_lite.annotators.background import THREAD_NAME, run_in_background
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat import BudgetSpent, ChatAnnotator, ChatError, Limits, Price
-from sensei_lite.annotators.chat_asker import _Run
-from sensei_lite.annotators.chat_client import KEY_VARIABLE, redact, retry_after
-from sensei_lite.annotators.chat_limits import Pace, image_tokens, text_tokens
-from sensei_lite.annotators.prompts import GENERAL, GENERIC
+from sensei_lite.annotators.chat.annotator import BudgetSpent, ChatAnnotator, ChatError, Limits, Price
+from sensei_lite.annotators.chat.asker import _Run
+from sensei_lite.annotators.chat.background import THREAD_NAME, run_in_background
+from sensei_lite.annotators.chat.client import KEY_VARIABLE, redact, retry_after
+from sensei_lite.annotators.chat.limits import Pace, image_tokens, text_tokens
+from sensei_lite.annotators.chat.prompts import GENERAL, GENERIC
 
 KEY = "sk-loopback-0123456789abcdef"
 

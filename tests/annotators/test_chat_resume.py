@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from chat_server import brighter, chat_server
 
-from sensei_lite.annotators.ask import ask
 from sensei_lite.annotators.base import image_hash
-from sensei_lite.annotators.chat import BudgetSpent, ChatAnnotator
-from sensei_lite.annotators.chat_client import KEY_VARIABLE
-from sensei_lite.annotators.prompts import GENERAL
+from sensei_lite.annotators.chat.annotator import BudgetSpent, ChatAnnotator
+from sensei_lite.annotators.chat.client import KEY_VARIABLE
+from sensei_lite.annotators.chat.prompts import GENERAL
+from sensei_lite.annotators.data import Observations
+from sensei_lite.annotators.query import ask
 from sensei_lite.annotators.store import AnnotatorId, Store
-from sensei_lite.observations import Observations
 
 KEY = "sk-loopback-0123456789abcdef"
 PICTURES, PAIRS = 12, 15
@@ -25,10 +25,10 @@ PICTURES, PAIRS = 12, 15
 SCRIPT = """
 import sys
 from pathlib import Path
-from sensei_lite.annotators.ask import ask
-from sensei_lite.annotators.chat import ChatAnnotator
+from sensei_lite.annotators.query import ask
+from sensei_lite.annotators.chat.annotator import ChatAnnotator
 from sensei_lite.annotators.store import Store
-from sensei_lite.observations import load_observations
+from sensei_lite.annotators.data import load_observations
 import numpy as np
 
 folder, url = Path(sys.argv[1]), sys.argv[2]
@@ -67,7 +67,7 @@ def all_names() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_process_goes_on_where_the_store_ends(tmp_path, how):
-    from sensei_lite.observations import save_observations
+    from sensei_lite.annotators.data import save_observations
 
     save_observations(tmp_path / "seen.npz", seen())
     np.save(tmp_path / "pairs.npy", some_pairs())

@@ -13,17 +13,17 @@ pytest.importorskip("open_clip")
 
 import open_clip
 import torch
+from make.clip.caption_data import sample_scenes
+from make.clip.captions import interest_level, vocabulary
+from make.clip.lessons import LESSONS, draw_keys
+from make.clip.training import ClipTraining, new_network, save_weights, train_and_measure, update
 from safetensors.torch import load_file, save_file
 
-from sensei_lite.annotators import clip_model
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.caption_data import sample_scenes
-from sensei_lite.annotators.captions import interest_level, vocabulary
-from sensei_lite.annotators.clip import PROMPTS, ClipAnnotator
-from sensei_lite.annotators.clip_model import fit_pictures
-from sensei_lite.annotators.clip_training import ClipTraining, new_network, save_weights, train_and_measure, update
-from sensei_lite.annotators.lessons import LESSONS, draw_keys
-from sensei_lite.annotators.small_clips import DESK, KEYS
+from sensei_lite.annotators.clip import model as clip_model
+from sensei_lite.annotators.clip.annotator import PROMPTS, ClipAnnotator
+from sensei_lite.annotators.clip.bundled import DESK, KEYS
+from sensei_lite.annotators.clip.model import fit_pictures
 from sensei_lite.annotators.words import WordTokenizer
 from sensei_lite.worlds import KeyRoom
 
@@ -237,7 +237,7 @@ def test_the_bundled_model_needs_no_network_and_is_small():
         "import socket\n"
         "def refuse(*a, **k): raise OSError('no network in this test')\n"
         "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n"
-        "from sensei_lite.annotators.clip import ClipAnnotator\n"
+        "from sensei_lite.annotators.clip.annotator import ClipAnnotator\n"
         "print(ClipAnnotator().version)"
     )
     told = subprocess.run(
@@ -293,11 +293,11 @@ def test_weights_survive_the_file_in_half_precision(tmp_path):
 
 
 def test_training_runs_end_to_end(tmp_path, monkeypatch):
-    from sensei_lite.annotators import clip_evaluation
+    from make.clip import evaluation as clip_evaluation
 
     worlds = clip_evaluation.HELD_OUT_WORLDS[2:3]
     monkeypatch.setattr(clip_evaluation, "HELD_OUT_WORLDS", worlds)
-    monkeypatch.setattr("sensei_lite.annotators.clip_training.MEASURED_PICTURES", 64)
+    monkeypatch.setattr("make.clip.training.MEASURED_PICTURES", 64)
     settings = ClipTraining(steps=3, batch=16, per_world=32, warmup=1, threads=1)
     lesson = LESSONS["keys"]._replace(draw=functools.partial(draw_keys, worlds=(ROOM,)))
     train_and_measure(settings, tmp_path / "weights.safetensors", tmp_path / "tables", lesson)

@@ -20,13 +20,13 @@ import pytest
 from PIL import Image as Picture
 
 from sensei_lite.annotators import human, human_page
-from sensei_lite.annotators.ask import ask
 from sensei_lite.annotators.base import Answer, Reply
+from sensei_lite.annotators.data import Observations
 from sensei_lite.annotators.human import ANSWERS, HumanSession
 from sensei_lite.annotators.human_page import HumanAnnotator
 from sensei_lite.annotators.human_panel import HumanPanel, annotate_by_hand, human_id, judgements_of
+from sensei_lite.annotators.query import ask
 from sensei_lite.annotators.store import AnnotatorId, Store
-from sensei_lite.observations import Observations
 
 FIRST, SECOND, TIE, UNKNOWN = Answer
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 5, 4, 3), np.uint8)

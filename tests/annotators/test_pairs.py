@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensei_lite.annotators import pairs as pairs_module
+from sensei_lite.annotators.data import Observations
 from sensei_lite.annotators.pairs import interesting_pairs, random_pairs, spread_pairs, uncertain_pairs
-from sensei_lite.observations import Observations
 
 
 def observations(numbers, episodes=1):

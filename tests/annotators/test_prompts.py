@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensei_lite.annotators import prompts
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat_parser import parse_answer
-from sensei_lite.annotators.prompts import (
+from sensei_lite.annotators.chat import prompts
+from sensei_lite.annotators.chat.parser import parse_answer
+from sensei_lite.annotators.chat.prompts import (
     GENERAL,
     GENERIC,
     SPECIFIC,
@@ -21,7 +21,7 @@ from sensei_lite.annotators.prompts import (
     prompt_for,
     save_prompt,
 )
-from sensei_lite.worlds.catalogue import world_names
+from sensei_lite.worlds.registry import world_names
 
 DESCRIBED = GENERAL.with_description("A maze with a mouse in it.")
 

@@ -9,6 +9,7 @@ import pytest
 
 from sensei_lite.annotators.base import Answer
 from sensei_lite.annotators.combine import combine
+from sensei_lite.annotators.data import Observations
 from sensei_lite.annotators.scripted import (
     COUNTED,
     LEVELS,
@@ -20,8 +21,7 @@ from sensei_lite.annotators.scripted import (
     noise_ceiling,
     situations,
 )
-from sensei_lite.collect import play_observations
-from sensei_lite.observations import Observations
+from sensei_lite.training.collect import play_observations
 from sensei_lite.worlds import KeyChest, KeyRoom
 
 FIRST, SECOND, TIE, UNKNOWN = Answer

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import av
@@ -11,15 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import yaml
+from make.site import dream, film
 from PIL import Image
 
-from sensei_lite import pretrained
-from sensei_lite.rssm import State
+from sensei_lite.course import pretrained
+from sensei_lite.models.rssm import State
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "book"))
-import dream  # noqa: E402
-import film  # noqa: E402
 
 SIZES = {"h": (128,), "z": (32, 8), "action": (5,), "uniform": (32,)}
 
@@ -83,7 +80,7 @@ def test_the_table_of_contents_names_every_notebook_and_page():
 
 def test_pages_are_mended():
     pytest.importorskip("bs4")
-    from mend import mend_page, without_badges
+    from make.site.mend import mend_page, without_badges
 
     page = """<html><body><a href="x">Package</a><summary></summary><script src="_static/sphinx-thebe.js"></script>
     <script src="_static/mathjax/tex-svg.js"></script><script src="_static/live/dream.js?v=1"></script>
@@ -108,7 +105,7 @@ def test_pages_are_mended():
 
 def test_the_reference_has_every_module_and_its_words(tmp_path):
     pytest.importorskip("griffe")
-    from reference import write_reference
+    from make.site.reference import write_reference
 
     pages = write_reference(ROOT / "sensei_lite", tmp_path)
     modules = {path.relative_to(ROOT / "sensei_lite") for path in (ROOT / "sensei_lite").rglob("*.py")}
@@ -139,7 +136,7 @@ def test_the_film_shows_all_three_and_counts(tmp_path, monkeypatch):
 
 
 def test_short_tables_are_made_from_the_long_ones():
-    from summary import summary, with_summaries
+    from make.site.summary import summary, with_summaries
 
     table = summary("keyroom_lab", ["door_opened per 1000 steps", "ties among the judgements"])
     lines = table.splitlines()

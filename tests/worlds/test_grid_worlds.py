@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sensei_lite.worlds import KeyChest, KeyRoom, advance_batch, begin_batch, make_world, tiles
-from sensei_lite.worlds.grid import GridState
-from sensei_lite.worlds.layout import choose, random_cells
-from sensei_lite.worlds.oracle import shortest_plan, transition_table
+from sensei_lite.worlds import KeyChest, KeyRoom, advance_batch, begin_batch, make_world
+from sensei_lite.worlds.grid import tiles
+from sensei_lite.worlds.grid.layout import choose, random_cells
+from sensei_lite.worlds.grid.oracle import shortest_plan, transition_table
+from sensei_lite.worlds.grid.world import GridState
 from sensei_lite.worlds.random_play import begin_random_play, random_play
 
 SMALL = [KeyRoom(), KeyChest()]

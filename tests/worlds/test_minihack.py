@@ -18,8 +18,8 @@ from gymnasium.utils.env_checker import check_env
 from nle import nethack
 
 from sensei_lite.worlds import HostWorld, make_world
-from sensei_lite.worlds import minihack as mh
-from sensei_lite.worlds.minihack import APPLY, MOVES, MiniHackKeyChest, MiniHackKeyRoom, MiniHackLevel
+from sensei_lite.worlds.minihack import world as mh
+from sensei_lite.worlds.minihack.world import APPLY, MOVES, MiniHackKeyChest, MiniHackKeyRoom, MiniHackLevel
 
 STAIRS_DOWN = 2383
 WALKABLE = (mh.FLOOR, mh.FLOOR + 1, mh.STAIRS_UP, STAIRS_DOWN, mh.KEY, mh.CHEST, *mh.OPEN_DOORS)
@@ -348,7 +348,7 @@ def test_time_out_of_nle_is_truncation_and_lost_game_is_termination(keyroom):
 
 DIGEST = """
 import hashlib, numpy as np
-from sensei_lite.worlds import minihack
+from sensei_lite.worlds.minihack import world as minihack
 env = minihack.{name}()
 digest = hashlib.sha256()
 for seed in (5, None):
@@ -441,9 +441,8 @@ def test_missing_extra_is_named(env_class, missing, monkeypatch):
 
 
 def test_module_imports_without_the_extra():
-    script = (
-        "import sys; sys.modules.update(nle=None, minihack=None, minigrid=None); import sensei_lite.worlds.minihack"
-    )
+    hide = "import sys; sys.modules.update(nle=None, minihack=None, minigrid=None)"
+    script = f"{hide}; import sensei_lite.worlds.minihack.world"
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=60)
 
 

@@ -16,11 +16,11 @@ pytest.importorskip("pyboy")
 from game_boy_rom import BOOT_FRAMES, FIRST_LEVEL, FRAMES, LEFT_FRAMES, game_boy_rom, save_state
 from gymnasium.utils.env_checker import check_env
 
-from sensei_lite.annotators.prompts import SPECIFIC, prompt_for
-from sensei_lite.spaces import Discrete
+from sensei_lite.annotators.chat.prompts import SPECIFIC, prompt_for
+from sensei_lite.types import Discrete
 from sensei_lite.worlds import HostWorld, make_world
-from sensei_lite.worlds import pokemon_memory as ram
-from sensei_lite.worlds.pokemon import ENGLISH_RED, ROM_VARIABLE, STATE_VARIABLE, PokemonRed, read_rom
+from sensei_lite.worlds.pokemon import memory as ram
+from sensei_lite.worlds.pokemon.world import ENGLISH_RED, ROM_VARIABLE, STATE_VARIABLE, PokemonRed, read_rom
 
 ID = "SenseiLite/PokemonRed-v0"
 DOWN, LEFT, RIGHT, UP, A, B = range(6)  # LEFT changes nothing that counts
@@ -392,7 +392,7 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch, files):
 
 def test_the_emulator_says_nothing(files):
     code = (
-        "from sensei_lite.worlds.pokemon import PokemonRed\n"
+        "from sensei_lite.worlds.pokemon.world import PokemonRed\n"
         f"env = PokemonRed({str(files['rom'])!r}, {str(files['start_state'])!r}, any_release=True)\n"
         "env.reset(); env.step(0)"  # and nobody closes it
     )

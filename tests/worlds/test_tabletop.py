@@ -11,10 +11,10 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from sensei_lite.annotators.scripted import LEVELS
-from sensei_lite.spaces import Box
+from sensei_lite.course.widgets.key_game import DESK_KEYS, Game, fitting, half_blocks
+from sensei_lite.types import Box
 from sensei_lite.worlds import Tabletop, advance_batch, begin_batch, make_world
-from sensei_lite.worlds.gymnasium_api import WorldEnv
-from sensei_lite.worlds.play import DESK_KEYS, Game, fitting, half_blocks
+from sensei_lite.worlds.gym_env import WorldEnv
 from sensei_lite.worlds.tabletop import TabletopState, contacts, desk
 from sensei_lite.worlds.tabletop.guide import EVENT_OF, PURPOSES, guide, guide_any
 from sensei_lite.worlds.tabletop.numbers import numbers_of, state_of

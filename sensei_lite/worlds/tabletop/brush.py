@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sensei_lite.shapes import Flag, Scalar
+from sensei_lite.types import Flag, Scalar
 
 SIDE = 64.0
 Canvas = Float[Array, "3 height width"]

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from sensei_lite.shapes import Scalar
+from sensei_lite.types import Scalar
 from sensei_lite.worlds.tabletop.desk import DESK_LEFT, DESK_RIGHT, HALF, HEIGHT, IS_BALL, LEDGE, RIM
 
 RADIUS = np.where(IS_BALL, HALF[:, 0], 0.0).astype(np.float32)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from sensei_lite.shapes import Count, Flag, Scalar
+from sensei_lite.types import Count, Flag, Scalar
 
 OBJECTS = ("ball", "upright", "flat")
 """The things that can be carried; everything about them is in this order."""

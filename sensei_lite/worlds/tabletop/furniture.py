@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from sensei_lite.shapes import Flag, Scalar
+from sensei_lite.types import Flag, Scalar
 from sensei_lite.worlds.tabletop.desk import (
     DRAWER_HALF,
     DRAWER_TOP,

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from sensei_lite.shapes import Count, Flag, Scalar
+from sensei_lite.types import Count, Flag, Scalar
 from sensei_lite.worlds.tabletop.desk import (
     BALL,
     BUTTON,

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from sensei_lite.shapes import Count, Flag, Scalar
+from sensei_lite.types import Count, Flag, Scalar
 from sensei_lite.worlds.tabletop.contacts import (
     CORE,
     RADIUS,

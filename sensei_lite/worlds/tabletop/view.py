@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Bool
 
-from sensei_lite.shapes import Count, Flag, Image, Scalar
+from sensei_lite.types import Count, Flag, Image, Scalar
 from sensei_lite.worlds.tabletop.brush import (
     SIDE,
     Canvas,

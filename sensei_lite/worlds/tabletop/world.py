@@ -30,8 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sensei_lite.shapes import Count, Flag, Image, Scalar, Seed
-from sensei_lite.spaces import Box
+from sensei_lite.types import Box, Count, Flag, Image, Scalar, Seed
 from sensei_lite.worlds.base import Events, Step, World
 from sensei_lite.worlds.tabletop.desk import (
     BALL,

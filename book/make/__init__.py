@@ -1,0 +1,1 @@
+"""What makes the book, outside the package: benchmarks, the teaching of the small CLIPs, and the site."""

@@ -1,0 +1,1 @@
+"""How the two small CLIPs were taught and measured."""

@@ -1,0 +1,1 @@
+"""CLIP as an annotator, and the two small CLIPs that come with the package."""

@@ -1,0 +1,1 @@
+"""What only the course needs: checks of exercises, widgets, trained agents, editions of the notebooks."""

@@ -1,0 +1,50 @@
+"""Random network distillation: what the agent has seldom seen, it cannot guess the features of.
+
+    r_nov(s) = mean over features of (g(s) - f(s))^2 / running mean of that error in replayed states
+
+f is a network with random weights that never change; g learns to give the same, from the states that the agent was in.
+The more often it was in a state like s, the smaller the error.
+
+Source: Burda et al. (arXiv 1810.12894). Here for comparison, as a stream of the same agent: both networks read the
+world model's state, so that dreams can be rewarded. The paper's RND baseline reads pictures and learns without a model.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from sensei_lite.config import NoveltyConfig
+from sensei_lite.models.layers import MLP, in_rows
+from sensei_lite.types import Scalar, Seed
+
+
+class RandomDistillation(eqx.Module):
+    """The fixed network f, the learner g, and how large errors usually are."""
+
+    target: MLP
+    guess: MLP
+    usual: Scalar
+    """Moving mean of the error before it is divided."""
+
+    def __init__(self, config: NoveltyConfig, size: int, *, key: Seed):
+        target_key, guess_key = jax.random.split(key)
+        self.target, self.guess = (
+            MLP(size, config.features, config.hidden, config.layers, key=k) for k in (target_key, guess_key)
+        )
+        self.usual = jnp.ones(())
+
+    def error(self, features: Float[Array, "*batch features"]) -> Float[Array, "*batch"]:
+        """The squared error of g, averaged over what f gives. No gradient reaches f or the world model."""
+        features = jax.lax.stop_gradient(features)
+        wanted = jax.lax.stop_gradient(in_rows(self.target, features)).astype(jnp.float32)
+        return jnp.square(in_rows(self.guess, features) - wanted).mean(-1)
+
+    def reward(self, features: Float[Array, "*batch features"]) -> Float[Array, "*batch"]:
+        """r_nov: 1 where the error is as large as it usually is in replayed states."""
+        return self.error(features) / self.usual
+
+    def updated(self, error: Scalar, decay: float = 0.99) -> "RandomDistillation":
+        """The same after one more batch with this mean error."""
+        usual = decay * self.usual + (1 - decay) * jax.lax.stop_gradient(error)
+        return eqx.tree_at(lambda rnd: rnd.usual, self, usual)

@@ -1,0 +1,1 @@
+"""What people look at: figures, films and the report of a run."""

@@ -1,0 +1,211 @@
+"""What goes on in the agent during one episode: what it finds interesting, what is new, which way the switch stands.
+
+The agent acts as in training: it samples. In each state s_t, which it infers from the picture x_t, four questions are
+asked of it that acting alone would not ask:
+
+    r_sem(s_t)          how interesting is it here? the world model's head, which has learned R_psi from replay
+    r_dis(s_t, a_t)     how new is what a_t leads to? the disagreement of the ensemble about s_{t+1}
+    c_t >= Q            which way does the switch stand, and what does it compare with its threshold?
+    w(s_t)              what does each reward weigh on that side?
+
+The switch works in imagination. With ``compares="reward"`` it compares r_sem, so c_t = r_sem(s_t). With
+``compares="return"`` it compares the semantic lambda-return of each imagined state, R_sem,t, which adds up what a dream
+from s_t meets *after* s_t. A played episode has no dream, so c_t = v_sem(s_t) stands for it: the critic that has
+learned to predict just that return. It is an estimate of the mean over dreams; while the agent learns, a single dream
+from s_t may fall on the other side of Q. Where the episode has ended nothing follows, and c_t means nothing.
+
+Time: everything belongs to s_t (`time`), but an action and its disagreement belong to a step from s_t to s_{t+1}
+(`steps`, one fewer). So ``disagreement[t]`` is the reward for arriving in s_{t+1}, counted where the choice was made;
+in a dream (`learning.stream_rewards`) the same number has the index t+1.
+
+Source: SENSEI (arXiv 2503.01584). Built in notebook 07_sensei.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, UInt8
+
+from sensei_lite.agent import state as agents
+from sensei_lite.agent.state import AgentState
+from sensei_lite.models.rssm import State
+from sensei_lite.reward.model import SemanticReward
+from sensei_lite.types import AnyArray, Discrete, Seed
+from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
+
+
+class Trace(NamedTuple):
+    """One whole episode of T steps: states 0 to T (`time`), and the steps between them (`steps`). All NumPy."""
+
+    images: UInt8[np.ndarray, "time height width channel"]
+    """x_t, as the agent saw it."""
+    actions: AnyArray
+    """a_t: choices, int32 [steps], or numbers from -1 to 1, float32 [steps action]."""
+    action_names: tuple[str, ...]
+    """The names of the choices; empty where actions are numbers."""
+    reward: Float[np.ndarray, " time"]
+    """The task's reward for arriving in s_t."""
+    events: dict[str, Bool[np.ndarray, " time"]]
+    """What happened on the way to s_t, by name, in the world's order."""
+    is_terminal: bool
+    """Whether the world ended in s_T; otherwise the episode ran out of time."""
+    semantic: Float[np.ndarray, " time"] | None
+    """r_sem(s_t), predicted; None for an agent that does not want what is interesting."""
+    taste: Float[np.ndarray, " time"] | None
+    """R_psi(x_t), which r_sem is to predict; None where no R_psi was given."""
+    disagreement: Float[np.ndarray, " steps"] | None
+    """r_dis for arriving in s_{t+1} by a_t; None for an agent that does not want what is new."""
+    weights: dict[str, Float[np.ndarray, " time"]]
+    """The weight of each reward stream in s_t: by its branch, or the same everywhere where there is no switch."""
+    compares: str | None
+    """``reward`` or ``return`` (see above); None where there is no switch, and so for what follows."""
+    compared: Float[np.ndarray, " time"] | None
+    """c_t."""
+    threshold: float | None
+    """Q. It stays the same during the episode, because the agent does not learn meanwhile."""
+    exploring: Bool[np.ndarray, " time"] | None
+    """True: the switch says explore. False: it says go."""
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.images) - 1
+
+    def happened(self, t: int) -> list[str]:
+        """The events on the way to s_t."""
+        return [name for name, happened in self.events.items() if happened[t]]
+
+    def action_name(self, t: int) -> str:
+        """A word or numbers for a_t; empty in the last state, where no action follows. Raises IndexError."""
+        if t == self.steps:
+            return ""
+        action = self.actions[t]
+        return self.action_names[int(action)] if self.action_names else np.array2string(action, precision=2)
+
+
+class Gauge(NamedTuple):
+    """One of a trace's numbers, with the range on which it is shown."""
+
+    name: str
+    """``taste``, ``semantic``, ``compared`` or ``disagreement``, as in `Trace`."""
+    values: Float[np.ndarray, " _"]
+    """[time], or [steps] for disagreement."""
+    threshold: float | None
+    """Q, where this number is held against it."""
+    low: float
+    high: float
+
+    def value(self, t: int) -> float | None:
+        """The number of s_t; None in the last state for disagreement, because no action follows."""
+        return float(self.values[t]) if t < len(self.values) else None
+
+
+def gauges_of(trace: Trace) -> list[Gauge]:
+    """All numbers that a trace has. R_psi and r_sem share a range, so that their gauges can be compared."""
+    by_reward = trace.compares == "reward"
+    every = (
+        ("taste", trace.taste, None),
+        ("semantic", trace.semantic, trace.threshold if by_reward else None),
+        ("compared", None if by_reward else trace.compared, trace.threshold),
+        ("disagreement", trace.disagreement, None),
+    )
+    there = [(name, values, mark) for name, values, mark in every if values is not None]
+    gauges = []
+    for name, values, mark in there:
+        alike = [v for other, v, _ in there if other == name or {other, name} == {"taste", "semantic"}]
+        known = np.concatenate([*alike, [] if mark is None else [mark]])
+        low, high = float(known.min()), float(known.max())
+        pad = 0.06 * (high - low) or 0.5
+        gauges.append(Gauge(name, values, mark, low - pad, high + pad))
+    return gauges
+
+
+def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None = None, key: Seed) -> Trace:
+    """Let the agent play one episode and write down everything in `Trace`.
+
+    Raises ValueError where the world has no limit of steps (``max_steps``), or ``taste`` reads other pictures.
+    """
+    if getattr(world, "max_steps", None) is None:
+        raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
+    rows, thoughts = jax.device_get(_play(agent, world, taste, key=key))
+    last = int(rows.is_last.argmax())  # what comes after it belongs to another episode
+    disagreement = thoughts.pop("disagreement", None)
+    rows, thoughts = jax.tree.map(lambda leaf: leaf[: last + 1], (rows, thoughts))
+    switch, discrete = agent.switch, isinstance(world.actions, Discrete)
+    return Trace(
+        images=rows.image,
+        actions=rows.action[1:],
+        action_names=world.actions.names if discrete else (),
+        reward=rows.reward,
+        events={name: rows.events[name] for name in world.event_names},  # compiled code sorts names
+        is_terminal=bool(rows.is_terminal[-1]),
+        semantic=thoughts.get("semantic"),
+        taste=thoughts.get("taste"),
+        disagreement=None if disagreement is None else disagreement[:last],
+        weights={name: thoughts["weights"][name] for name in agent.config.streams},
+        compares=None if switch is None else switch.settings.compares,
+        compared=thoughts.get("compared"),
+        threshold=None if switch is None else float(switch.threshold),
+        exploring=thoughts.get("exploring"),
+    )
+
+
+@eqx.filter_jit
+def _play(
+    agent: AgentState, world: World, taste: SemanticReward | None, *, key: Seed
+) -> tuple[Transition, dict[str, Any]]:
+    """Rows of ``max_steps`` steps in one world, without the axis of worlds, and what the agent thought of them."""
+    begin_key, play_key, last_key = jax.random.split(key, 3)
+    world_state, row = begin_batch(world, keys=begin_key[None])
+    memory = agents.first_memory(agent, 1, world.actions.size)
+
+    def look(memory: agents.Memory, row: Transition, key: Array) -> agents.Memory:
+        return agents.act(agent, memory, row.image, row.is_first, row.vector, key=key)
+
+    def step(carry: tuple[Any, Transition, agents.Memory], key: Array) -> tuple[tuple, tuple[Transition, Any]]:
+        world_state, row, memory = carry
+        act_key, world_key = jax.random.split(key)
+        memory = look(memory, row, act_key)
+        action = agents.decode_action(world.actions, memory.action)
+        world_state, following = advance_batch(world, world_state, row.is_last, action, keys=world_key[None])
+        return (world_state, following, memory), (row, memory)
+
+    keys = jax.random.split(play_key, world.max_steps)  # type: ignore[attr-defined]
+    (_, row, memory), (rows, memories) = jax.lax.scan(step, (world_state, row, memory), keys)
+    # The last state is looked at too, though no action follows.
+    end = (row, look(memory, row, last_key))
+    rows, memories = jax.tree.map(
+        lambda before, last: jnp.concatenate([before, last[None]])[:, 0], (rows, memories), end
+    )
+    return rows, thoughts_of(agent, memories.state, memories.action[:-1], rows.image, taste)
+
+
+def thoughts_of(
+    agent: AgentState,
+    states: State,
+    actions: Float[Array, "steps action"],
+    images: UInt8[Array, "time height width channel"],
+    taste: SemanticReward | None,
+) -> dict[str, Any]:
+    """What the agent makes of its own states [time ...]: the fields of `Trace` from ``semantic`` to ``exploring``.
+
+    ``actions`` are one-hot or continuous. What an agent does not have is left out. Pure: it can be compiled.
+    """
+    features, streams, switch = states.features, agent.config.streams, agent.switch
+    told: dict[str, Any] = {}
+    if "semantic" in streams:
+        told["semantic"] = jax.vmap(agent.world_model.semantic)(features)
+    if "disagreement" in streams:
+        told["disagreement"] = agent.ensemble.reward(states, actions)
+    if taste is not None:
+        told["taste"] = taste(images)
+    if switch is None:
+        fixed = agent.config.behaviour.reward_weights
+        return told | {"weights": {name: jnp.full(len(features), weight) for name, weight in fixed}}
+    by_reward = switch.settings.compares == "reward"
+    told["compared"] = told["semantic"] if by_reward else jax.vmap(agent.critics["semantic"])(features)
+    told["exploring"] = switch.is_exploring(told["compared"])
+    return told | {"weights": switch.weights(told["exploring"])}

@@ -1,0 +1,270 @@
+"""R_psi: from a picture to one number that says how interesting it is.
+
+    R_psi(x) = (f_psi(x) - centre) / spread
+
+f_psi is a network, learned from preferences (`semantic_reward`). Preferences fix f only up to a constant, and its scale
+is how sure the annotator was. So R is standardised over the pictures that f was taught with: mean 0, deviation 1. Then
+a weight on this reward means the same whoever the annotator was; ``spread`` keeps the scale that probabilities need.
+
+Two networks:
+
+- *cnn*, the research code's: three convolutions (kernels 8, 4, 3; strides 4, 2, 2; no padding) with ELU, a 2 x 2
+  max-pool, two hidden layers with ReLU, orthogonal weights.
+- *patch*: every patch is embedded, each 3 x 3 neighbourhood of patches gives features, and the picture has a feature as
+  strongly as the place where it is strongest. A grid world's situations are neighbourhoods of tiles ("the agent beside
+  the door"), and they mean the same at every place. A layer that reads all patches at once has to learn that anew for
+  every place: after 5,000 pairs it could not tell "beside the door with the key" from "with the key".
+
+Source: SENSEI (arXiv 2503.01584) and its research code; Motif (arXiv 2310.00166). Simplified: the picture alone is read
+(there MiniHack's inventory is a second input; our worlds draw it), and both networks take bytes as -0.5 to 0.5.
+Built in notebook 06_reward_distillation.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from sensei_lite.config import DistilConfig
+from sensei_lite.models.image_layers import PatchEncoder
+from sensei_lite.models.layers import MLP, Block, in_rows
+from sensei_lite.training.storage import CheckpointError, load_checkpoint, save_checkpoint
+from sensei_lite.types import Scalar, Seed
+
+Shape = tuple[int, int, int]
+Flat = Float[Array, "batch height width channel"]
+"""Pictures in one row, with values around 0."""
+Maps = Float[Array, "batch _ _ _"]
+"""Rows, columns and channels, which a convolution changes."""
+
+WEIGHTS, SETTINGS = "weights.npz", "reward.json"
+VERSION = 1
+
+
+class PatchNetwork(eqx.Module):
+    """Patches, their neighbourhoods, the strongest place for every feature, a number."""
+
+    encoder: PatchEncoder
+    look: Block
+    head: MLP
+
+    def __init__(self, config: DistilConfig, *, key: Seed):
+        encoder_key, look_key, head_key = jax.random.split(key, 3)
+        self.encoder = PatchEncoder(config.patch, config.depth, key=encoder_key)
+        self.look = Block(9 * config.depth, config.hidden, key=look_key)
+        self.head = MLP(config.hidden, 1, config.hidden, 1, key=head_key)
+
+    def __call__(self, pictures: Flat) -> Float[Array, " batch"]:
+        """Pictures to raw scores."""
+        batch, height, width, _ = pictures.shape
+        rows, columns = height // self.encoder.patch, width // self.encoder.patch
+        grid = self.encoder(pictures).reshape(batch, rows, columns, -1)
+        grid = jnp.pad(grid, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        near = [grid[:, i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
+        features = in_rows(self.look, jnp.concatenate(near, -1)).reshape(batch, rows * columns, -1)
+        # Not max(): its gradient asks which places equal the maximum, and where XLA computes the features anew for that
+        # question, rounded differently, none does and the gradient is 0 / 0.
+        strongest = jax.lax.stop_gradient(features).argmax(1, keepdims=True)
+        return in_rows(self.head, jnp.take_along_axis(features, strongest, 1)[:, 0])[:, 0]
+
+
+class ConvNetwork(eqx.Module):
+    """The research code's network, with its sizes at ``depth=16, hidden=512``."""
+
+    kernels: tuple[Float[Array, "_ _ _ _"], ...]
+    biases: tuple[Float[Array, " _"], ...]
+    dense: tuple[eqx.nn.Linear, ...]
+
+    def __init__(self, config: DistilConfig, shape: Shape, *, key: Seed):
+        *keys, dense_key = jax.random.split(key, 4)
+        orthogonal = jax.nn.initializers.orthogonal()
+        channels = [3, config.depth, 2 * config.depth, 4 * config.depth]
+        sizes = zip((8, 4, 3), channels[:-1], channels[1:], keys, strict=True)
+        self.kernels = tuple(orthogonal(k, (side, side, a, b)) for side, a, b, k in sizes)
+        self.biases = tuple(jnp.zeros(b) for b in channels[1:])
+        picture = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+        wide = [
+            jax.eval_shape(_convolve, self.kernels, self.biases, picture).shape[-1],
+            config.hidden // 2,
+            config.hidden,
+            1,
+        ]
+        self.dense = tuple(
+            _orthogonal_linear(a, b, key=k)
+            for a, b, k in zip(wide[:-1], wide[1:], jax.random.split(dense_key, 3), strict=True)
+        )
+
+    def __call__(self, pictures: Flat) -> Float[Array, " batch"]:
+        """Pictures to raw scores."""
+        x = _convolve(self.kernels, self.biases, pictures)
+        for layer in self.dense[:-1]:
+            x = jax.nn.relu(in_rows(layer, x))
+        return in_rows(self.dense[-1], x)[:, 0]
+
+
+def _convolve(kernels: tuple[Array, ...], biases: tuple[Array, ...], x: Flat) -> Float[Array, "batch features"]:
+    for kernel, bias, stride in zip(kernels, biases, (4, 2, 2), strict=True):
+        x = jax.nn.elu(_convolution(x, kernel, stride) + bias)
+    # A picture under 52 pixels leaves fewer than 2 rows or columns: then there is nothing to pool.
+    window = (1, min(2, x.shape[1]), min(2, x.shape[2]), 1)
+    x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "VALID")
+    return x.reshape(len(x), -1)
+
+
+def _convolution(x: Maps, kernel: Float[Array, "_ _ _ _"], stride: int) -> Maps:
+    """A convolution without padding, as one matrix product.
+
+    On a CPU, XLA computes a convolution's gradient inside a loop many times more slowly. Here the picture becomes
+    blocks of ``stride`` x ``stride`` pixels, and an output cell sees as many of them as cover the kernel, which zeros
+    fill up.
+    """
+    side, reach = kernel.shape[0], -(-kernel.shape[0] // stride)
+    rows, columns = ((size - side) // stride + 1 for size in x.shape[1:3])
+    high, wide = rows + reach - 1, columns + reach - 1
+    x = jnp.pad(x, ((0, 0), (0, stride), (0, stride), (0, 0)))[:, : high * stride, : wide * stride]
+    blocks = x.reshape(len(x), high, stride, wide, stride, -1).swapaxes(2, 3).reshape(len(x), high, wide, -1)
+    offsets = [(i, j) for i in range(reach) for j in range(reach)]
+    seen = jnp.concatenate([blocks[:, i : i + rows, j : j + columns] for i, j in offsets], -1)
+    more = reach * stride - side
+    kernel = jnp.pad(kernel, ((0, more), (0, more), (0, 0), (0, 0)))
+    matrix = (
+        kernel.reshape(reach, stride, reach, stride, *kernel.shape[2:]).swapaxes(1, 2).reshape(-1, kernel.shape[-1])
+    )
+    return (seen.reshape(-1, seen.shape[-1]) @ matrix).reshape(*seen.shape[:-1], -1)
+
+
+def _orthogonal_linear(size_in: int, size_out: int, *, key: Seed) -> eqx.nn.Linear:
+    layer = eqx.nn.Linear(size_in, size_out, key=key)
+    weight = jax.nn.initializers.orthogonal()(key, (size_out, size_in))
+    return eqx.tree_at(lambda layer: (layer.weight, layer.bias), layer, (weight, jnp.zeros(size_out)))
+
+
+class SemanticReward(eqx.Module):
+    """R_psi. Pure, so it can be called inside compiled code, on any axes in front of the pictures."""
+
+    network: PatchNetwork | ConvNetwork
+    centre: Scalar
+    """Mean of the raw scores of the pictures it was taught with."""
+    spread: Scalar
+    """Their deviation, in logits: a difference of 1 in R_psi is ``spread`` in the log-odds of being preferred."""
+    image_shape: Shape = eqx.field(static=True)
+    config: DistilConfig = eqx.field(static=True)
+
+    def __init__(self, config: DistilConfig, image_shape: Shape, *, key: Seed):
+        """A fresh one, not standardised. Raises ValueError for pictures that do not fit the encoder."""
+        config.check_image(image_shape)
+        self.config, self.image_shape = config, image_shape
+        patches = config.encoder == "patch"
+        self.network = PatchNetwork(config, key=key) if patches else ConvNetwork(config, image_shape, key=key)
+        self.centre, self.spread = jnp.zeros(()), jnp.ones(())
+
+    def __call__(self, images: UInt8[Array | np.ndarray, "*batch height width channel"]) -> Float[Array, "*batch"]:
+        """How interesting each picture is: 0 for an average one of its training, +1 for a deviation above it.
+
+        Raises ValueError for pictures of another size or type than those it was taught with.
+        """
+        return (self.scores(images) - self.centre) / self.spread
+
+    def scores(self, images: UInt8[Array | np.ndarray, "*batch height width channel"]) -> Float[Array, "*batch"]:
+        """The raw f_psi: sigmoid(f(a) - f(b)) is the probability that a is preferred to b."""
+        if images.shape[-3:] != self.image_shape or images.dtype != jnp.uint8:
+            raise ValueError(
+                f"this R_psi reads uint8 pictures of {list(self.image_shape)}, and these are "
+                f"{images.dtype} {list(images.shape[-3:])}"
+            )
+        flat = jnp.asarray(images).reshape(-1, *self.image_shape).astype(jnp.float32) / 255.0 - 0.5
+        return self.network(flat).reshape(images.shape[:-3])
+
+    def standardised(self, images: np.ndarray) -> "SemanticReward":
+        """The same, with mean 0 and deviation 1 over these pictures.
+
+        Raises ValueError where all of them have the same score: then there is no scale.
+        """
+        scores = scores_of(self, images)
+        centre, spread = float(scores.mean()), float(scores.std())
+        if not spread > 1e-6:
+            raise ValueError(f"R_psi says the same of all {len(images)} pictures: are they different at all?")
+        where = lambda reward: (reward.centre, reward.spread)  # noqa: E731
+        return eqx.tree_at(where, self, (jnp.float32(centre), jnp.float32(spread)))
+
+
+def rewards_of(reward: SemanticReward, images: np.ndarray, chunk: int = 256) -> Float[np.ndarray, " n"]:
+    """R_psi of many pictures, uint8 [n height width 3], ``chunk`` at a time. Raises ValueError as R_psi does."""
+    return (scores_of(reward, images, chunk) - float(reward.centre)) / float(reward.spread)
+
+
+def scores_of(reward: SemanticReward, images: np.ndarray, chunk: int = 256) -> Float[np.ndarray, " n"]:
+    """The raw scores of many pictures. Raises ValueError as R_psi does."""
+    if images.ndim != 4:
+        raise ValueError(
+            f"pictures must be uint8 [n height width 3], and these are {images.dtype} {list(images.shape)}"
+        )
+    parts = [np.zeros(0, np.float32)]
+    for begin in range(0, len(images), chunk):
+        part = images[begin : begin + chunk]
+        # Filled up to a full chunk, so that one compiled program does for all.
+        full = np.concatenate([part, np.zeros((chunk - len(part), *part.shape[1:]), part.dtype)])
+        parts.append(np.asarray(_scores(reward, full))[: len(part)])
+    return np.concatenate(parts)
+
+
+@eqx.filter_jit
+def _scores(reward: SemanticReward, images: Any) -> Float[Array, " n"]:
+    return reward.scores(images)
+
+
+def content_hash(reward: SemanticReward) -> str:
+    """The name of an R_psi: the hash of its settings and of every weight."""
+    digest = hashlib.sha256(json.dumps(_settings(reward), sort_keys=True).encode())
+    leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(reward, eqx.is_array))
+    for path, leaf in leaves:
+        digest.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def save_reward(folder: Path, reward: SemanticReward) -> str:
+    """Write weights (.npz, no pickle) and settings (JSON) into ``folder``; returns the content hash."""
+    name = content_hash(reward)
+    save_checkpoint(folder / WEIGHTS, eqx.filter(reward, eqx.is_array))
+    settings = {"format": VERSION, "content_hash": name} | _settings(reward)
+    unfinished = folder / f".{SETTINGS}.{os.getpid()}.unfinished"
+    unfinished.write_text(json.dumps(settings, indent=1) + "\n")
+    unfinished.replace(folder / SETTINGS)
+    return name
+
+
+def load_reward(folder: Path) -> SemanticReward:
+    """Read what `save_reward` wrote.
+
+    Raises FileNotFoundError, or `checkpoint.CheckpointError` (a ValueError) where a file is damaged or of another
+    version, or where weights and settings do not belong together.
+    """
+    path = folder / SETTINGS
+    try:
+        settings = json.loads(path.read_text())
+        version, name = settings["format"], settings["content_hash"]
+        if version != VERSION:
+            raise CheckpointError(f"{path} has format {version}, and this code reads {VERSION}")
+        config, shape = DistilConfig(**settings["config"]), tuple(settings["image_shape"])
+        like = eqx.filter_eval_shape(lambda: SemanticReward(config, shape, key=jax.random.key(0)))
+    except (CheckpointError, FileNotFoundError):
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{path} does not describe an R_psi: {error!r}") from error
+    reward = load_checkpoint(folder / WEIGHTS, like)
+    if content_hash(reward) != name:
+        raise CheckpointError(f"{folder / WEIGHTS} holds other weights than those that {path} was written for")
+    return reward
+
+
+def _settings(reward: SemanticReward) -> dict[str, Any]:
+    return {"image_shape": list(reward.image_shape), "config": dataclasses.asdict(reward.config)}

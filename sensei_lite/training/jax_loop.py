@@ -1,0 +1,259 @@
+"""The loop: collect, remember, learn; in a JAX world all of it inside one compiled call.
+
+A chunk is ``train.chunk_updates`` times (collect ``env_steps_per_update`` steps in all worlds together, then update
+once). It is one ``lax.scan`` with its buffers donated: nothing leaves the compiled code until the chunk is over, when
+metrics are read and progress is shown.
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int, Key, PyTree
+
+from sensei_lite.agent import state as agents
+from sensei_lite.agent import update as learning
+from sensei_lite.agent.replay import Replay
+from sensei_lite.agent.state import AgentState, Memory, Metrics
+from sensei_lite.config import Config, TrainConfig
+from sensei_lite.models.world_model import Rows
+from sensei_lite.reward.model import SemanticReward
+from sensei_lite.types import Box, Discrete, Seed
+from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
+from sensei_lite.worlds.gym_adapter import HostWorld
+from sensei_lite.worlds.random_play import random_actions
+
+
+class TrainState(NamedTuple):
+    """Everything that changes while a run goes on: with it a run can be stopped and resumed exactly."""
+
+    agent: AgentState
+    replay: Replay
+    world: PyTree
+    row: Transition
+    """The newest row of every world; it is already in the replay."""
+    memory: Memory
+    key: Key[Array, ""]
+    """All randomness of what is still to come."""
+    steps: Array
+    """Environment steps so far, all worlds together."""
+    visits: Int[Array, " situations"]
+    """How often the agent was in each situation of the world (see `World.situation`), random play not counted."""
+    taste: SemanticReward | None = None
+    """R_psi, which never changes here; None: nothing is interesting."""
+
+
+def to_row(actions: Discrete | Box, row: Transition, taste: SemanticReward | None) -> Rows:
+    """A world's row as it is remembered: with how interesting R_psi finds the picture."""
+    return Rows(
+        image=row.image,
+        action=agents.encode_action(actions, row.action),
+        reward=row.reward,
+        semantic=jnp.zeros_like(row.reward) if taste is None else taste(row.image),
+        is_first=row.is_first,
+        is_terminal=row.is_terminal,
+        vector=row.vector,
+    )
+
+
+def rounds_of(settings: TrainConfig) -> tuple[int, int, int]:
+    """How a chunk is divided: rounds, and in each how many steps of all worlds and then how many updates.
+
+    Raises ValueError where ``train.chunk_updates`` cannot be divided so.
+    """
+    steps = settings.env_steps_per_update / settings.envs
+    collects, updates = (int(steps), 1) if steps >= 1 else (1, round(1 / steps))
+    if settings.chunk_updates % updates:
+        raise ValueError(
+            f"train.chunk_updates is {settings.chunk_updates}; with {updates} updates for each step of the worlds it "
+            f"must be a multiple of {updates}"
+        )
+    return settings.chunk_updates // updates, collects, updates
+
+
+@eqx.filter_jit
+def start_training(config: Config, world: World, taste: SemanticReward | None = None, *, key: Seed) -> TrainState:
+    """A new agent and its worlds, with ``train.warm_up`` rows of random play in the replay.
+
+    Raises ValueError where the agent wants what is interesting and there is no ``taste``, or it reads other pictures.
+    """
+    check_taste(config, taste)
+    agent_key, world_key, play_key, key = jax.random.split(key, 4)
+    settings = config.train
+    agent = agents.init(config, world.image_shape, world.actions, world.vector_size, key=agent_key)
+    state, row = begin_batch(world, keys=jax.random.split(world_key, settings.envs))
+    first, facts = to_row(world.actions, row, taste), facts_of(world, state)
+    replay = Replay.create(settings.capacity // settings.envs, first, facts).add(first, facts)
+
+    def play(carry: tuple[PyTree, Transition, Replay], key: Array) -> tuple[tuple, None]:
+        state, row, replay = carry
+        action_key, step_key = jax.random.split(key)
+        action = random_actions(world, (settings.envs,), key=action_key)
+        keys = jax.random.split(step_key, settings.envs)
+        state, row = advance_batch(world, state, row.is_last, action, keys=keys)
+        return (state, row, replay.add(to_row(world.actions, row, taste), facts_of(world, state))), None
+
+    number = settings.warm_up // settings.envs
+    (state, row, replay), _ = jax.lax.scan(play, (state, row, replay), jax.random.split(play_key, number))
+    # Random play did not use the agent's memory: it begins with the next row as if an episode started there.
+    memory = agents.first_memory(agent, settings.envs, world.actions.size)
+    steps = jnp.asarray(number * settings.envs, jnp.int32)
+    # A copy of R_psi: the state is used up by training, and the caller's must not be.
+    taste = jax.tree.map(jnp.copy, taste)
+    return TrainState(agent, replay, state, row, memory, key, steps, no_visits(world), taste)
+
+
+def start_task(config: Config, world: World | HostWorld, explored: TrainState, *, key: Seed) -> TrainState:
+    """A task agent that begins where an explorer of this world stopped.
+
+    It has the explorer's world model, replay, and worlds as they were left; its policy and critics know nothing, and
+    its counts begin at 0.
+    """
+    agent_key, key = jax.random.split(key)
+    fresh = eqx.filter_jit(agents.init)(config, world.image_shape, world.actions, world.vector_size, key=agent_key)
+    optimisers = fresh.optimisers._replace(world_model=explored.agent.optimisers.world_model)
+    fresh = dataclasses.replace(fresh, world_model=explored.agent.world_model, optimisers=optimisers)
+    state = explored._replace(agent=fresh, key=key)
+    state = state._replace(steps=jnp.zeros_like(state.steps), visits=jnp.zeros_like(state.visits))
+    # A copy: the state is used up by training, and the explorer's must not be.
+    return jax.tree.map(jnp.copy, state)
+
+
+def check_taste(config: Config, taste: SemanticReward | None) -> None:
+    """Raises ValueError where the agent wants what is interesting, and there is no R_psi to say what that is."""
+    if taste is None and "semantic" in config.streams:
+        raise ValueError("this agent maximises the semantic reward, so it needs an R_psi: distil one first")
+
+
+def facts_of(world: World, state: PyTree) -> dict[str, Array]:
+    """The true facts about the states of all worlds [envs]."""
+    return jax.vmap(world.facts)(state)
+
+
+def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainState, dict[str, Array]]:
+    """Act once in every world and remember what came back. Also returns how often each event happened."""
+    act_key, world_key = jax.random.split(key)
+    memory = agents.act(state.agent, state.memory, state.row.image, state.row.is_first, state.row.vector, key=act_key)
+    action = agents.decode_action(world.actions, memory.action)
+    keys = jax.random.split(world_key, state.row.is_last.shape[0])
+    world_state, row = advance_batch(world, state.world, state.row.is_last, action, keys=keys)
+    replay = state.replay.add(to_row(world.actions, row, state.taste), facts_of(world, world_state))
+    counts = count(world, world_state, row)
+    visits = state.visits.at[counts["situations"]].add(1) if world.situations else state.visits
+    state = state._replace(
+        replay=replay, world=world_state, row=row, memory=memory, steps=state.steps + counts["steps"], visits=visits
+    )
+    return state, counts
+
+
+def no_visits(world: World) -> Int[Array, " situations"]:
+    """The count before anything was visited."""
+    return jnp.zeros(world.situations, jnp.int32)
+
+
+def count(world: World, state: PyTree, row: Transition) -> dict[str, Array]:
+    """What one step of all worlds adds to a chunk's counts; ``situations`` are numbers [envs], not yet a count."""
+    return count_row(row) | ({"situations": jax.vmap(world.situation)(state)} if world.situations else {})
+
+
+def count_row(row: Transition) -> dict[str, Any]:
+    """Events, episodes, steps and reward of one row of all worlds."""
+    counts = {name: happened.sum() for name, happened in row.events.items()}
+    return counts | {"episodes": row.is_last.sum(), "steps": (~row.is_first).sum(), "reward": row.reward.sum()}
+
+
+def add_up(world: World, counts: dict[str, Array]) -> dict[str, Array]:
+    """Counts of many steps, added up; of situations, how many different ones there were."""
+    situations = counts.pop("situations", None)
+    sums = jax.tree.map(jnp.sum, counts)
+    if situations is None:
+        return sums
+    return sums | {"situations": jnp.zeros(world.situations, jnp.int32).at[situations.reshape(-1)].set(1).sum()}
+
+
+def learn_step(config: Config, agent: AgentState, replay: Replay, *, key: Seed) -> tuple[AgentState, Metrics]:
+    """Draw a batch and update the agent once."""
+    sample_key, update_key = jax.random.split(key)
+    rows = replay.sample(config.train.batch, config.train.length, key=sample_key)
+    if config.train.devices > 1:
+        # All that follows from a row is computed where the row lies, and JAX's compiler adds up the gradients.
+        spread = NamedSharding(_mesh(config.train), PartitionSpec("batch"))
+        rows = jax.lax.with_sharding_constraint(rows, spread)
+    return learning.update(agent, rows, key=update_key)
+
+
+def on_devices(settings: TrainConfig, state: TrainState) -> TrainState:
+    """The state where `train_chunk` expects it: whole on each of ``train.devices`` devices.
+
+    Raises ValueError where this machine has fewer.
+    """
+    if settings.devices == 1:
+        return state
+    return jax.device_put(state, NamedSharding(_mesh(settings), PartitionSpec()))
+
+
+def _mesh(settings: TrainConfig) -> Mesh:
+    found = jax.local_devices()
+    if len(found) < settings.devices:
+        raise ValueError(f"train.devices is {settings.devices}, and this machine has {len(found)}")
+    return Mesh(np.asarray(found[: settings.devices]), ("batch",))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def train_chunk(config: Config, world: World, state: TrainState) -> tuple[TrainState, Metrics, dict[str, Array]]:
+    """One chunk. Returns the new state, the mean of every metric over the chunk, and event counts added up."""
+    rounds, collects, updates = rounds_of(config.train)
+
+    def one_round(state: TrainState, key: Array) -> tuple[TrainState, tuple[Metrics, dict[str, Array]]]:
+        collect_key, learn_key = jax.random.split(key)
+        state, counts = jax.lax.scan(
+            lambda s, k: collect_step(world, s, key=k), state, jax.random.split(collect_key, collects)
+        )
+        replay = state.replay
+        agent, metrics = jax.lax.scan(
+            lambda a, k: learn_step(config, a, replay, key=k), state.agent, jax.random.split(learn_key, updates)
+        )
+        return state._replace(agent=agent), (jax.tree.map(jnp.mean, metrics), counts)
+
+    key, chunk_key = jax.random.split(state.key)
+    keys = jax.random.split(chunk_key, rounds)
+    state, (metrics, counts) = jax.lax.scan(one_round, state._replace(key=key), keys)
+    return state, jax.tree.map(jnp.mean, metrics), add_up(world, counts)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def random_chunks(
+    config: Config, world: World, chunks: int, *, key: Seed
+) -> tuple[dict[str, Array], Int[Array, " situations"]]:
+    """What an agent does that acts at random and learns nothing: the counts of each chunk [chunks], and all visits."""
+    rounds, collects, _ = rounds_of(config.train)
+    envs = config.train.envs
+    begin_key, play_key = jax.random.split(key)
+
+    def step(carry: tuple[PyTree, Transition, Array], key: Array) -> tuple[tuple, dict[str, Array]]:
+        state, row, visits = carry
+        action_key, world_key = jax.random.split(key)
+        action = random_actions(world, (envs,), key=action_key)
+        state, row = advance_batch(world, state, row.is_last, action, keys=jax.random.split(world_key, envs))
+        counts = count(world, state, row)
+        visits = visits.at[counts["situations"]].add(1) if world.situations else visits
+        return (state, _unseen(row), visits), counts
+
+    def chunk(carry: tuple[PyTree, Transition, Array], key: Array) -> tuple[tuple, dict[str, Array]]:
+        carry, counts = jax.lax.scan(step, carry, jax.random.split(key, rounds * collects))
+        return carry, add_up(world, counts)
+
+    state, row = begin_batch(world, keys=jax.random.split(begin_key, envs))
+    start = (state, _unseen(row), no_visits(world))
+    end, counts = jax.lax.scan(chunk, start, jax.random.split(play_key, chunks))
+    return counts, end[-1]
+
+
+def _unseen(row: Transition) -> Transition:
+    """A row without what nobody looks at: then it is not even drawn."""
+    return row._replace(image=None, vector=None)

@@ -1,0 +1,366 @@
+"""The stages of the method in one run folder, each a function that can be stopped and called again.
+
+    collect    observations.npz           pictures of what a curious agent saw (D_init), with the true facts beside them
+    annotate   preferences.sqlite         which of two is more interesting: every answer of every annotator
+    distil     semantic_reward/           R_psi, what it was taught by, its measures and figures
+    explore    <agent>/                   an agent that explores the world (see `explorers`), SENSEI above all
+    evaluate   evaluation.csv             what each agent caused, and what it does in test episodes
+
+A finished stage is not repeated: what it made is there, and beside it (in .json files) what it was made from. Another
+order for the same folder is refused.
+"""
+
+import csv
+import dataclasses
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from sensei_lite.annotators.agreement import agreement, report_lines
+from sensei_lite.annotators.chat.annotator import ChatAnnotator
+from sensei_lite.annotators.data import Observations, Preferences, load_observations, save_observations
+from sensei_lite.annotators.pairs import interesting_pairs, random_pairs, spread_pairs
+from sensei_lite.annotators.query import Budget, Tally, ask
+from sensei_lite.annotators.registry import make_annotator
+from sensei_lite.annotators.scripted import interest, situations
+from sensei_lite.annotators.store import Store
+from sensei_lite.config import DistilConfig, changed, config_from
+from sensei_lite.presets import NAMES, PRESETS, explorer_config, learns, needs_taste
+from sensei_lite.reward.distil import Distilled, Epoch, distil
+from sensei_lite.reward.hacking import WAITS, Farm, find_farms
+from sensei_lite.reward.metrics import (
+    Calibration,
+    Estimate,
+    accuracy_against_levels,
+    calibration,
+    mean_rewards,
+    preference_probabilities,
+    spread_within,
+)
+from sensei_lite.reward.model import load_reward, rewards_of, save_reward
+from sensei_lite.training.collect import play_observations, remembered
+from sensei_lite.training.evaluate import play_episodes, play_random_episodes
+from sensei_lite.training.folder import claim, read_claim
+from sensei_lite.training.jax_loop import TrainState
+from sensei_lite.training.run import load_run, play_in, read_visits, train_in
+from sensei_lite.training.scores import (
+    effective_number,
+    episode_figures,
+    read_chunks,
+    switch_figures,
+    training_figures,
+    write_rows,
+)
+from sensei_lite.worlds import HostWorld, World, make_world
+
+WORLD = "world.json"
+OBSERVATIONS, PREFERENCES, REWARD = "observations.npz", "preferences.sqlite", "semantic_reward"
+EVALUATION, AFTER = "evaluation.csv", "task-after-"
+COLLECTOR = "plan2explore"
+"""The agent whose pictures are D_init."""
+TEST_EPISODES = 200
+CHOICES = {"random": random_pairs, "spread": spread_pairs}
+
+
+def collect(
+    folder: Path, world: str, settings: Mapping[str, Any], *, episodes: int, guided: bool, seed: int
+) -> Observations:
+    """Play, and keep what was seen in ``folder``; or load it, if that was done before.
+
+    Raises ValueError where the world or a setting is not known, or the world cannot be played so; RunError where the
+    folder holds observations of something else.
+    """
+    asked = {"episodes": episodes, "guided": guided, "seed": seed}
+    path = folder / OBSERVATIONS
+    if not path.exists():
+        with closing(make_world(world, **settings)) as made:
+            if isinstance(made, HostWorld):
+                raise ValueError(f"{world} is a host world: only a curious agent can collect there (--play curious)")
+            observations = play_observations(made, episodes, guided=guided, seed=seed)
+        begin(folder, world, settings)
+        claim(folder / "collect.json", asked)
+        save_observations(path, observations)
+        return observations
+    begin(folder, world, settings)
+    claim(folder / "collect.json", asked)
+    return load_observations(path)
+
+
+def begin(folder: Path, world: str, settings: Mapping[str, Any]) -> None:
+    """Say which world the folder belongs to. Raises RunError where it belongs to another."""
+    claim(folder / WORLD, {"world": world, "settings": dict(settings)})
+
+
+def collect_curious(
+    folder: Path, world: str, settings: Mapping[str, Any], *, preset: str, updates: int, pictures: int, seed: int
+) -> Observations:
+    """D_init as in the paper: let a Plan2Explore agent explore, and keep some of what its replay holds.
+
+    It is the same run as `explore` with that agent, so whoever compares SENSEI with it needs no second one.
+
+    Raises as `training_run.train_in` does; RunError where the folder holds observations of something else.
+    """
+    begin(folder, world, settings)
+    claim(folder / "collect.json", {"preset": preset, "updates": updates, "pictures": pictures, "seed": seed})
+    if (folder / OBSERVATIONS).exists():
+        return load_observations(folder / OBSERVATIONS)
+    explore(folder, COLLECTOR, preset=preset, updates=updates, seed=seed)
+    observations = remembered(load_explorer(folder, COLLECTOR).replay, pictures, seed=seed)
+    save_observations(folder / OBSERVATIONS, observations)
+    return observations
+
+
+def collect_from(folder: Path, earlier: Path, *, pictures: int, seed: int) -> Observations:
+    """D_init of a second generation: what the SENSEI agent of an earlier run remembers.
+
+    Raises FileNotFoundError where no such agent was trained there; RunError as `collect_curious` does.
+    """
+    of_world, explorer = read_claim(earlier / WORLD), read_claim(earlier / "sensei" / "config.json")
+    begin(folder, of_world["world"], of_world["settings"])
+    origin = {"seed": explorer["seed"], "taste": explorer["taste"]}
+    claim(folder / "collect.json", {"pictures": pictures, "seed": seed, "sensei": origin})
+    if (folder / OBSERVATIONS).exists():
+        return load_observations(folder / OBSERVATIONS)
+    observations = remembered(load_explorer(earlier, "sensei").replay, pictures, seed=seed)
+    save_observations(folder / OBSERVATIONS, observations)
+    return observations
+
+
+def share_observations(folder: Path, earlier: Path) -> None:
+    """Take over another folder's world and observations as they are. Raises FileNotFoundError where there are none."""
+    begin(folder, **read_claim(earlier / WORLD))
+    claim(folder / "collect.json", read_claim(earlier / "collect.json"))
+    if not (folder / OBSERVATIONS).exists():
+        save_observations(folder / OBSERVATIONS, load_observations(earlier / OBSERVATIONS))
+
+
+def world_of(folder: Path, num_envs: int = 1) -> World | HostWorld:
+    """The world of this run folder. Raises FileNotFoundError where nothing was begun."""
+    asked = read_claim(folder / WORLD)
+    return make_world(asked["world"], num_envs=num_envs, **asked["settings"])
+
+
+def explore(
+    folder: Path,
+    agent: str,
+    *,
+    preset: str,
+    updates: int,
+    seed: int,
+    changes: Mapping[str, Any] | None = None,
+    name: str | None = None,
+) -> None:
+    """Let an agent explore the folder's world in ``<folder>/<agent>``, with the folder's R_psi if it wants one.
+
+    With ``changes`` to its settings (see `config.changed`) it is another agent, and ``name`` is its folder's.
+
+    Raises FileNotFoundError where a stage before this one is missing, ValueError for changes that cannot be made, and
+    as `training_run.train_in` does.
+    """
+    config = changed(explorer_config(PRESETS[preset](), agent), changes or {})
+    name = name or agent
+    if changes and (name in NAMES or not learns(agent)):
+        raise ValueError(f"an agent with changed settings must learn, and needs a name of its own; this is {name!r}")
+    taste = None
+    if needs_taste(config):
+        if not (folder / REWARD).exists():
+            raise FileNotFoundError(f"{folder / REWARD} is not there: distil first")
+        taste = load_reward(folder / REWARD)
+    with closing(world_of(folder, config.train.envs)) as world:
+        if learns(agent):
+            train_in(folder / name, config, world, updates=updates, seed=seed, taste=taste)
+        else:
+            play_in(folder / name, config, world, updates=updates, seed=seed)
+
+
+def learn_task(folder: Path, explorer: str, *, preset: str, updates: int, seed: int) -> None:
+    """Teach a task agent that goes on with an explorer's world model and replay, in ``<folder>/task-after-<explorer>``.
+
+    Beside it stands `explore` with the agent ``task``, which begins from scratch. Raises FileNotFoundError where the
+    explorer was not trained.
+    """
+    config = explorer_config(PRESETS[preset](), "task")
+    with closing(world_of(folder, config.train.envs)) as world:
+        explored = load_run(folder / explorer, world)
+        train_in(folder / f"{AFTER}{explorer}", config, world, updates=updates, seed=seed, explored=explored)
+
+
+def load_explorer(folder: Path, agent: str) -> TrainState:
+    """An agent of this run folder as it was last stored. Raises as `training_run.load_run` does."""
+    config = config_from(read_claim(folder / agent / "config.json")["agent"])
+    with closing(world_of(folder, config.train.envs)) as world:
+        return load_run(folder / agent, world)
+
+
+def evaluate(folder: Path, agents: Sequence[str], *, seed: int) -> list[dict[str, object]]:
+    """Write and return what each agent caused while it explored, and what it does in test episodes, one row a figure.
+
+    In a host world only the first is told. Raises FileNotFoundError where an agent has not explored.
+    """
+    rows: list[dict[str, object]] = []
+    with closing(world_of(folder)) as world:
+        for agent in agents:
+            for name, value in figures_of(folder, agent, world, seed=seed).items():
+                rows.append({"agent": agent, "figure": name, "value": float(f"{value:.4g}")})
+    write_rows(folder / EVALUATION, rows)
+    return rows
+
+
+def read_evaluation(folder: Path) -> list[dict[str, str]]:
+    """The rows that `evaluate` wrote. Raises FileNotFoundError where it was not called."""
+    with (folder / EVALUATION).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def figures_of(folder: Path, agent: str, world: World | HostWorld, *, seed: int) -> dict[str, float]:
+    """All figures of one agent of this run folder. Raises FileNotFoundError where it has not been trained."""
+    folder = folder / agent
+    figures = training_figures(read_chunks(folder), world.event_names)
+    if learns(agent):
+        figures |= switch_figures(read_chunks(folder, "metrics.csv"))
+    if isinstance(world, HostWorld):
+        return figures
+    key = jax.random.fold_in(jax.random.key(seed), 1)
+    if learns(agent):
+        state = load_run(folder, world)
+        outcome, visits = play_episodes(state.agent, world, TEST_EPISODES, key=key), np.asarray(state.visits)
+    else:
+        outcome, visits = play_random_episodes(world, TEST_EPISODES, key=key), read_visits(folder)
+    coverage = {"situations visited evenly": effective_number(visits)} if world.situations else {}
+    return figures | coverage | episode_figures(outcome)
+
+
+def taste_figures(folder: Path) -> dict[str, float]:
+    """What the folder's R_psi was taught by, and what it makes of the folder's pictures, if their facts are known.
+
+    Raises FileNotFoundError where there is no R_psi.
+    """
+    observations, reward = load_observations(folder / OBSERVATIONS), load_reward(folder / REWARD)
+    who = read_claim(folder / REWARD / "made_from.json")["annotator"]
+    with Store(folder / PREFERENCES) as store:
+        judged = store.preferences(*who.values())
+    if not observations.facts:
+        return {}
+    rewards, levels = rewards_of(reward, observations.images), interest(observations.facts)
+    return {
+        "ties among the judgements": float((judged.target == 0.5).mean()),
+        "R_psi orders situations": accuracy_against_levels(rewards, levels),
+        "R_psi's spread within a situation": spread_within(rewards, levels),
+    }
+
+
+def annotate(
+    folder: Path,
+    annotator: str,
+    settings: Mapping[str, Any],
+    *,
+    pairs: int,
+    choose: str,
+    both_orders: bool,
+    budget: Budget,
+    seed: int,
+) -> Tally:
+    """Ask an annotator about pairs of the folder's observations; what was answered before is not asked again.
+
+    ``choose`` is how pairs are chosen (see `annotators.pairs`): random, spread, or interesting, by the R_psi that the
+    answers so far have taught.
+
+    Prints what it will take before the first question, and a report over all annotators at the end.
+
+    Raises FileNotFoundError where there are no observations, ValueError where a setting makes no sense; and whatever
+    the annotator raises. Answers that came before are kept.
+    """
+    observations = load_observations(folder / OBSERVATIONS)
+    world = str(read_claim(folder / WORLD)["world"])
+    made = make_annotator(annotator, observations, world=world, prompt_file=folder / "prompt.json", **settings)
+    if choose == "interesting":
+        if not (folder / REWARD).exists():
+            raise FileNotFoundError(f"{folder / REWARD} is not there: interesting pairs are chosen by an R_psi")
+        rewards = rewards_of(load_reward(folder / REWARD), observations.images)
+        chosen = interesting_pairs(observations, pairs, rewards, seed)
+    else:
+        chosen = CHOICES[choose](observations, pairs, seed)
+    if isinstance(made, ChatAnnotator):
+        height, width = observations.images.shape[1:3]
+        print(f"{made}: {made.estimate(len(chosen) * (1 + both_orders), height, width)}")
+    with Store(folder / PREFERENCES) as store:
+        tally = ask(store, made, observations, chosen, both_orders=both_orders, budget=budget)
+        said = ", ".join(f"{answer.name.lower()} {number}" for answer, number in tally.answers.items())
+        print(f"{tally.asked} questions answered now ({said}), {tally.skipped} before, {tally.left} still open")
+        print("\n".join(report_lines(agreement(store))))
+    return tally
+
+
+class Taste(NamedTuple):
+    """R_psi and what is known about it."""
+
+    distilled: Distilled
+    preferences: Preferences
+    content_hash: str
+    calibration: Calibration
+    """On held-out pairs."""
+    situations: dict[str, Estimate]
+    """Mean R_psi of the folder's observations by situation, dull ones first; empty where the world tells no facts."""
+    truth: float
+    """How often R_psi puts two observations of held-out episodes in their true order; nan where no truth is known."""
+    farms: list[Farm]
+    """What standing still pays before each event, and going on."""
+
+
+def distil_taste(
+    folder: Path, settings: Mapping[str, Any], *, annotator: str | None, version: str | None, seed: int
+) -> Taste:
+    """Teach an R_psi with the answers of one annotator of the folder's store, and keep it in ``semantic_reward/``.
+
+    ``annotator`` and ``version`` say whose answers, where there are those of several. An R_psi that was there is
+    replaced: answers may have come since.
+
+    Raises FileNotFoundError where there is no store, ValueError where no annotator fits, nothing can be learned, or a
+    setting makes no sense; TypeError where there is no such setting.
+    """
+    observations = load_observations(folder / OBSERVATIONS)
+    if not (folder / PREFERENCES).exists():
+        raise FileNotFoundError(f"{folder / PREFERENCES} is not there: annotate first")
+    config = DistilConfig(**settings)
+    with Store(folder / PREFERENCES) as store:
+        who = store.find(annotator, version)
+        preferences = store.preferences(*who)
+    with tqdm(total=config.epochs, desc=f"distil {who.name}", unit="epoch") as bar:
+
+        def show(epoch: Epoch) -> None:
+            bar.set_postfix_str(f"held-out loss {epoch.held_out_loss:.3f}, accuracy {epoch.held_out_accuracy:.3f}")
+            bar.update()
+
+        distilled = distil(preferences, config, progress=show, key=jax.random.key(seed))
+    content_hash = save_reward(folder / REWARD, distilled.reward)
+    made_from = {"annotator": who._asdict(), "pairs": len(preferences.first), "seed": seed, "hash": content_hash}
+    (folder / REWARD / "made_from.json").unlink(missing_ok=True)
+    claim(folder / REWARD / "made_from.json", made_from | {"settings": dataclasses.asdict(config)})
+
+    held_out = distilled.split.held_out
+    predicted = preference_probabilities(distilled.reward, preferences, held_out)
+    rewards = rewards_of(distilled.reward, observations.images)
+    found, truth, farms = dict[str, Estimate](), float("nan"), list[Farm]()
+    if observations.facts:
+        found = mean_rewards(rewards, observations.episode, situations(observations.facts))
+        fresh = np.isin(observations.episode, distilled.split.episodes)
+        levels = interest(observations.facts)[fresh]
+        if len(set(levels.tolist())) > 1:
+            truth = accuracy_against_levels(rewards[fresh], levels)
+        for event, (waiting, end) in WAITS.items():
+            if all(observations.facts.get(fact, np.zeros(1)).any() for fact in (waiting, event)):
+                farms += find_farms(rewards, observations, [(waiting, event)], end=end)
+    return Taste(
+        distilled,
+        preferences,
+        content_hash,
+        calibration(predicted, preferences.target[held_out]),
+        found,
+        truth,
+        farms,
+    )

@@ -1,0 +1,93 @@
+"""Keep a whole run in one file: written at once or not at all, and never read wrongly.
+
+A checkpoint is a ZIP of arrays (NumPy's .npz, no pickle), one for each leaf of a pytree, under the leaf's path in it,
+such as ``.agent.world_model.rssm.start``. Typed PRNG keys are stored as their numbers. It is written beside its place,
+flushed to the disk and then renamed, so whoever is killed in the middle leaves the last good checkpoint behind.
+"""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sensei_lite.types import AnyArray
+
+Tree = TypeVar("Tree")
+
+FORMAT = "format"
+VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A file that is not the checkpoint that was wanted; the message names the file and the field."""
+
+
+def save_checkpoint(path: Path, tree: object) -> None:
+    """Write every array of ``tree`` to ``path``, replacing what was there only when all is on the disk.
+
+    Raises OSError where the folder cannot be written or the disk is full; the file that was there is then untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {name: np.asarray(_numbers(leaf)) for name, leaf in _named_leaves(tree).items()}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            np.savez(file, allow_pickle=False, **{FORMAT: np.int64(VERSION)}, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path, like: Tree) -> Tree:
+    """Read the arrays of ``path`` into a pytree of the structure, shapes and types of ``like``.
+
+    ``like`` may hold arrays or `jax.ShapeDtypeStruct` (from `jax.eval_shape`); its values are not used.
+
+    Raises FileNotFoundError, or CheckpointError where the file is damaged, of another version, or of another tree.
+    """
+    wanted = _named_leaves(like)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            version = int(stored[FORMAT]) if FORMAT in stored else None
+            if version != VERSION:
+                raise CheckpointError(f"{path} has checkpoint format {version}, and this code reads {VERSION}")
+            found = set(stored.files) - {FORMAT}
+            if missing := sorted(set(wanted) - found):
+                raise CheckpointError(f"{path} has no {missing[0]} (and {len(missing) - 1} more): another agent's?")
+            if surplus := sorted(found - set(wanted)):
+                raise CheckpointError(f"{path} has {surplus[0]} (and {len(surplus) - 1} more), unknown to this agent")
+            leaves = [_leaf(path, name, stored[name], leaf) for name, leaf in wanted.items()]
+    except (zipfile.BadZipFile, EOFError, KeyError, OSError, ValueError) as error:
+        if isinstance(error, CheckpointError | FileNotFoundError):
+            raise
+        raise CheckpointError(f"{path} is damaged or is no checkpoint: {error}") from error
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _named_leaves(tree: object) -> dict[str, AnyArray]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path) or "root": leaf for path, leaf in leaves}
+
+
+def _is_key(leaf: AnyArray) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _numbers(leaf: AnyArray) -> AnyArray:
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _leaf(path: Path, name: str, stored: np.ndarray, wanted: AnyArray) -> jax.Array:
+    expected = jax.eval_shape(_numbers, wanted)
+    if stored.shape != expected.shape or stored.dtype != expected.dtype:
+        raise CheckpointError(
+            f"{path}: {name} is {stored.dtype} {stored.shape}, and this agent's is {expected.dtype} {expected.shape}"
+        )
+    array = jnp.asarray(stored)
+    return jax.random.wrap_key_data(array) if _is_key(wanted) else array

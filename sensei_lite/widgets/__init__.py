@@ -1,5 +1,0 @@
-"""Parts of a notebook that a reader can touch. Each shows what a static figure cannot, and needs no network."""
-
-from sensei_lite.widgets.play import PlayWidget, play
-
-__all__ = ["PlayWidget", "play"]

@@ -1,0 +1,1 @@
+"""Grid worlds with keys, doors and chests, as pure functions."""

@@ -1,0 +1,1 @@
+"""The real MiniHack levels behind Gymnasium's interface."""

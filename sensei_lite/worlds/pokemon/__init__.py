@@ -1,0 +1,1 @@
+"""Pokemon Red from the user's own cartridge."""

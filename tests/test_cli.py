@@ -1,0 +1,118 @@
+"""The commands do what they say, and wrong input ends in one line."""
+
+import csv
+import errno
+import subprocess
+import sys
+from typing import get_args
+
+import gymnasium
+import pytest
+from make.bench import worlds as bench
+from make.bench.measure import measure
+from make.site.pictures import run_demo
+from PIL import Image as Picture
+
+from sensei_lite import cli
+from sensei_lite.plots.video import save_gif
+from sensei_lite.presets import NAMES, PRESETS
+from sensei_lite.training.plan import PLANS
+from sensei_lite.worlds import KeyRoom
+
+
+def test_the_demo_counts_events_and_draws(tmp_path, capsys):
+    run_demo(tmp_path, rows=1000)
+    told = capsys.readouterr().out
+    assert "key picked up" in told
+    assert "chest opened" in told
+    for name in ("keyroom", "keychest"):
+        film = Picture.open(tmp_path / f"{name}.gif")
+        assert film.n_frames > 5
+        assert Picture.open(tmp_path / f"{name}.png").width > 500
+
+
+def test_the_command_line_offers_every_agent_and_preset():
+    assert set(get_args(cli.Explorer)) == set(NAMES)
+    assert set(get_args(cli.Preset)) == set(PRESETS) == set(PLANS)
+
+
+def test_a_film_needs_frames(tmp_path):
+    with pytest.raises(ValueError, match="no frames"):
+        save_gif([], tmp_path / "empty.gif")
+
+
+def test_the_bench_writes_what_it_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "BATCHES", (1, 4))
+    monkeypatch.setattr(bench, "_peers", lambda: iter([("a peer", gymnasium.make("SenseiLite/KeyRoom-v0"))]))
+    monkeypatch.setattr(bench, "_ours", lambda: [("KeyRoom", KeyRoom(size=4, decorations=0))])
+    rows = bench.bench_worlds(tmp_path / "worlds.csv", repeats=1)
+    with (tmp_path / "worlds.csv").open() as file:
+        written = list(csv.DictReader(file))
+    assert [row["steps_per_second"] for row in written] == [str(row["steps_per_second"]) for row in rows]
+    assert all(int(row["steps_per_second"]) > 0 for row in written)
+    bench.print_table(rows)
+    assert "KeyRoom" in capsys.readouterr().out
+
+
+def test_a_measurement_leaves_the_first_call_out():
+    calls = []
+    speed = measure(lambda: calls.append(1), repeats=3)
+    assert len(calls) == 4
+    assert speed.fastest <= speed.median <= speed.slowest
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "sensei_lite", *arguments], capture_output=True, text=True)
+
+
+def test_the_command_line_explains_itself():
+    told = command("--help")
+    assert told.returncode == 0
+    assert {"run", "study"} <= set(told.stdout.split())
+
+
+def test_a_folder_that_cannot_be_written_ends_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    told = command("run", "--preset", "smoke", "--folder", str(tmp_path / "file"))
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1].startswith("sensei-lite: ")
+    assert "Traceback" not in told.stderr
+
+
+def test_training_by_command_goes_on_where_it_stopped(tmp_path):
+    settings = ("--settings", "size=4", "decorations=0", "max_steps=9")
+    folder = ("--folder", str(tmp_path / "run"), "--preset", "smoke", "--agent", "task")
+    for updates in ("2", "4"):
+        told = command("train", *folder, "--updates", updates, *settings)
+        assert told.returncode == 0, told.stderr
+    with (tmp_path / "run" / "events.csv").open() as file:
+        assert [row["updates"] for row in csv.DictReader(file)] == ["2", "4"]
+    told = command("train", *folder, "--updates", "4", "--settings", "size=5")
+    assert told.returncode == 1
+    assert "world.decorations was 0 and is 2" in told.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--settings", "size"), "a setting is written name=value, and 'size' has no '='"),
+        (("--settings", "siez=4"), "keyroom-lab has no setting siez"),
+        (("--world", "keyrom"), "there is no world called 'keyrom'"),
+        (("--updates", "7"), "updates is 7; it must be a multiple of chunk_updates (2)"),
+    ],
+)
+def test_wrong_training_ends_in_one_line(tmp_path, arguments, complaint):
+    told = command("train", "--folder", str(tmp_path), "--preset", "smoke", *arguments)
+    assert told.returncode == 1
+    assert complaint in told.stderr.splitlines()[-1]
+
+
+def test_a_full_disk_is_no_end(monkeypatch):
+    def report() -> None:
+        """Write."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cli, "report", report)
+    monkeypatch.setattr(sys, "argv", ["sensei-lite", "report"])
+    with pytest.raises(SystemExit, match=r"No space left.*make room, and the same command goes on"):
+        cli.main()

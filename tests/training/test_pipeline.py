@@ -1,0 +1,156 @@
+"""From pictures to R_psi in one folder: stages can be stopped and repeated, and refuse what is not theirs."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sensei_lite.annotators.base import Answer
+from sensei_lite.annotators.query import Budget
+from sensei_lite.plots.taste import draw_taste
+from sensei_lite.reward.model import load_reward, rewards_of
+from sensei_lite.training import pipeline
+from sensei_lite.training.folder import RunError, claim, read_claim
+
+WORLD = {"size": 4, "max_steps": 40}
+ASKED = {"pairs": 150, "choose": "random", "both_orders": True, "budget": Budget(), "seed": 0}
+
+
+def collected(folder, **other):
+    return pipeline.collect(folder, "keyroom", WORLD, **({"episodes": 24, "guided": True, "seed": 0} | other))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run folder with pictures, answers in two sittings, and R_psi."""
+    folder = tmp_path_factory.mktemp("taste")
+    collected(folder)
+    first = pipeline.annotate(folder, "scripted", {}, **(ASKED | {"budget": Budget(calls=60)}))
+    assert (first.asked, first.left) == (60, 240)
+    return folder
+
+
+def test_a_stage_goes_on_where_it_was_stopped(folder, capsys):
+    rest = pipeline.annotate(folder, "scripted", {}, **ASKED)
+    assert (rest.asked, rest.skipped, rest.left) == (240, 60, 0)
+    said = capsys.readouterr().out
+    assert "240 questions answered now" in said
+    assert "contradicts itself in 0.0%" in said, "the report is there, and the truth does not contradict itself"
+    again = pipeline.annotate(folder, "scripted", {}, **ASKED)
+    assert (again.asked, again.skipped) == (0, 300)
+
+
+def test_what_is_there_is_loaded_and_not_played_again(folder, monkeypatch):
+    monkeypatch.setattr(pipeline, "play_observations", None)
+    seen = collected(folder)
+    assert set(seen.episode.tolist()) == set(range(24))
+    with pytest.raises(RunError, match=r"collect.json belongs to another run: episodes was 24 and is 25"):
+        collected(folder, episodes=25)
+
+
+def test_r_psi_learns_the_annotators_taste_and_is_kept(folder):
+    pipeline.annotate(folder, "scripted", {}, **ASKED)
+    taste = pipeline.distil_taste(folder, {"epochs": 6}, annotator=None, version=None, seed=0)
+    observations = collected(folder)
+    kept = load_reward(folder / pipeline.REWARD)
+    made_from = read_claim(folder / pipeline.REWARD / "made_from.json")
+    assert made_from["hash"] == taste.content_hash
+    assert made_from["annotator"]["name"] == "scripted"
+    means = [one.mean for one in taste.situations.values()]
+    assert list(taste.situations)[-1] == "exit_reached"
+    assert means[-2] > means[0], "an open door is more interesting than a key on the floor"
+    assert taste.truth > 0.8
+    rewards = rewards_of(kept, observations.images)
+    np.testing.assert_array_equal(rewards, rewards_of(taste.distilled.reward, observations.images))
+
+    written = draw_taste(folder, taste)
+    assert {path.stem for path in written} >= {"learning", "calibration", "situations", "landscape", "episode", "taste"}
+    assert all(path.stat().st_size > 0 for path in written)
+    page = (folder / "taste.md").read_text()
+    assert all(len(alt) > 40 for alt in re.findall(r"!\[(.*?)\]\(", page)), "every figure is told in words"
+
+
+@pytest.mark.parametrize(
+    ("world", "settings", "situation", "farms"),
+    [
+        ("keychest-lab", {"max_steps": 60}, "chest_opened", ["chest_opened"]),  # the event is the end of the episode
+        ("tabletop", {"max_steps": 60, "image_size": 32}, "2 of these", []),  # no end, facts that count
+    ],
+)
+def test_taste_is_taught_in_other_worlds(tmp_path, world, settings, situation, farms):
+    pipeline.collect(tmp_path, world, settings, episodes=24, guided=True, seed=0)
+    pipeline.annotate(tmp_path, "scripted", {}, **ASKED)
+    taste = pipeline.distil_taste(tmp_path, {"epochs": 2}, annotator=None, version=None, seed=0)
+    assert situation in taste.situations
+    assert [farm.event for farm in taste.farms] == farms
+    assert (tmp_path / "taste.md") in draw_taste(tmp_path, taste)
+
+
+def test_one_of_several_annotators_must_be_named(folder):
+    pipeline.annotate(folder, "scripted", {"noise": 0.2}, **(ASKED | {"pairs": 20}))
+    with pytest.raises(ValueError, match="2 annotators are called scripted"):
+        pipeline.distil_taste(folder, {}, annotator="scripted", version=None, seed=0)
+
+
+def test_a_missing_stage_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        pipeline.annotate(tmp_path, "scripted", {}, **ASKED)
+    collected(tmp_path, episodes=2)
+    with pytest.raises(FileNotFoundError, match="annotate first"):
+        pipeline.distil_taste(tmp_path, {}, annotator=None, version=None, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("annotator", "settings", "message"),
+    [
+        ("oracle", {}, "there are clip, chat, human, scripted"),
+        ("scripted", {"manner": "rude"}, "manner is 'rude'; there are faithful, gpt4"),
+        ("chat", {}, "model=NAME"),
+        ("chat", {"model": "m", "prompt": "short"}, "there are specific, general"),
+    ],
+)
+def test_wrong_orders_are_refused_before_anything_is_asked(tmp_path, annotator, settings, message):
+    collected(tmp_path, episodes=2)
+    with pytest.raises(ValueError, match=message):
+        pipeline.annotate(tmp_path, annotator, settings, **ASKED)
+    assert not (tmp_path / pipeline.PREFERENCES).exists()
+
+
+def test_host_worlds_and_unknown_settings_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="keyroom has no setting colour"):
+        pipeline.collect(tmp_path, "keyroom", {"colour": 1}, episodes=1, guided=True, seed=0)
+    with pytest.raises(ValueError, match="only a curious agent can collect there"):
+        pipeline.collect(tmp_path, "gymnasium:SenseiLite/KeyRoom-v0", {}, episodes=1, guided=True, seed=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_claim_is_named(tmp_path):
+    claim(tmp_path / "run.json", {"a": (1, 2)})
+    claim(tmp_path / "run.json", {"a": [1, 2]})
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(RunError, match=r"run.json is damaged"):
+        claim(tmp_path / "run.json", {"a": 1})
+
+
+def test_the_commands_do_the_same(tmp_path):
+    def command(*words):
+        call = [sys.executable, "-m", "sensei_lite", words[0], "--folder", str(tmp_path), *words[1:]]
+        return subprocess.run(call, capture_output=True, text=True, check=False)
+
+    done = command("collect", "--settings", "size=4", "max_steps=40", "--episodes", "12")
+    assert done.returncode == 0, done.stderr
+    assert "pictures of 12 episodes" in done.stdout
+    done = command("annotate", "--annotator", "scripted", "--settings", "manner=gpt4", "--pairs", "100")
+    assert done.returncode == 0, done.stderr
+    assert "200 questions answered now" in done.stdout
+    done = command("distil", "--settings", "epochs=2")
+    assert done.returncode == 0, done.stderr
+    assert "held-out pairs" in done.stdout
+    assert json.loads((tmp_path / "semantic_reward" / "made_from.json").read_text())["pairs"] == 100
+    done = command("distil", "--settings", "epochs=two")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert Answer.TIE.name.lower() in command("annotate", "--annotator", "scripted", "--pairs", "100").stdout
