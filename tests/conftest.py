@@ -30,7 +30,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the environment o
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-from jaxtyping import install_import_hook
+from jaxtyping import install_import_hook  # noqa: E402, because it starts JAX
 
 _hook = install_import_hook("sensei_lite", "beartype.beartype")
 
