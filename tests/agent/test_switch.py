@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sensei_lite.agent.rule import ReturnSwitch, RewardSwitch, advantages
+from sensei_lite.agent.switch import ReturnSwitch, RewardSwitch, advantages
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent import update as learning
