@@ -69,7 +69,7 @@ from sensei_lite.course.pretrained import curious_observations, trained_reward_m
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.plots.style import use_style
 from sensei_lite.reward.model import rewards_of
-from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.machine import keep_compiled_programs
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 PAIRS, CHAT_PAIRS, EACH = (60, 30, 8) if SMOKE else (1000, 250, 40)
