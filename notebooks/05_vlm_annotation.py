@@ -747,7 +747,7 @@ for name, questions in datasets.items():
 # | pairs; prompts and messages | `sensei_lite/annotators/pairs.py`, `prompts.py` |
 # | asking, budget, store | `sensei_lite/annotators/query.py`, `store.py` |
 # | CLIP | `sensei_lite/annotators/clip/annotator.py`, `clip_model.py` |
-# | the chat client, its costs, the parser | `sensei_lite/annotators/chat/annotator.py`, `chat_limits.py`, `chat_parser.py` |
+# | the chat client, its costs, the parser | `annotator.py`, `client.py`, `limits.py`, `parser.py` in `sensei_lite/annotators/chat/` |
 # | your panel | `sensei_lite/annotators/human_panel.py` |
 # | stand-ins and truth | `sensei_lite/annotators/scripted.py` |
 # | two orders; Wilson, kappa, circles | `sensei_lite/annotators/combine.py`, `agreement.py` |
