@@ -54,8 +54,7 @@ from PIL import Image
 # %%
 from sensei_lite.annotators.agreement import agreement, circles, wilson
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat.annotator import BudgetSpent, ChatAnnotator, Price
-from sensei_lite.annotators.chat.parser import parse_answer
+from sensei_lite.annotators.chat import BudgetSpent, ChatAnnotator, Price, parse_answer
 from sensei_lite.annotators.chat.prompts import GENERIC, Prompt, comparison_messages, description_messages, prompt_for
 from sensei_lite.annotators.clip.annotator import PROMPTS, ClipAnnotator
 from sensei_lite.annotators.combine import combine
