@@ -56,8 +56,7 @@ from sensei_lite.agent import state as agents
 from sensei_lite.agent import update as learning
 from sensei_lite.annotators.agreement import wilson
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat.annotator import ChatAnnotator, Price
-from sensei_lite.annotators.chat.prompts import prompt_for
+from sensei_lite.annotators.chat import ChatAnnotator, Price, prompt_for
 from sensei_lite.annotators.clip.annotator import ClipAnnotator
 from sensei_lite.course.checks import real_worlds as check
 from sensei_lite.course.flops import flops_of
