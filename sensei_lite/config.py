@@ -5,7 +5,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +127,10 @@ class NoveltyConfig:
             _require(getattr(self, name) >= 1, f"novelty.{name} is {getattr(self, name)}; it must be at least 1")
 
 
+Rule = Literal["fixed", "return", "reward"]
+"""How streams of rewards become one advantage (see `agent.switch`)."""
+
+
 @dataclasses.dataclass(frozen=True)
 class SwitchConfig:
     """The go/explore switch (see `exploration`). Raises ValueError for settings that make no switch.
@@ -134,7 +138,7 @@ class SwitchConfig:
     "Paper" below is the research code's KeyRoom.
     """
 
-    rule: Literal["fixed", "return", "reward"] = "fixed"
+    rule: Rule = "fixed"
     """How streams of rewards become one advantage. fixed: by ``behaviour.reward_weights``, without a switch. return:
     the switch compares the semantic lambda-return, and advantages are weighed (the research code). reward: it compares
     the predicted semantic reward, and rewards are weighed (the paper's text)."""
@@ -150,8 +154,7 @@ class SwitchConfig:
     """Weights of the streams above it. Paper: semantic 0.3, disagreement 1."""
 
     def __post_init__(self) -> None:
-        rules = ("fixed", "return", "reward")
-        _require(self.rule in rules, f"switch.rule is {self.rule!r}; there are {', '.join(rules)}")
+        _require(self.rule in get_args(Rule), f"switch.rule is {self.rule!r}; there are {', '.join(get_args(Rule))}")
         _require(0 < self.percentile < 100, f"switch.percentile is {self.percentile}; it must be between 0 and 100")
         thresholds = ("percentile", "range")
         _require(self.threshold in thresholds, f"switch.threshold is {self.threshold!r}; it is percentile or range")

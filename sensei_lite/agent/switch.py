@@ -139,7 +139,7 @@ class Switch(Rule):
         """What weighed advantages are divided by in both branches: the sum of the explore weights."""
         return sum(weight for _, weight in self.settings.explore)
 
-    def _metrics(self, exploring: Bool[Array, "*batch"]) -> dict[str, Array]:
+    def _metrics(self, exploring: Array) -> dict[str, Array]:
         return {"switch/threshold": self.threshold, "switch/exploring": exploring.mean()}
 
 
