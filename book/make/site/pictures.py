@@ -34,7 +34,7 @@ def run_demo(folder: Path, rows: int = 5000, seed: int = 0) -> None:
         name = type(world).__name__
         _count_events(name, world, rows, seed)
         _show_solution(name, world, folder, seed)
-    print("Play it yourself: make play")
+    print("Play it yourself: the first cell of notebook 01")
 
 
 def _count_events(name: str, world: GridWorld, rows: int, seed: int, chunk: int = 500) -> None:
