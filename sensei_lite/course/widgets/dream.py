@@ -216,12 +216,12 @@ def _imagine(world_model: WorldModel, state: State, action: Array, *, key: Seed)
 
 def _predict(world_model: WorldModel, state: State) -> Predicted:
     s = state.features
-    return state, world_model.draw(s), world_model.semantic(s), world_model.continues(s)
+    return state, world_model.decode_image(s), world_model.semantic(s), world_model.continues(s)
 
 
 def _action_size(world_model: WorldModel) -> int:
     rssm = world_model.rssm
-    return rssm.into.linear.weight.shape[1] - rssm.stoch * rssm.classes
+    return rssm.into.normed.weight.shape[1] - rssm.stoch * rssm.classes
 
 
 class DreamWidget(PlayWidget):

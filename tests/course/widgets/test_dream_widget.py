@@ -180,7 +180,7 @@ def test_a_dream_goes_on_when_reality_is_over(model):
 
 def test_the_status_says_where_the_model_expects_the_end(model):
     for bias, expects_end in ((-20.0, True), (20.0, False)):
-        sure = eqx.tree_at(lambda m: m.goes_on.out.bias, model, jnp.full(1, bias))
+        sure = eqx.tree_at(lambda m: m.continue_head.out.bias, model, jnp.asarray(bias))
         assert ("believes that the episode is over" in Dream(sure, WORLD).frame()["status"]) == expects_end
 
 
