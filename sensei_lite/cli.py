@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from sensei_lite.training.compilation import keep_compiled_programs
-from sensei_lite.training.folder import folder_lock
+from sensei_lite.training.machine import keep_compiled_programs
+from sensei_lite.training.storage import folder_lock
 
 Explorer = Literal[
     "random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "sensei-range", "task"

@@ -26,10 +26,16 @@ from tqdm import tqdm
 
 from sensei_lite.config import Config, config_from
 from sensei_lite.reward.model import SemanticReward, content_hash, load_reward, save_reward
-from sensei_lite.training.folder import folder_lock, read_manifest, write_or_verify_manifest
 from sensei_lite.training.host_loop import begin_host_training, go_on_in_new_episodes, play_at_random, train_host_chunk
 from sensei_lite.training.jax_loop import TrainState, on_devices, random_chunks, start_task, start_training, train_chunk
-from sensei_lite.training.storage import load_checkpoint, save_checkpoint
+from sensei_lite.training.storage import (
+    folder_lock,
+    load_checkpoint,
+    read_manifest,
+    save_checkpoint,
+    write_atomically,
+    write_or_verify_manifest,
+)
 from sensei_lite.worlds.base import World
 from sensei_lite.worlds.gym_adapter import HostWorld
 
@@ -121,7 +127,8 @@ def play_in(folder: Path, config: Config, world: World | HostWorld, *, updates: 
         for chunk in range(updates // config.train.chunk_updates):
             row = {name: float(values[chunk]) for name, values in sorted(counts.items())}
             append_row(folder / "events.csv", {"updates": (chunk + 1) * config.train.chunk_updates} | row)
-        np.savez(folder / VISITS, visits=np.asarray(visits), allow_pickle=False)
+        with write_atomically(folder / VISITS) as file:
+            np.savez(file, visits=np.asarray(visits), allow_pickle=False)
 
 
 def read_visits(folder: Path) -> np.ndarray:
@@ -241,4 +248,8 @@ def drop_rows_after(path: Path, updates: int) -> None:
         return
     header, *rows = path.read_text().splitlines(keepends=True)
     kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= updates]
-    path.write_text(header + "".join(kept)) if kept else path.unlink()
+    if not kept:
+        path.unlink()
+        return
+    with write_atomically(path) as file:
+        file.write((header + "".join(kept)).encode())

@@ -7,18 +7,21 @@ but for the order in which numbers are added. Only JAX worlds can be trained so.
 al., arXiv 2210.05639).
 """
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Key
 from tqdm import tqdm
 
+from sensei_lite.agent.state import Metrics
 from sensei_lite.config import Config
 from sensei_lite.reward.model import SemanticReward, save_reward
-from sensei_lite.training.folder import write_or_verify_manifest
-from sensei_lite.training.jax_loop import TrainState, start_training
+from sensei_lite.training.jax_loop import TrainState, start_training, train_chunk
 from sensei_lite.training.run import (
     CHECKPOINT,
     REWARD_MODEL,
@@ -27,8 +30,7 @@ from sensei_lite.training.run import (
     drop_rows_after,
     stop_where_not_a_number,
 )
-from sensei_lite.training.seeds import start_seeds, train_seeds
-from sensei_lite.training.storage import load_checkpoint, save_checkpoint
+from sensei_lite.training.storage import load_checkpoint, save_checkpoint, write_or_verify_manifest
 from sensei_lite.worlds.base import World
 
 
@@ -99,3 +101,27 @@ def updates_of(folder: Path, config: Config, world: World, reward_model: Semanti
 
 def _stack(trees: Sequence[SemanticReward | None]) -> SemanticReward:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def start_seeds(
+    config: Config, world: World, reward_models: SemanticReward | None = None, *, keys: Key[Array, " seeds"]
+) -> TrainState:
+    """`start_training` for every key: the same type, with an axis ``seeds`` in front of every array.
+
+    ``reward_models`` is the R_psi of every seed, in one with such an axis. Memory grows with the number of seeds, above all
+    for the replays: ``train.capacity`` pictures each.
+    """
+    return eqx.filter_vmap(lambda reward_model, key: start_training(config, world, reward_model, key=key))(
+        reward_models, keys
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def train_seeds(config: Config, world: World, states: TrainState) -> tuple[TrainState, Metrics, dict[str, Array]]:
+    """`train_chunk` for every seed, in one program: states, metrics and counts all have ``seeds`` in front.
+
+    Made for a GPU that one small agent would not fill. Each seed's numbers are those of the seed alone, but for the
+    order in which numbers are added. ``states`` is used up, as in `train_chunk`. A ``lax.cond`` in a world costs both
+    of its branches here.
+    """
+    return jax.vmap(lambda state: train_chunk(config, world, state))(states)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sensei_lite.training.storage import write_rows
+
 FILE = "stages.csv"
 
 
@@ -56,10 +58,7 @@ def peak_memory_mb() -> float:
 
 def _write(folder: Path, name: str, row: dict[str, float]) -> None:
     rows = read_stages(folder) | {name: row}
-    unfinished = folder / f".{FILE}.unfinished"
-    with unfinished.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["stage", "seconds", "peak_memory_mb", "finished"], lineterminator="\n")
-        writer.writeheader()
-        for stage_name, values in rows.items():
-            writer.writerow({"stage": stage_name} | {key: f"{value:.1f}" for key, value in values.items()})
-    unfinished.replace(folder / FILE)
+    write_rows(
+        folder / FILE,
+        [{"stage": name} | {key: f"{value:.1f}" for key, value in values.items()} for name, values in rows.items()],
+    )

@@ -23,15 +23,14 @@ from sensei_lite.models._fast.normed_linear import centre, norm_of_centred
 Large = Float[Array, "n height width channel"]
 Small = Float[Array, "n half_height half_width channel_out"]
 Kernel = Float[Array, "4 4 channel channel_out"]
-Weights = Float[Array, " channel"]
 
 
-def normed_conv_down(x: Large, kernel: Kernel, scale: Weights, bias: Weights) -> Small:
+def normed_conv_down(x: Large, kernel: Kernel, scale: Array, bias: Array) -> Small:
     """Convolve and normalise over channels, the mean taken off the kernel."""
     return _normed(keep(conv_down(x.astype(kernel.dtype), centre(kernel, axis=3))), scale, bias)
 
 
-def normed_conv_up(y: Small, kernel: Kernel, scale: Weights, bias: Weights) -> Large:
+def normed_conv_up(y: Small, kernel: Kernel, scale: Array, bias: Array) -> Large:
     """Convolve transposed and normalise over channels, the mean taken off the kernel."""
     return _normed(keep(conv_transpose_up(y.astype(kernel.dtype), centre(kernel, axis=2))), scale, bias)
 
@@ -41,7 +40,7 @@ def conv_up(y: Small, kernel: Kernel) -> Large:
     return keep(conv_transpose_up(y.astype(kernel.dtype), kernel))
 
 
-def _normed(y: Large, scale: Weights, bias: Weights) -> Large:
+def _normed(y: Large, scale: Array, bias: Array) -> Large:
     flat = y.reshape(-1, y.shape[-1])
     return jax.vmap(lambda one: norm_of_centred(one, scale, bias))(flat).reshape(y.shape)
 
