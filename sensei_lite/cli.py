@@ -30,7 +30,7 @@ def run(
     from_run: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     seed: int = 0,
 ) -> None:
-    """The whole method: collect, annotate, distil, explore, evaluate, report. A run that was stopped goes on.
+    """Run the whole method: collect, annotate, distil, explore, evaluate, report. A run that was stopped goes on.
 
     Args:
         folder: the run folder. The same command goes on with it; another is refused.

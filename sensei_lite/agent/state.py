@@ -125,7 +125,7 @@ def encode_action(actions: Discrete | Box, action: AnyArray) -> Float[Array, "*b
 
 
 def decode_action(actions: Discrete | Box, action: Float[Array, "*batch action"]) -> Array:
-    """Decode the model's action as the world takes it: one-hot becomes a choice, numbers are kept within -1 and 1."""
+    """Decode the model's action as the world takes it: one-hot becomes a choice, numbers are clipped to [-1, 1]."""
     if isinstance(actions, Discrete):
         return action.argmax(-1).astype(jnp.int32)
     return jnp.clip(action, -1.0, 1.0)
@@ -160,7 +160,7 @@ def act(
 
 
 def policy(agent: AgentState, actions: Discrete | Box) -> Callable[[PolicyState, Any, Seed], tuple[PolicyState, Array]]:
-    """Make the agent's policy, as `worlds.rollout` takes it: (policy state, time step, key) -> policy state, actions."""
+    """Make the agent's policy as `worlds.rollout` takes it: (policy state, time step, key) -> state, actions."""
 
     def choose(policy_state: PolicyState, timestep: Any, key: Seed) -> tuple[PolicyState, Array]:
         policy_state = act(agent, policy_state, timestep.image, timestep.is_first, timestep.vector, key=key)

@@ -83,7 +83,7 @@ def play_observations(world: World, episodes: int, *, guided: bool, scale: int =
 
 
 def _ordered(images: np.ndarray, valid: np.ndarray, facts: dict, *, first_episode: int) -> Observations:
-    """The pictures of first episodes, one episode after the other."""
+    """Order the pictures of first episodes, one episode after the other."""
     episode, t = np.nonzero(valid.T)
     return Observations(
         images[t, episode],

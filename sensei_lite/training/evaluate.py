@@ -97,7 +97,7 @@ class Summary(NamedTuple):
 
 
 def over_seeds(values: Sequence[float]) -> Summary:
-    """The interquartile mean of one figure over seeds, with its 95% interval by the percentile bootstrap.
+    """Compute the interquartile mean of one figure over seeds, with its 95% interval by the percentile bootstrap.
 
     Raises ValueError where there are fewer than two seeds: one says nothing about spread.
     """
@@ -140,22 +140,23 @@ counts there, that a thing is handled."""
 
 
 def read_chunks(folder: Path, name: str = "events.csv") -> list[dict[str, float]]:
-    """The counts of every chunk of a training run; with ``metrics.csv`` its losses, rewards and returns."""
+    """Read the counts of every chunk of a training run; with ``metrics.csv`` its losses, rewards and returns."""
     with (folder / name).open(newline="") as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def perplexity(visits: np.ndarray) -> float:
-    """How many situations were visited, if rarely visited ones count for less: the exponential of the entropy.
+    """Compute the perplexity of visits: how many situations were visited, if rarely visited ones count for less.
 
-    n situations visited equally often count n; what is added by a situation with few visits goes to 0 with them.
+    It is the exponential of the entropy: n situations visited equally often count n; what is added by a situation with
+    few visits goes to 0 with them.
     """
     shares = visits[visits > 0] / visits.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def training_figures(chunks: list[dict[str, float]], event_names: Sequence[str]) -> dict[str, float]:
-    """How often each event happened in training, and how many situations there were in a chunk, from `read_chunks`.
+    """Compute how often each event happened in training, and how many situations a chunk had, from `read_chunks`.
 
     Rates are those of all of training and, because an effect may come late, of its second half.
     """
@@ -171,7 +172,7 @@ def training_figures(chunks: list[dict[str, float]], event_names: Sequence[str])
 
 
 def switch_figures(chunks: list[dict[str, float]]) -> dict[str, float]:
-    """How much of its dreams an agent with a switch explored in the last tenth of training, from its metrics.csv."""
+    """Compute how much of its dreams an agent with a switch explored in the last tenth of its metrics.csv."""
     last = chunks[-max(1, len(chunks) // 10) :]
     name = "switch/exploring"
     return (
@@ -180,7 +181,7 @@ def switch_figures(chunks: list[dict[str, float]]) -> dict[str, float]:
 
 
 def steps_to_success(chunks: list[dict[str, float]], share: float, window: int = 10) -> float:
-    """Environment steps after which at least ``share`` of the episodes of ``window`` chunks in a row had earned 1.
+    """Count the steps after which at least ``share`` of the episodes of ``window`` chunks in a row had earned 1.
 
     The end of the first such window; where there was none, all steps of the run: it would have taken longer than that.
     Worlds pay 1 for a solved task and 0 otherwise.
@@ -194,7 +195,7 @@ def steps_to_success(chunks: list[dict[str, float]], share: float, window: int =
 
 
 def episode_figures(outcome: Outcome) -> dict[str, float]:
-    """The share of test episodes in which each event happened, and how many situations there were."""
+    """Compute the share of test episodes in which each event happened, and how many situations there were."""
     shares = {f"{name} in test episodes": float(share) for name, share in outcome.reached.items()}
     coverage = {"situations in all test episodes": outcome.situations, "situations in one": outcome.situations_each}
     return shares | {name: float(number) for name, number in coverage.items()}

@@ -49,7 +49,7 @@ class TrainState(NamedTuple):
 
 
 def to_transition(actions: Discrete | Box, timestep: TimeStep, reward_model: SemanticReward | None) -> Transition:
-    """A world's row as it is remembered: with how interesting R_psi finds the picture."""
+    """Make the transition that is remembered of a time step: with how interesting R_psi finds the picture."""
     return Transition(
         image=timestep.image,
         action=agents.encode_action(actions, timestep.action),
@@ -62,7 +62,7 @@ def to_transition(actions: Discrete | Box, timestep: TimeStep, reward_model: Sem
 
 
 def chunk_schedule(settings: TrainConfig) -> tuple[int, int, int]:
-    """How a chunk is divided: rounds, and in each how many steps of all worlds and then how many updates.
+    """Divide a chunk: rounds, and in each how many steps of all worlds and then how many updates.
 
     Raises ValueError where ``train.chunk_updates`` cannot be divided so.
     """
@@ -109,7 +109,7 @@ def start_training(
 
 
 def start_task(config: Config, world: World | HostWorld, explored: TrainState, *, key: Seed) -> TrainState:
-    """A task agent that begins where an explorer of this world stopped.
+    """Initialise a task agent that begins where an explorer of this world stopped.
 
     It has the explorer's world model, replay, and worlds as they were left; its policy and critics know nothing, and
     its counts begin at 0.
@@ -125,13 +125,13 @@ def start_task(config: Config, world: World | HostWorld, explored: TrainState, *
 
 
 def check_reward_model(config: Config, reward_model: SemanticReward | None) -> None:
-    """Raises ValueError where the agent wants what is interesting, and there is no R_psi to say what that is."""
+    """Raise ValueError where the agent wants what is interesting, and there is no R_psi to say what that is."""
     if reward_model is None and "semantic" in config.streams:
         raise ValueError("this agent maximises the semantic reward, so it needs an R_psi: distil one first")
 
 
 def facts_of(world: World, state: PyTree) -> dict[str, Array]:
-    """The true facts about the states of all worlds [envs]."""
+    """Return the true facts about the states of all worlds [envs]."""
     return jax.vmap(world.facts)(state)
 
 
@@ -160,17 +160,17 @@ def collect(world: World, state: TrainState, steps: int, *, key: Seed) -> tuple[
 
 
 def no_visits(world: World) -> Int[Array, " situations"]:
-    """The count before anything was visited."""
+    """Return the count before anything was visited."""
     return jnp.zeros(world.situations, jnp.int32)
 
 
 def count(world: World, state: PyTree, timestep: TimeStep) -> dict[str, Array]:
-    """What one step of all worlds adds to a chunk's counts; ``situations`` are numbers [envs], not yet a count."""
+    """Count what one step of all worlds adds to a chunk; ``situations`` are numbers [envs], not yet a count."""
     return count_row(timestep) | ({"situations": jax.vmap(world.situation)(state)} if world.situations else {})
 
 
 def count_row(timestep: TimeStep) -> dict[str, Any]:
-    """Events, episodes, steps and reward of one row of all worlds."""
+    """Count events, episodes, steps and reward of one time step of all worlds."""
     counts = {name: happened.sum() for name, happened in timestep.events.items()}
     return counts | {
         "episodes": timestep.is_last.sum(),
@@ -180,7 +180,7 @@ def count_row(timestep: TimeStep) -> dict[str, Any]:
 
 
 def add_up(world: World, counts: dict[str, Array]) -> dict[str, Array]:
-    """Counts of many steps, added up; of situations, how many different ones there were."""
+    """Add up the counts of many steps; of situations, how many different ones there were."""
     situations = counts.pop("situations", None)
     sums = jax.tree.map(jnp.sum, counts)
     if situations is None:
@@ -200,7 +200,7 @@ def learn_step(config: Config, agent: AgentState, replay: Replay, *, key: Seed) 
 
 
 def on_devices(settings: TrainConfig, state: TrainState) -> TrainState:
-    """The state where `train_chunk` expects it: whole on each of ``train.devices`` devices.
+    """Put the state where `train_chunk` expects it: whole on each of ``train.devices`` devices.
 
     Raises ValueError where this machine has fewer.
     """
@@ -218,7 +218,7 @@ def _mesh(settings: TrainConfig) -> Mesh:
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def train_chunk(config: Config, world: World, state: TrainState) -> tuple[TrainState, Metrics, dict[str, Array]]:
-    """One chunk. Returns the new state, the mean of every metric over the chunk, and event counts added up."""
+    """Train for one chunk. Returns the state, the mean of every metric over the chunk, and event counts added up."""
     rounds, collects, updates = chunk_schedule(config.train)
 
     def one_round(state: TrainState, key: Array) -> tuple[TrainState, tuple[Metrics, dict[str, Array]]]:
@@ -240,7 +240,7 @@ def train_chunk(config: Config, world: World, state: TrainState) -> tuple[TrainS
 def random_chunks(
     config: Config, world: World, chunks: int, *, key: Seed
 ) -> tuple[dict[str, Array], Int[Array, " situations"]]:
-    """What an agent does that acts at random and learns nothing: the counts of each chunk [chunks], and all visits."""
+    """Play an agent that acts at random and learns nothing: the counts of each chunk [chunks], and all visits."""
     rounds, collects, _ = chunk_schedule(config.train)
     begin_key, play_key = jax.random.split(key)
 

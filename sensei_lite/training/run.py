@@ -55,8 +55,8 @@ def train_in(
 ) -> TrainState:
     """Train until the agent has had ``updates`` updates, going on from the folder's checkpoint if there is one.
 
-    ``reward_model`` is the R_psi of an agent that wants what is interesting. With ``explored`` a run begins with that state's
-    world model and replay (see `train.start_task`).
+    ``reward_model`` is the R_psi of an agent that wants what is interesting. With ``explored`` a run begins with that
+    state's world model and replay (see `jax_loop.start_task`).
 
     Raises RunError where the folder belongs to another run, FloatingPointError at the first loss that is not a number
     (the message names it and the checkpoint to go back to), CheckpointError where the checkpoint is damaged.
@@ -114,7 +114,7 @@ def _train(
 
 
 def play_in(folder: Path, config: Config, world: World | HostWorld, *, updates: int, seed: int = 0) -> None:
-    """A run of an agent that acts at random and learns nothing: as many steps as ``updates`` updates would take.
+    """Run an agent that acts at random and learns nothing: as many steps as ``updates`` updates would take.
 
     Raises ValueError for a host world, RunError as `train_in` does.
     """
@@ -132,13 +132,13 @@ def play_in(folder: Path, config: Config, world: World | HostWorld, *, updates: 
 
 
 def read_visits(folder: Path) -> np.ndarray:
-    """How often the agent of `play_in` was in each situation. Raises FileNotFoundError where nobody played."""
+    """Read how often the agent of `play_in` was in each situation. Raises FileNotFoundError where nobody played."""
     with np.load(folder / VISITS, allow_pickle=False) as stored:
         return stored["visits"]
 
 
 def load_run(folder: Path, world: World | HostWorld) -> TrainState:
-    """The last checkpoint of a training run in this world, whatever its settings are.
+    """Load the last checkpoint of a training run in this world, whatever its settings are.
 
     Raises FileNotFoundError where there is none, CheckpointError where it is damaged, ValueError where the run is of
     another version or of another world.
@@ -156,7 +156,7 @@ def load_run(folder: Path, world: World | HostWorld) -> TrainState:
 
 
 def _news(state: TrainState, metrics: dict[str, float], counts: dict[str, float], seconds: float) -> str:
-    """What the progress bar says beside updates per second and the time left."""
+    """Write what the progress bar says beside updates per second and the time left."""
     seen = "vector" if "loss/image" not in metrics else "image"
     rate, reward = counts["steps"] / seconds, counts["reward"] / max(counts["episodes"], 1.0)
     return (
@@ -191,7 +191,7 @@ def _name(world: World | HostWorld) -> str:
 def describe_run(
     config: Config, world: World | HostWorld, seed: int, reward_model: SemanticReward | None = None
 ) -> dict[str, Any]:
-    """What a training run is: its world, seed, R_psi and settings, as config.json has them."""
+    """Describe a training run: its world, seed, R_psi and settings, as config.json has them."""
     of_world = world.settings if isinstance(world, HostWorld) else dataclasses.asdict(world)  # type: ignore[call-overload]
     settings = {"world": {"name": _name(world)} | of_world, "seed": seed}
     settings["taste"] = None if reward_model is None else content_hash(reward_model)
@@ -225,7 +225,7 @@ def _begin_or_resume(
 
 
 def stop_where_not_a_number(folder: Path, updates: int, row: Mapping[str, float]) -> None:
-    """Raises FloatingPointError where a metric is no finite number: its name, and the checkpoint to go back to."""
+    """Raise FloatingPointError where a metric is no finite number: its name, and the checkpoint to go back to."""
     if wrong := [name for name, value in row.items() if not math.isfinite(value)]:
         last = folder / CHECKPOINT
         back = f"the last checkpoint is {last}" if last.exists() else "there is no checkpoint yet"

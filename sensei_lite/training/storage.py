@@ -127,7 +127,7 @@ class RunError(ValueError):
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Inside, no other process works in this folder. The folder is made if need be; a killed process frees it.
+    """Lock a folder: inside, no other process works in it. The folder is made if need be; a killed process frees it.
 
     Raises RunError where another process works there already, OSError where the folder cannot be written.
     """
@@ -159,7 +159,7 @@ def write_or_verify_manifest(path: Path, description: dict[str, Any]) -> None:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """What `write_or_verify_manifest` wrote. Raises FileNotFoundError, or RunError where the file is damaged."""
+    """Read what `write_or_verify_manifest` wrote. Raises FileNotFoundError, or RunError where the file is damaged."""
     try:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:

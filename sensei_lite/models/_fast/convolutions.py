@@ -113,7 +113,7 @@ def conv_valid(x: Float[Array, "n _ _ _"], kernel: Float[Array, "_ _ _ _"], stri
 
 
 def _in_blocks(x: Large) -> Float[Array, "n rows columns channel_x_4"]:
-    """The picture with zeros around it, cut into blocks of 2 x 2 pixels, each as one vector: *space to depth*."""
+    """Cut the picture, with zeros around it, into blocks of 2 x 2 pixels, each as one vector: *space to depth*."""
     n, height, width, channels = x.shape
     rows, columns = height // 2 + 1, width // 2 + 1
     pairs = _with_zeros_around(x).reshape(n, rows, 2, columns, 2 * channels)
@@ -127,7 +127,7 @@ def _with_zeros_around(x: Float[Array, "n height width channel"]) -> Float[Array
 
 
 def _side_by_side(kernel: Kernel) -> Float[Array, "channel_x_4 channel_out_x_4"]:
-    """The four 2 x 2 parts of the kernel, each as the matrix that it multiplies a block by."""
+    """Return the four 2 x 2 parts of the kernel, each as the matrix that it multiplies a block by."""
     _, _, channels, out = kernel.shape
     parts = kernel.reshape(2, 2, 2, 2, channels, out)  # [part's row, pixel's row, part's column, pixel's column ...]
     return parts.transpose(1, 3, 4, 0, 2, 5).reshape(4 * channels, 4 * out)
