@@ -583,7 +583,7 @@ print({name: f"{shares.mean():.1%}" for name, shares in shares_of_seeds(my_world
 # | the atlas | `sensei_lite/worlds/grid/tiles.py` |
 # | the random agent, the shortest plan | `sensei_lite/worlds/rollout.py`, `oracle.py` |
 # | Gymnasium | `sensei_lite/worlds/gym_env.py`, and `host.py` for any other environment |
-# | the game that you played | `sensei_lite/course/widgets/key_game.py`, `sensei_lite/course/widgets/play.py` |
+# | the game that you played | `sensei_lite/course/widgets/play.py` |
 
 # %% [markdown]
 # ## Further reading
