@@ -16,10 +16,10 @@ from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_batch
 
 
 class Tally(NamedTuple):
-    """What random play came to."""
+    """Counts of what happened in random play."""
 
     steps: Int[Array, ""]
-    """Actions taken in all worlds together (the rows that only start an episode are not steps)."""
+    """Actions taken in all worlds together (time steps that only start an episode are not counted)."""
     episodes: Int[Array, ""]
     """Episodes that ended."""
     events: dict[str, Int[Array, ""]]
@@ -29,7 +29,7 @@ class Tally(NamedTuple):
 def random_actions(
     world: World, shape: tuple[int, ...], *, key: Seed
 ) -> Int[Array, "*shape"] | Float[Array, "*shape action"]:
-    """Actions drawn uniformly: choices [*shape], or numbers [*shape action]."""
+    """Sample actions uniformly: int32 choices [*shape], or float32 numbers from -1 to 1, [*shape action]."""
     if isinstance(world.actions, Box):
         return jax.random.uniform(key, (*shape, world.actions.size), minval=-1.0, maxval=1.0)
     return jax.random.randint(key, shape, 0, world.actions.size)
@@ -37,7 +37,7 @@ def random_actions(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def begin_random_play(world: World, batch: int, *, key: Seed) -> tuple[PyTree, TimeStep]:
-    """Start ``batch`` worlds."""
+    """Reset ``batch`` worlds; return their states and first time steps."""
     return reset_batch(world, keys=jax.random.split(key, batch))
 
 
@@ -45,9 +45,10 @@ def begin_random_play(world: World, batch: int, *, key: Seed) -> tuple[PyTree, T
 def random_play(
     world: World, steps: int, state: PyTree, timestep: TimeStep, pictures: Images, *, key: Seed
 ) -> tuple[PyTree, TimeStep, Images, Tally]:
-    """Play ``steps`` rows in every world; ``state``, ``timestep`` and ``pictures`` are used up.
+    """Roll out random actions for ``steps`` steps in every world; also return the counts of this play.
 
-    ``pictures`` [batch height width channel] receives the last pictures that were seen, as a replay buffer would.
+    ``state``, ``timestep`` and ``pictures`` are donated, so they cannot be used again. ``pictures`` [batch height width
+    channel] receives the last pictures that were seen, as a replay buffer would.
     """
     batch = timestep.is_last.shape[0]
     none = jnp.zeros((), jnp.int32)
