@@ -2,12 +2,11 @@
 
 SENSEI's D_init is what a curious agent saw (`remembered`). Guided play knows the way and takes it with a
 probability of its own for every episode, else a random step. So its episodes reach from aimless to purposeful, and
-every situation is in the pictures. The guide looks at the true state (`worlds.oracle`, `worlds.tabletop.guide`), as no
-agent may: this is for making and testing annotators.
+every situation is in the pictures. The guide is the world's expert (`World.expert`), which looks at the true state as
+no agent may: this is for making and testing annotators.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,11 +18,7 @@ from sensei_lite.agent.replay import Replay
 from sensei_lite.annotators.data import Observations, join_observations
 from sensei_lite.types import Seed
 from sensei_lite.worlds.base import World, reset_batch, step_batch
-from sensei_lite.worlds.grid.oracle import way_to_success
-from sensei_lite.worlds.grid.world import GridWorld
 from sensei_lite.worlds.random_play import random_actions
-from sensei_lite.worlds.tabletop import Tabletop
-from sensei_lite.worlds.tabletop.guide import PURPOSES, guide_any
 
 BLOCK = 64
 """Episodes that are played side by side; a block's pictures are in memory together."""
@@ -73,8 +68,8 @@ def play_observations(world: World, episodes: int, *, guided: bool, scale: int =
         raise ValueError(f"episodes is {episodes}; it must be at least 1")
     if getattr(world, "max_steps", None) is None:
         raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
-    if guided and not isinstance(world, (GridWorld, Tabletop)):
-        raise ValueError(f"{type(world).__name__} is no grid world and no desk, so nobody knows what to do in it")
+    if guided and not world.purposes:
+        raise ValueError(f"{type(world).__name__} has no expert, so nobody knows what to do in it")
     blocks = []
     for begin in range(0, episodes, BLOCK):
         number = min(BLOCK, episodes - begin)
@@ -94,22 +89,15 @@ def _ordered(images: np.ndarray, valid: np.ndarray, facts: dict, *, first_episod
     )
 
 
-def _knowledge(world: World, state: Any, *, key: Seed) -> Callable[[Any], Array]:
-    """Somebody who knows what to do next, in every world of a batch: the shortest way, or one purpose per episode."""
-    if isinstance(world, GridWorld):
-        ways = jax.vmap(lambda s: way_to_success(world, s))(state)
-        return lambda state: ways[jnp.arange(len(ways)), jax.vmap(world.situation)(state)]
-    assert isinstance(world, Tabletop)
-    purposes = jax.random.randint(key, state.gripper.shape[:1], 0, len(PURPOSES))
-    return lambda state: jax.vmap(lambda purpose, s: guide_any(purpose, s, world.speed))(purposes, state)
-
-
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _play(world: World, episodes: int, guided: bool, scale: int, *, key: Seed) -> tuple[Array, Array, dict[str, Array]]:
     """Pictures [time episodes ...], which of them belong to first episodes, and facts [time episodes]."""
     begin_key, boldness_key, play_key = jax.random.split(key, 3)
     state, timestep = reset_batch(world, keys=jax.random.split(begin_key, episodes))
-    known = _knowledge(world, state, key=jax.random.fold_in(key, 3)) if guided else None
+    experts = None
+    if guided:  # with one purpose for a whole episode
+        purposes = jax.random.randint(jax.random.fold_in(key, 3), (episodes,), 0, len(world.purposes))
+        experts = jax.vmap(world.expert)(state, purposes)
     boldness = jax.random.uniform(boldness_key, (episodes,))
 
     def see(state: Any) -> tuple[Array, dict[str, Array]]:
@@ -119,9 +107,10 @@ def _play(world: World, episodes: int, guided: bool, scale: int, *, key: Seed) -
         state, timestep, running = carry
         act_key, choice_key, world_key = jax.random.split(key, 3)
         action = random_actions(world, (episodes,), key=act_key)
-        if known is not None:
+        if experts is not None:
+            known = jax.vmap(lambda expert, s: expert(s))(experts, state)
             bold = jax.random.uniform(choice_key, (episodes,)) < boldness
-            action = jnp.where(bold.reshape(-1, *[1] * (action.ndim - 1)), known(state), action)
+            action = jnp.where(bold.reshape(-1, *[1] * (action.ndim - 1)), known, action)
         state, timestep = step_batch(world, state, timestep.is_last, action, keys=jax.random.split(world_key, episodes))
         image, facts = see(state)
         return (state, timestep, running & ~timestep.is_last), (image, running, facts)
