@@ -18,7 +18,7 @@ Source: SENSEI (arXiv 2503.01584) and its research code, whose numbers are golde
 """
 
 import abc
-from typing import NamedTuple, Self
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -32,6 +32,7 @@ from sensei_lite.types import Scalar
 Stream = dict[str, Float[Array, "time starts"]]
 Steps = dict[str, Float[Array, "steps starts"]]
 Normalisers = dict[str, PercentileNormaliser]
+AnySwitch = TypeVar("AnySwitch", bound="Switch")
 
 
 class Imagined(NamedTuple):
@@ -64,7 +65,7 @@ class Rule(eqx.Module):
 
     @classmethod
     @abc.abstractmethod
-    def create(cls, config: Config) -> Self:
+    def create(cls, config: Config) -> "Rule":
         """Initialise the rule before anything was imagined."""
 
     @staticmethod
@@ -83,7 +84,7 @@ class FixedWeights(Rule):
     weights: tuple[tuple[str, float], ...] = eqx.field(static=True)
 
     @classmethod
-    def create(cls, config: Config) -> Self:
+    def create(cls, config: Config) -> "FixedWeights":
         """Take the weights from ``behaviour.reward_weights``."""
         return cls(config.behaviour.reward_weights)
 
@@ -103,13 +104,13 @@ class Switch(Rule):
     settings: SwitchConfig = eqx.field(static=True)
 
     @classmethod
-    def create(cls, config: Config | SwitchConfig) -> Self:
+    def create(cls: type[AnySwitch], config: Config | SwitchConfig) -> AnySwitch:
         """Initialise the switch from the settings of an agent, or from its own."""
         settings = config if isinstance(config, SwitchConfig) else config.switch
         is_range = settings.threshold == "range"
         return cls(PercentileNormaliser.create() if is_range else RunningQuantile.create(), settings)
 
-    def update(self, semantic: Float[Array, "..."]) -> Self:
+    def update(self: AnySwitch, semantic: Float[Array, "..."]) -> AnySwitch:
         """Update the threshold with imagined semantic rewards (or returns) of any shape. No gradient flows through."""
         k, decay = self.settings.percentile, self.settings.decay
         if isinstance(self.seen, PercentileNormaliser):
@@ -125,7 +126,7 @@ class Switch(Rule):
         return self.seen.scale if isinstance(self.seen, PercentileNormaliser) else self.seen.value
 
     def is_exploring(self, semantic: Float[Array, "*batch"]) -> Bool[Array, "*batch"]:
-        """Return the branch: true where it is interesting, so explore; false where to go on to something interesting."""
+        """Return the branch: true where it is interesting, so explore; false where to go on to what is."""
         return jax.lax.stop_gradient(semantic) >= self.threshold
 
     def weights(self, exploring: Bool[Array, "*batch"]) -> dict[str, Float[Array, "*batch"]]:
@@ -166,7 +167,7 @@ class RewardSwitch(Switch):
     def reward(
         self, rewards: dict[str, Float[Array, "*batch"]], exploring: Bool[Array, "*batch"]
     ) -> Float[Array, "*batch"]:
-        """Compute the paper's one reward: semantic reward and disagreement, weighed by each state's branch and added."""
+        """Compute the paper's one reward: the streams weighed by each state's branch and added."""
         weights = self.weights(exploring)
         return sum((weights[name] * rewards[name] for name in weights), jnp.zeros(()))
 

@@ -145,6 +145,13 @@ class TimeStep(NamedTuple):
     """The world's numbers beside the picture, float32 [vector]; None where it has none."""
 
 
+def step_limit(world: World) -> int:
+    """Return the most steps of an episode. Raises ValueError where the world has no limit (``max_steps``)."""
+    if (limit := getattr(world, "max_steps", None)) is None:
+        raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
+    return int(limit)
+
+
 def no_action(world: World) -> Array:
     """Return the action of an episode's first time step: choice 0, or zeros (``is_first`` masks it)."""
     if isinstance(world.actions, Discrete):

@@ -8,7 +8,7 @@ A stream is a pytree: what it learns (``network``) and its optimiser's state tra
 """
 
 import abc
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -43,11 +43,11 @@ class RewardStream(eqx.Module):
     opt_state: PyTree = None
 
     @classmethod
-    def init(cls, config: Config, sizes: Sizes, *, key: Seed) -> Self:
+    def init(cls, config: Config, sizes: Sizes, *, key: Seed) -> "RewardStream":
         """Initialise the stream's network and optimiser."""
         return cls()
 
-    def learn(self, config: Config, rollout: PosteriorRollout, batch: Transition) -> tuple[Self, Metrics]:
+    def learn(self, config: Config, rollout: PosteriorRollout, batch: Transition) -> tuple["RewardStream", Metrics]:
         """Take one optimiser step on replayed transitions [batch time ...] and the states inferred from them."""
         return self, {}
 
@@ -65,7 +65,7 @@ class RewardStream(eqx.Module):
         """
         return reward
 
-    def cast(self, precision: str) -> Self:
+    def cast(self, precision: str) -> "RewardStream":
         """Return the stream with its network in the precision in which it computes."""
         return eqx.tree_at(
             lambda s: s.network, self, cast_to_compute_dtype(self.network, precision), is_leaf=lambda x: x is None

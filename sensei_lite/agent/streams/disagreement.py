@@ -3,8 +3,6 @@
 The ensemble stands in `models.ensemble`. Source: Plan2Explore (arXiv 2005.05960).
 """
 
-from typing import Self
-
 import equinox as eqx
 import jax.numpy as jnp
 import optax
@@ -26,12 +24,12 @@ class Stream(RewardStream):
     network: Ensemble
 
     @classmethod
-    def init(cls, config: Config, sizes: Sizes, *, key: Seed) -> Self:
+    def init(cls, config: Config, sizes: Sizes, *, key: Seed) -> "Stream":
         """Initialise the ensemble."""
         network = Ensemble(config.ensemble, sizes.deter, sizes.action, sizes.stoch, sizes.classes, key=key)
         return cls(network, optimisers.init(_optimiser(config), network))
 
-    def learn(self, config: Config, rollout: PosteriorRollout, batch: Transition) -> tuple[Self, Metrics]:
+    def learn(self, config: Config, rollout: PosteriorRollout, batch: Transition) -> tuple["Stream", Metrics]:
         """Take one step of the ensemble towards the z that follow in replayed sequences."""
         loss, gradient = eqx.filter_value_and_grad(
             lambda ensemble: cast_to_compute_dtype(ensemble, config.train.precision).loss(

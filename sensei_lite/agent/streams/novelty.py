@@ -3,8 +3,6 @@
 Source: Burda et al. (arXiv 1810.12894). Here for comparison.
 """
 
-from typing import Self
-
 import equinox as eqx
 import jax
 import optax
@@ -26,13 +24,13 @@ class Stream(RewardStream):
     network: RandomDistillation
 
     @classmethod
-    def init(cls, config: Config, sizes: Sizes, *, key: Seed) -> Self:
+    def init(cls, config: Config, sizes: Sizes, *, key: Seed) -> "Stream":
         """Initialise the random network and its learned copy."""
         # The disagreement stream is given the same key: a constant of its own makes this one's chance another.
         network = RandomDistillation(config.novelty, sizes.features, key=jax.random.fold_in(key, 1))
         return cls(network, optimisers.init(_optimiser(config), network))
 
-    def learn(self, config: Config, rollout: PosteriorRollout, batch: Transition) -> tuple[Self, Metrics]:
+    def learn(self, config: Config, rollout: PosteriorRollout, batch: Transition) -> tuple["Stream", Metrics]:
         """Take one step of the copy towards the random network, in replayed states."""
         features = rollout.states.features
         loss, gradient = eqx.filter_value_and_grad(
