@@ -21,15 +21,6 @@ from sensei_lite.training.plan import PLANS, RunPlan, run
 from sensei_lite.training.stages import read_stages, timed_stage
 from sensei_lite.training.storage import RunError, folder_lock, read_manifest
 
-PLAN = dataclasses.replace(
-    PLANS["smoke"],
-    world="keyroom",
-    settings={"size": 4, "rooms": 1, "max_steps": 20},
-    annotator="scripted",
-    pictures=200,
-    pairs=100,
-    updates=12,
-)
 WORDS = ("--world", "keyroom", "--settings", "size=4", "rooms=1", "max_steps=20", "--annotator", "scripted")
 NUMBERS = ("plan2explore/events.csv", "plan2explore/metrics.csv", "sensei/events.csv", "sensei/metrics.csv")
 
@@ -38,15 +29,6 @@ def results(folder: Path) -> dict[str, object]:
     """All numbers of a run."""
     found = {name: (folder / name).read_text() for name in (*NUMBERS, "evaluation.csv")}
     return found | {"taste": json.loads((folder / "semantic_reward" / "reward.json").read_text())["content_hash"]}
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """A run that nobody stopped."""
-    folder = tmp_path_factory.mktemp("run")
-    told = run(folder, PLAN)
-    assert [line.split(",")[0] for line in told] == ["plan2explore", "sensei"]
-    return folder
 
 
 def test_a_run_leaves_what_it_promises(done):
