@@ -9,21 +9,19 @@ questions at the same time would both be answered (and both pay): give them diff
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from sensei_lite.annotators.base import Annotator, Answer, Reply
+from sensei_lite.annotators.base import Annotator, AnnotatorId, Answer, Reply
 from sensei_lite.annotators.data import Observations, check_images
-from sensei_lite.annotators.store import AnnotatorId, Store
+from sensei_lite.annotators.pairs import check_pairs
+from sensei_lite.annotators.store import Store
 
 _BLOCK = 1024
 _IN_NOTEBOOK = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
-
-Question = tuple[int, int]
-"""Indices into the observations: the first picture and the second."""
 
 
 class Budget(NamedTuple):
@@ -36,7 +34,7 @@ class Budget(NamedTuple):
     that of questions which the annotator had already under way."""
 
 
-class Tally(NamedTuple):
+class QueryStats(NamedTuple):
     """What one call of `ask` did."""
 
     asked: int
@@ -51,6 +49,44 @@ class Tally(NamedTuple):
     """US dollars, now."""
 
 
+class Question(NamedTuple):
+    """Two pictures in their order."""
+
+    first: int
+    """Index into the observations."""
+    second: int
+    names: tuple[str, str]
+    """Hashes of both, under which the store keeps the answer."""
+
+
+def open_questions(
+    store: Store, who: AnnotatorId, observations: Observations, pairs: np.ndarray, *, both_orders: bool
+) -> tuple[list[Question], int]:
+    """Store the pictures, and find what the store has no answer to; equal pictures are one.
+
+    Returns the open questions, the two orders of a pair one after the other, and how many others are answered. Raises
+    ValueError for pairs that are none, and for a picture with itself.
+    """
+    check_images(observations.images)
+    check_pairs(pairs, len(observations.images))
+    hashes: dict[int, str] = {}
+    used = np.unique(pairs)
+    for indices in np.split(used, range(_BLOCK, len(used), _BLOCK)):
+        some = observations.choose(indices)
+        names = store.add_images(some.images, some.episode, some.t)
+        hashes.update(zip(indices.tolist(), names, strict=True))
+    questions: dict[tuple[str, str], Question] = {}
+    for i, j in pairs.tolist():
+        if hashes[i] == hashes[j]:
+            raise ValueError(f"pair {[i, j]} is one picture twice")
+        for first, second in [(i, j), (j, i)][: 1 + both_orders]:
+            name = hashes[first], hashes[second]
+            questions.setdefault(name, Question(first, second, name))
+    answered = store.answered(who, questions)
+    left = [question for question, done in zip(questions.values(), answered, strict=True) if not done]
+    return left, len(questions) - len(left)
+
+
 def ask(
     store: Store,
     annotator: Annotator,
@@ -60,7 +96,7 @@ def ask(
     both_orders: bool = True,
     budget: Budget | None = None,
     progress: bool = True,
-) -> Tally:
+) -> QueryStats:
     """Ask about every pair that the store has no answer to from this annotator, version and prompt.
 
     The two orders of a pair follow each other, so that wherever asking stops, the pairs that were asked are complete.
@@ -82,27 +118,14 @@ def ask(
     for field, limit in budget._asdict().items():
         if limit is not None and not limit >= 0:
             raise ValueError(f"budget.{field} is {limit}; it must be at least 0, or None for no limit")
-    check_images(observations.images)
-    _check_pairs(pairs, len(observations.images))
-
-    hashes = _store_pictures(store, observations, np.unique(pairs))
-    who = AnnotatorId.of(annotator)
-    by_hash = {(hashes[i], hashes[j]): (i, j) for i, j in _questions(pairs, both_orders)}
-    if same := next(((i, j) for (first, second), (i, j) in by_hash.items() if first == second), None):
-        raise ValueError(f"pair {list(same)} is one picture twice")
-    names = list(by_hash)
-    answered = store.answered(who, names)
-    open_names = [name for name, done in zip(names, answered, strict=True) if not done]
-    skipped = len(names) - len(open_names)
-    allowed = open_names[: budget.calls]
-
+    left, skipped = open_questions(store, annotator.id, observations, pairs, both_orders=both_orders)
+    allowed = left[: budget.calls]
     replies: list[Reply] = []
-    cost = 0.0
-    at = 0
+    cost, at = 0.0, 0
     with tqdm(
         total=skipped + len(allowed),
         initial=skipped,
-        desc=f"ask {who.name}",
+        desc=f"ask {annotator.name}",
         unit="question",
         disable=not progress,
         leave=not _IN_NOTEBOOK,  # a terminal scrolls on, and in a notebook a finished bar would stay for ever
@@ -110,9 +133,9 @@ def ask(
         while at < len(allowed) and not _spent(budget, cost):
             size = _affordable(budget, cost, len(replies), annotator.chunk)
             chunk, at = allowed[at : at + size], at + size
-            with contextlib.closing(_annotate(annotator, observations, [by_hash[name] for name in chunk])) as answers:
-                for i, reply in answers:
-                    _keep(store, who, chunk[i], reply)
+            with contextlib.closing(_annotate(annotator, observations, chunk)) as answers:
+                for question, reply in answers:
+                    _record(store, annotator.id, question, reply)
                     replies.append(reply)
                     cost += reply.cost
                     bar.set_postfix_str(f"${cost:.4f}", refresh=False)
@@ -120,37 +143,8 @@ def ask(
                     if _spent(budget, cost):
                         break
     given = Counter(reply.answer for reply in replies)
-    return Tally(
-        asked=len(replies),
-        skipped=skipped,
-        left=len(open_names) - len(replies),
-        answers={answer: given[answer] for answer in Answer},
-        cost=cost,
-    )
-
-
-def _check_pairs(pairs: np.ndarray, pictures: int) -> None:
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu" or not len(pairs):
-        raise ValueError(f"pairs must be whole numbers [pairs 2], and these are {pairs.dtype} {list(pairs.shape)}")
-    if pairs.min() < 0 or pairs.max() >= pictures:
-        raise ValueError(f"pairs go from {pairs.min()} to {pairs.max()}, and there are pictures 0 to {pictures - 1}")
-
-
-def _store_pictures(store: Store, observations: Observations, used: np.ndarray) -> dict[int, str]:
-    """Store these pictures, some at a time. Returns their hashes by index."""
-    hashes: dict[int, str] = {}
-    for begin in range(0, len(used), _BLOCK):
-        some = observations.choose(used[begin : begin + _BLOCK])
-        names = store.add_images(some.images, some.episode, some.t)
-        hashes.update(zip(used[begin : begin + _BLOCK].tolist(), names, strict=True))
-    return hashes
-
-
-def _questions(pairs: np.ndarray, both_orders: bool) -> Iterator[Question]:
-    for i, j in pairs.tolist():
-        yield i, j
-        if both_orders:
-            yield j, i
+    counts = {answer: given[answer] for answer in Answer}
+    return QueryStats(len(replies), skipped, len(left) - len(replies), counts, cost)
 
 
 def _spent(budget: Budget, cost: float) -> bool:
@@ -158,7 +152,7 @@ def _spent(budget: Budget, cost: float) -> bool:
 
 
 def _affordable(budget: Budget, cost: float, asked: int, chunk: int) -> int:
-    """How many questions to hand over, so that as few as can be are under way when the money ends."""
+    """Choose how many questions to hand over, so that as few as can be are under way when the money ends."""
     if budget.dollars is None:
         return chunk
     if not asked:
@@ -170,9 +164,9 @@ def _affordable(budget: Budget, cost: float, asked: int, chunk: int) -> int:
 
 def _annotate(
     annotator: Annotator, observations: Observations, questions: list[Question]
-) -> Generator[tuple[int, Reply], None, None]:
-    """The annotator's replies, each question at most once."""
-    first, second = np.array(questions).T
+) -> Generator[tuple[Question, Reply], None, None]:
+    """Yield the annotator's replies, each question at most once."""
+    first, second = [q.first for q in questions], [q.second for q in questions]
     replies = annotator.annotate(observations.images[first], observations.images[second])
     seen: set[int] = set()
     try:
@@ -180,19 +174,19 @@ def _annotate(
             if i in seen or not 0 <= i < len(questions):
                 raise ValueError(f"{annotator.name} answered question {i} of {len(questions)}" + " twice" * (i in seen))
             seen.add(i)
-            yield i, reply
+            yield questions[i], reply
     finally:
         # A generator that is not run to its end must learn of it: there may be calls under way.
         if hasattr(replies, "close"):
             replies.close()
 
 
-def _keep(store: Store, who: AnnotatorId, question: tuple[str, str], reply: Reply) -> None:
+def _record(store: Store, who: AnnotatorId, question: Question, reply: Reply) -> None:
     """Record one reply at once: a commit takes less than 0.1 ms, and the next reply may be long in coming."""
     at = [time.time()]
     try:
-        store.record(who, [question], [reply], at)
+        store.record(who, [question.names], [reply], at)
     except KeyboardInterrupt:
         # Ctrl-C while it was written. Nobody knows how far that came, and writing the same again does no harm.
-        store.record(who, [question], [reply], at)
+        store.record(who, [question.names], [reply], at)
         raise
