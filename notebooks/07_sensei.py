@@ -48,11 +48,11 @@ import numpy as np
 
 import sensei_lite
 from sensei_lite.agent.actor_critic import advantages
-from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, lasting_reward
+from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, absorbing_state_reward
 from sensei_lite.agent.switch import Switch
 from sensei_lite.config import SwitchConfig
 from sensei_lite.course.checks import switch as check
-from sensei_lite.course.pretrained import learning_curves, trained_agent, trained_taste, trained_world
+from sensei_lite.course.pretrained import learning_curves, trained_agent, trained_reward_model, trained_world
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.course.widgets.switch import switch_explorer, weigh
 from sensei_lite.plots.exploration import rates, spans, state_figure, trace_figure
@@ -60,7 +60,7 @@ from sensei_lite.plots.style import LOOKS, use_style
 from sensei_lite.plots.trace import play_trace
 
 # %%
-from sensei_lite.presets import explorer_config, lab, smoke
+from sensei_lite.presets import agent_config, lab, smoke
 from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.jax_loop import start_training, train_chunk
 
@@ -376,7 +376,7 @@ for constant in (0, -24, -60):
 # We play the shipped agents. A played episode has no dream, so the critic's guess $v_{sem}(s_t)$ stands for the return.
 
 # %%
-world, taste = trained_world(), trained_taste()
+world, taste = trained_world(), trained_reward_model()
 sensei, films = trained_agent("sensei"), {}
 curious = sensei if SMOKE else trained_agent("plan2explore")  # every agent compiles a program of its own
 for name, agent in tqdm({"sensei": sensei, "curious": curious}.items(), desc="play", leave=False):
@@ -480,7 +480,7 @@ def train(config, updates, seed=1):
     return state, rows
 
 
-_, live = train(explorer_config(PRESET, "sensei"), UPDATES)
+_, live = train(agent_config(PRESET, "sensei"), UPDATES)
 total_steps, doors = (sum(row[name] for row in live) for name in ("steps", "door_opened"))
 print(f"{total_steps:,.0f} steps, the door opened {doors:.0f} times")
 
@@ -613,7 +613,7 @@ GAMMA = sensei.config.behaviour.discount
 r_exit, r_open = films["sensei"].semantic[-1], films["sensei"].semantic[-2]  # the last state, and the one before it
 for constant in (0, -3):
     exit_, open_ = r_exit + constant, r_open + constant
-    lasts = lasting_reward(np.array([exit_]), np.array([0.0]), GAMMA)[0]  # 0: the episode does not continue
+    lasts = absorbing_state_reward(np.array([exit_]), np.array([0.0]), GAMMA)[0]  # 0: the episode does not continue
     np.testing.assert_allclose(lasts, exit_ / (1 - GAMMA), rtol=1e-4)
     stay = open_ / (1 - GAMMA)
     print(f"r_sem {constant:+}: stay {stay:6.1f} | exit, then nothing {exit_:5.1f} | exit that lasts {lasts:6.1f}")
@@ -651,7 +651,7 @@ for row in read_study("trials.csv"):
 # %% tags=["exercise-4"]
 my_switch = None  # for example SwitchConfig(percentile=75.0, go=(("semantic", 1.0), ("disagreement", 0.3)))
 if my_switch:
-    mine = dataclasses.replace(explorer_config(PRESET, "sensei"), switch=my_switch)
+    mine = dataclasses.replace(agent_config(PRESET, "sensei"), switch=my_switch)
     _, my_rows = train(mine, UPDATES)
     for name, rows in {"default": live, "mine": my_rows}.items():
         print(name, rates(rows, "door_opened", len(rows) // 5)[1][:: max(1, len(rows) // 5)].round(1))
@@ -689,7 +689,7 @@ if my_switch:
 # | the switch, both forms | `sensei_lite/agent/switch.py` |
 # | running percentile, lasting reward | `sensei_lite/agent/returns.py` |
 # | advantages | `sensei_lite/agent/actor_critic.py` |
-# | one update with everything | `sensei_lite/agent/update.py` (`learn_to_act`, `after_the_end`) |
+# | one update with everything | `sensei_lite/agent/update.py` (`learn_to_act`, `terminal_bootstrap`) |
 # | traces, figures, knobs | `sensei_lite/plots/trace.py`, `exploration_figures.py`, `widgets/switch.py` |
 # | the whole method in one command | `sensei_lite/training/plan.py`, `pipeline.py` |
 

@@ -43,7 +43,7 @@ class WorldModelConfig:
     """Weight of the KL term that teaches the posterior. Paper: 0.1."""
     learning_rate: float = 3e-3
     """Adam. Paper: 1e-4."""
-    second_moment: float = 0.95
+    beta2: float = 0.95
     """Memory of Adam's mean of squared gradients (its beta 2). Paper: 0.999. The first gradients are large, and a long
     memory of them keeps steps small for a thousand updates: more than a lab has to spare."""
     clip: float = 1000.0
@@ -85,21 +85,21 @@ class EnsembleConfig:
     target: Literal["sample", "mean"] = "mean"
     """What every head is taught: the z that was drawn, or the probabilities that it was drawn from. Both have the same
     best guess, but the noise of a draw shakes the heads, and this shaking looks like disagreement. Paper: sample."""
-    measure: Literal["variance", "deviation", "information"] = "information"
+    measure: Literal["variance", "std", "mutual_information"] = "mutual_information"
     """How disagreement becomes a reward (see `disagreement`). Paper's text: variance; research code: deviation."""
     scale: float = 0.1
     """What the spread is multiplied by. Returns of a range under 1 are not stretched (see `returns`), so with a small
     scale an agent that has nothing left to find out acts at random again and does not follow noise. Paper: 1."""
     learning_rate: float = 1e-3
     """Adam. Paper: 1e-4."""
-    second_moment: float = 0.95
+    beta2: float = 0.95
     """Memory of Adam's mean of squared gradients. Paper: 0.999."""
     clip: float = 100.0
     """Global norm to which gradients are clipped. Paper: 100."""
 
     def __post_init__(self) -> None:
         _require(self.heads >= 2, f"ensemble.heads is {self.heads}; fewer than 2 cannot disagree")
-        measures = ("variance", "deviation", "information")
+        measures = ("variance", "std", "mutual_information")
         _require(self.measure in measures, f"ensemble.measure is {self.measure!r}; there are {', '.join(measures)}")
         _require(self.reads in ("state", "memory"), f"ensemble.reads is {self.reads!r}; it is 'state' or 'memory'")
         _require(self.target in ("sample", "mean"), f"ensemble.target is {self.target!r}; it is 'sample' or 'mean'")
@@ -117,7 +117,7 @@ class NoveltyConfig:
     """Hidden layers of both."""
     learning_rate: float = 1e-3
     """Adam."""
-    second_moment: float = 0.95
+    beta2: float = 0.95
     """Memory of Adam's mean of squared gradients."""
     clip: float = 100.0
     """Global norm to which gradients are clipped."""
@@ -181,11 +181,11 @@ class BehaviourConfig:
     discount: float = 0.95
     """Worth of a reward one step later. Paper: 1 - 1/333."""
     semantic_end: Literal["lasts", "nothing"] = "lasts"
-    """What follows an episode's end in the semantic stream: its last reward for ever (see `returns.lasting_reward`), or
+    """What follows an episode's end in the semantic stream: its last reward for ever (see `returns.absorbing_state_reward`), or
     nothing. Paper: nothing."""
     curiosity_end: Literal["average", "nothing"] = "nothing"
     """What follows an episode's end in the streams of disagreement and novelty: an average state (see
-    `learning.after_the_end`), or nothing. Paper: nothing."""
+    `learning.terminal_bootstrap`), or nothing. Paper: nothing."""
     lam: float = 0.95
     """The lambda of the return: 0 trusts the critic, 1 the imagined rewards. Paper: 0.95."""
     entropy: float = 5e-3
@@ -200,7 +200,7 @@ class BehaviourConfig:
     """Hidden layers of actor and critics. Paper: 2."""
     learning_rate: float = 6e-4
     """Adam. Paper: 3e-5."""
-    second_moment: float = 0.95
+    beta2: float = 0.95
     """Memory of Adam's mean of squared gradients. Paper: 0.999."""
     clip: float = 100.0
     """Global norm to which gradients are clipped. Paper: 100."""
@@ -237,7 +237,7 @@ class TrainConfig:
     """Environment steps (all worlds together) for each update. Paper: 2, which it calls a train ratio of 512."""
     capacity: int = 24_576
     """Rows that the replay holds, all worlds together. Paper: 1e6."""
-    warm_up: int = 2_048
+    prefill_steps: int = 2_048
     """Rows collected at random before the first update."""
     devices: int = 1
     """Devices of this machine that share every update: each has a part of the batch and the whole agent. Paper: 1."""
@@ -265,8 +265,8 @@ class TrainConfig:
             f"each, fewer than two sequences of train.length ({self.length})",
         )
         _require(
-            self.warm_up // self.envs >= self.length + 1,
-            f"train.warm_up is {self.warm_up}: with {self.envs} worlds that is fewer rows of each than a sequence",
+            self.prefill_steps // self.envs >= self.length + 1,
+            f"train.prefill_steps is {self.prefill_steps}: with {self.envs} worlds that is fewer rows of each than a sequence",
         )
         steps = self.env_steps_per_update / self.envs
         _require(

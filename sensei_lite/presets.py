@@ -46,7 +46,7 @@ FIXED: dict[str, Weights] = {
 PAPER_FORM_GO: Weights = (("semantic", 1.0), ("disagreement", 1.0))
 PAPER_FORM_EXPLORE: Weights = (("semantic", 1.0), ("disagreement", 10.0))
 """Weights of the paper's form, which adds rewards that nothing has brought to one scale: the paper gives its beta for
-each environment, and these are KeyRoom's, for `measure="information"` at `scale=0.1`."""
+each environment, and these are KeyRoom's, for `measure="mutual_information"` at `scale=0.1`."""
 
 NAMES = (
     "random",
@@ -61,7 +61,7 @@ NAMES = (
 )
 
 
-def explorer_config(config: Config, name: str) -> Config:
+def agent_config(config: Config, name: str) -> Config:
     """The same settings for another agent. Raises ValueError where there is no such agent."""
     if name not in NAMES:
         raise ValueError(f"there is no agent called {name!r}; there are {', '.join(NAMES)}")
@@ -83,7 +83,7 @@ def learns(name: str) -> bool:
     return bool(FIXED.get(name, True))
 
 
-def needs_taste(config: Config) -> bool:
+def needs_reward_model(config: Config) -> bool:
     """Whether an agent with these settings needs an R_psi."""
     return "semantic" in config.streams
 
@@ -99,7 +99,7 @@ def smoke() -> Config:
         ensemble=EnsembleConfig(heads=2, hidden=16),
         novelty=NoveltyConfig(hidden=16, features=8),
         behaviour=BehaviourConfig(horizon=3, starts=8, hidden=16),
-        train=TrainConfig(envs=4, batch=4, length=6, capacity=512, warm_up=64, chunk_updates=2),
+        train=TrainConfig(envs=4, batch=4, length=6, capacity=512, prefill_steps=64, chunk_updates=2),
     )
 
 
@@ -150,20 +150,20 @@ def paper() -> Config:
             encoder="conv",
             depth=32,
             learning_rate=1e-4,
-            second_moment=0.999,
+            beta2=0.999,
         ),
         ensemble=EnsembleConfig(
             layers=2,
             hidden=512,
             reads="state",
             target="sample",
-            measure="deviation",
+            measure="std",
             scale=1.0,
             learning_rate=1e-4,
-            second_moment=0.999,
+            beta2=0.999,
         ),
         switch=SwitchConfig(threshold="range"),
-        novelty=NoveltyConfig(hidden=512, layers=2, learning_rate=1e-4, second_moment=0.999),
+        novelty=NoveltyConfig(hidden=512, layers=2, learning_rate=1e-4, beta2=0.999),
         behaviour=BehaviourConfig(
             horizon=15,
             starts=None,
@@ -174,7 +174,7 @@ def paper() -> Config:
             hidden=512,
             layers=2,
             learning_rate=3e-5,
-            second_moment=0.999,
+            beta2=0.999,
         ),
         train=TrainConfig(envs=1, batch=16, length=64, env_steps_per_update=2.0, capacity=1_000_000),
     )

@@ -3,7 +3,7 @@
     R_t = r_{t+1} + d_{t+1} ((1 - lam) v_{t+1} + lam R_{t+1}),     R_T = v_T
 
 The lambda-return R_t adds up the rewards that follow s_t, and at each step trusts the critic's value v a little. Time
-is aligned on arrival, as in `worlds.base.Transition`: index t of ``reward``, ``value`` and ``discount_continue``
+is aligned on arrival, as in `worlds.base.TimeStep`: index t of ``reward``, ``value`` and ``discount_continue``
 belongs to s_t. So r_t is the reward for arriving in s_t, and d_t discounts whatever comes after s_t: gamma times the
 probability that the episode goes on, 0 where the world ended. An imagination starts in s_0; r_0 and d_0 belong to its
 past and are never used.
@@ -48,7 +48,7 @@ def lambda_return(
     return returns
 
 
-def lasting_reward(
+def absorbing_state_reward(
     reward: Float[Array, "time *batch"], continues: Float[Array, "time *batch"], discount: float
 ) -> Float[Array, "time *batch"]:
     """A reward that goes on for ever where the episode ends: r_t + (1 - c_t) (g r_t + g^2 r_t + ...), g: discount.

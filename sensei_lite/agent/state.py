@@ -57,7 +57,7 @@ class AgentState(eqx.Module):
     config: Config = eqx.field(static=True)
 
 
-class Memory(NamedTuple):
+class PolicyState(NamedTuple):
     """What the agent carries from one step to the next, for every world [envs ...]."""
 
     state: State
@@ -113,7 +113,7 @@ def _adam(
     settings: WorldModelConfig | EnsembleConfig | NoveltyConfig | BehaviourConfig, eps: float
 ) -> optax.GradientTransformation:
     # Call-out A2 (ours): beta 2 is a setting, and 0.95 in the lab preset, for the reason given in `WorldModelConfig`.
-    adam = optax.adam(settings.learning_rate, b2=settings.second_moment, eps=eps)
+    adam = optax.adam(settings.learning_rate, b2=settings.beta2, eps=eps)
     return optax.chain(optax.clip_by_global_norm(settings.clip), adam)
 
 
@@ -155,21 +155,21 @@ def decode_action(actions: Discrete | Box, action: Float[Array, "*batch action"]
     return jnp.clip(action, -1.0, 1.0)
 
 
-def first_memory(agent: AgentState, envs: int, action_size: int) -> Memory:
+def initial_policy_state(agent: AgentState, envs: int, action_size: int) -> PolicyState:
     """The memory before anything was seen."""
     state = jax.tree.map(lambda x: jnp.broadcast_to(x, (envs, *x.shape)), agent.world_model.rssm.initial())
-    return Memory(state, jnp.zeros((envs, action_size)))
+    return PolicyState(state, jnp.zeros((envs, action_size)))
 
 
 def act(
     agent: AgentState,
-    memory: Memory,
+    policy_state: PolicyState,
     image: Images,
     is_first: Bool[Array, " batch"],
     vector: Float[Array, "batch vector"] | None = None,
     *,
     key: Seed,
-) -> Memory:
+) -> PolicyState:
     """Look at the newest picture of every world and choose an action, which stands in the memory that is returned.
 
     ``is_first`` says which pictures start an episode: there the memory is wiped.
@@ -178,6 +178,6 @@ def act(
     embeddings = agent.world_model.embed(image, vector)
     keys = jax.random.split(state_key, len(embeddings))
     state, _ = jax.vmap(lambda s, a, e, f, k: agent.world_model.rssm.observe_step(s, a, e, f, key=k))(
-        memory.state, memory.action, embeddings, is_first, keys
+        policy_state.state, policy_state.action, embeddings, is_first, keys
     )
-    return Memory(state, jax.vmap(agent.actor)(state.features).sample(key=action_key))
+    return PolicyState(state, jax.vmap(agent.actor)(state.features).sample(key=action_key))

@@ -33,7 +33,7 @@ from sensei_lite.agent.actor_critic import (
     imagine,
     pathwise_loss,
 )
-from sensei_lite.agent.returns import PercentileNormaliser, lambda_return, lasting_reward
+from sensei_lite.agent.returns import PercentileNormaliser, absorbing_state_reward, lambda_return
 from sensei_lite.agent.state import (
     AgentState,
     Metrics,
@@ -45,63 +45,63 @@ from sensei_lite.agent.state import (
 from sensei_lite.agent.switch import Switch
 from sensei_lite.config import BehaviourConfig
 from sensei_lite.models.distributions import TwoHot
-from sensei_lite.models.layers import in_precision
+from sensei_lite.models.layers import cast_to_compute_dtype
 from sensei_lite.models.rssm import State
-from sensei_lite.models.world_model import Rows, TwoHotHead, Watched
+from sensei_lite.models.world_model import PosteriorRollout, Transition, TwoHotHead
 from sensei_lite.types import Seed
 
 
-def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Metrics]:
+def update(agent: AgentState, rows: Transition, *, key: Seed) -> tuple[AgentState, Metrics]:
     """Learn from one batch of sequences. Metrics are scalars by name; units as in `WorldModel.loss`."""
     model_key, start_key, dream_key = jax.random.split(key, 3)
-    agent, watched, of_model = learn_model(agent, rows, key=model_key)
-    agent, of_ensemble = learn_to_disagree(agent, watched, rows)
-    agent, of_novelty = learn_novelty(agent, watched)
-    start, start_is_terminal = dream_starts(watched.states, rows, agent.config.behaviour.starts, key=start_key)
+    agent, rollout, of_model = learn_model(agent, rows, key=model_key)
+    agent, of_ensemble = learn_to_disagree(agent, rollout, rows)
+    agent, of_novelty = learn_novelty(agent, rollout)
+    start, start_is_terminal = dream_starts(rollout.states, rows, agent.config.behaviour.starts, key=start_key)
     agent, of_behaviour = learn_to_act(agent, start, start_is_terminal, key=dream_key)
     return dataclasses.replace(agent, updates=agent.updates + 1), of_model | of_ensemble | of_novelty | of_behaviour
 
 
-def as_it_computes(agent: AgentState) -> AgentState:
+def cast_networks(agent: AgentState) -> AgentState:
     """The agent with its networks in the precision in which it computes (``train.precision``), to read and not keep."""
     names = ("world_model", "ensemble", "novelty", "actor", "critics", "slow_critics")
-    parts = {name: in_precision(getattr(agent, name), agent.config.train.precision) for name in names}
+    parts = {name: cast_to_compute_dtype(getattr(agent, name), agent.config.train.precision) for name in names}
     return dataclasses.replace(agent, **parts)
 
 
-def learn_model(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Watched, Metrics]:
+def learn_model(agent: AgentState, rows: Transition, *, key: Seed) -> tuple[AgentState, PosteriorRollout, Metrics]:
     """One step of the world model; also what it saw in the rows before that step."""
     precision = agent.config.train.precision
-    (_, (terms, watched)), gradient = eqx.filter_value_and_grad(
-        lambda model: in_precision(model, precision).loss(rows, key=key), has_aux=True
+    (_, (terms, rollout)), gradient = eqx.filter_value_and_grad(
+        lambda model: cast_to_compute_dtype(model, precision).loss(rows, key=key), has_aux=True
     )(agent.world_model)
     model, state, norm = _step(model_optimiser(agent.config), gradient, agent.optimisers.world_model, agent.world_model)
     metrics = {f"loss/{name}": term for name, term in terms.items()} | {"gradient/world_model": norm}
     optimisers = agent.optimisers._replace(world_model=state)
-    return dataclasses.replace(agent, world_model=model, optimisers=optimisers), watched, metrics
+    return dataclasses.replace(agent, world_model=model, optimisers=optimisers), rollout, metrics
 
 
-def learn_to_disagree(agent: AgentState, watched: Watched, rows: Rows) -> tuple[AgentState, Metrics]:
+def learn_to_disagree(agent: AgentState, rollout: PosteriorRollout, rows: Transition) -> tuple[AgentState, Metrics]:
     """One step of the ensemble, if its reward counts for anything."""
     if "disagreement" not in agent.config.streams:
         return agent, {}
     precision = agent.config.train.precision
     loss, gradient = eqx.filter_value_and_grad(
-        lambda ensemble: in_precision(ensemble, precision).loss(watched, rows.action, rows.is_first)
+        lambda ensemble: cast_to_compute_dtype(ensemble, precision).loss(rollout, rows.action, rows.is_first)
     )(agent.ensemble)
     ensemble, state, _ = _step(ensemble_optimiser(agent.config), gradient, agent.optimisers.ensemble, agent.ensemble)
     optimisers = agent.optimisers._replace(ensemble=state)
     return dataclasses.replace(agent, ensemble=ensemble, optimisers=optimisers), {"loss/ensemble": loss}
 
 
-def learn_novelty(agent: AgentState, watched: Watched) -> tuple[AgentState, Metrics]:
+def learn_novelty(agent: AgentState, rollout: PosteriorRollout) -> tuple[AgentState, Metrics]:
     """One step of random network distillation, if its reward counts for anything."""
     if "novelty" not in agent.config.streams:
         return agent, {}
-    features, precision = watched.states.features, agent.config.train.precision
-    loss, gradient = eqx.filter_value_and_grad(lambda novelty: in_precision(novelty, precision).error(features).mean())(
-        agent.novelty
-    )
+    features, precision = rollout.states.features, agent.config.train.precision
+    loss, gradient = eqx.filter_value_and_grad(
+        lambda novelty: cast_to_compute_dtype(novelty, precision).error(features).mean()
+    )(agent.novelty)
     novelty, state, _ = _step(novelty_optimiser(agent.config), gradient, agent.optimisers.novelty, agent.novelty)
     optimisers = agent.optimisers._replace(novelty=state)
     agent = dataclasses.replace(agent, novelty=novelty.updated(loss), optimisers=optimisers)
@@ -115,7 +115,9 @@ def _step(
     return optax.apply_updates(module, changes), state, optax.tree.norm(gradient)
 
 
-def dream_starts(states: State, rows: Rows, number: int | None, *, key: Seed) -> tuple[State, Float[Array, " starts"]]:
+def dream_starts(
+    states: State, rows: Transition, number: int | None, *, key: Seed
+) -> tuple[State, Float[Array, " starts"]]:
     """The replayed states from which dreams start: all of them, or some drawn at random without repetition."""
     # Call-out A3 (ours): with a number in `behaviour.starts` only so many dreams are dreamt, to save time.
     flat = jax.tree.map(lambda x: jax.lax.stop_gradient(x).reshape(-1, *x.shape[2:]), states)
@@ -140,7 +142,7 @@ def stream_rewards(
     return {name: of[name]() for name in agent.config.streams}
 
 
-def after_the_end(
+def terminal_bootstrap(
     settings: BehaviourConfig,
     rewards: dict[str, Float[Array, "time starts"]],
     values: dict[str, Float[Array, "time starts"]],
@@ -148,12 +150,12 @@ def after_the_end(
 ) -> dict[str, Float[Array, "time starts"]]:
     """The rewards of a dream, with what is to follow where it foresees an episode's end.
 
-    What is interesting lasts (`returns.lasting_reward`). Curiosity finds an average state, for a new episode begins:
+    What is interesting lasts (`returns.absorbing_state_reward`). Curiosity finds an average state, for a new episode begins:
     the mean value of the states from which dreams start. The task's reward is over.
     """
     rewards = dict(rewards)
     if settings.semantic_end == "lasts" and "semantic" in rewards:
-        rewards["semantic"] = lasting_reward(rewards["semantic"], continues, settings.discount)
+        rewards["semantic"] = absorbing_state_reward(rewards["semantic"], continues, settings.discount)
     if settings.curiosity_end == "average":
         for name in [name for name in values if name in ("disagreement", "novelty")]:
             # Call-out A4 (ours): in paper and research code nothing follows, and the curious are afraid of ends, such
@@ -195,7 +197,7 @@ def dream(agent: AgentState, start: State, start_is_terminal: Float[Array, " sta
     rewards = stream_rewards(agent, states, actions)
     continues = jax.vmap(jax.vmap(agent.world_model.continues))(features)
     discount_continue = settings.discount * continues
-    told = {f"reward/{name}": reward[1:].mean() for name, reward in rewards.items()}
+    metrics = {f"reward/{name}": reward[1:].mean() for name, reward in rewards.items()}
 
     predicted = {name: jax.vmap(jax.vmap(critic.predict))(stop(features)) for name, critic in agent.critics.items()}
     if pathwise:  # the policy's gradient runs through what a critic read, but not into the critic: asked a second time
@@ -204,26 +206,26 @@ def dream(agent: AgentState, start: State, start_is_terminal: Float[Array, " sta
         values = {name: stop(answer).mean() for name, answer in predicted.items()}
     slow_values = {name: jax.vmap(jax.vmap(slow))(features[:-1]) for name, slow in agent.slow_critics.items()}
 
-    lasting = after_the_end(settings, rewards, values, continues)
+    lasting = terminal_bootstrap(settings, rewards, values, continues)
     weights: dict[str, Any] = dict(settings.reward_weights)
     total, switch, by_reward = sum(weights.values()), agent.switch, agent.config.critics == ("exploration",)
     if switch and by_reward:
         switch = switch.update(rewards["semantic"][1:])
         exploring = switch.is_exploring(rewards["semantic"])
         lasting, weights, total = {"exploration": switch.reward(lasting, exploring)}, {"exploration": 1.0}, 1.0
-        told |= {"switch/threshold": switch.threshold, "switch/exploring": exploring.mean()}
+        metrics |= {"switch/threshold": switch.threshold, "switch/exploring": exploring.mean()}
     returns = {name: lambda_return(lasting[name], values[name], discount_continue, settings.lam) for name in values}
     if switch and not by_reward:
         switch = switch.update(returns["semantic"])
         exploring = switch.is_exploring(returns["semantic"])
         weights, total = switch.weights(exploring), switch.total_weight
-        told |= {"switch/threshold": switch.threshold, "switch/exploring": exploring.mean()}
+        metrics |= {"switch/threshold": switch.threshold, "switch/exploring": exploring.mean()}
     normalisers = {
         name: normaliser.update(returns[name], decay=settings.return_decay)
         for name, normaliser in agent.normalisers.items()
     }
     for name in returns:
-        told |= {f"return/{name}": returns[name].mean(), f"scale/{name}": normalisers[name].scale}
+        metrics |= {f"return/{name}": returns[name].mean(), f"scale/{name}": normalisers[name].scale}
     values_before, predicted_before = jax.tree.map(lambda x: x[:-1], (values, predicted))
     return Dream(
         actions=actions,
@@ -235,7 +237,7 @@ def dream(agent: AgentState, start: State, start_is_terminal: Float[Array, " sta
         weight=dream_weights(discount_continue, start_is_terminal),
         normalisers=normalisers,
         switch=switch,
-        metrics=told,
+        metrics=metrics,
     )
 
 
@@ -247,7 +249,7 @@ def learn_to_act(
 
     def loss(behaviour: tuple[Actor, dict[str, TwoHotHead]]) -> tuple[Array, tuple[Metrics, Dream]]:
         actor, critics = behaviour
-        learner = as_it_computes(dataclasses.replace(agent, actor=actor, critics=critics))
+        learner = cast_networks(dataclasses.replace(agent, actor=actor, critics=critics))
         dreamt = dream(learner, start, start_is_terminal, key=key)
         # Call-out A5 (ours): `lab` takes REINFORCE for actions that are numbers, too, as danijar/dreamerv3 does today.
         # Version 1 and SENSEI take the pathwise gradient there.

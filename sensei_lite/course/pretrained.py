@@ -33,7 +33,7 @@ from sensei_lite.annotators.data import Observations, load_observations, save_ob
 from sensei_lite.config import config_from
 from sensei_lite.reward.model import SemanticReward, load_reward
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import read_claim
+from sensei_lite.training.folder import read_manifest
 from sensei_lite.training.run import load_run
 from sensei_lite.training.scores import read_chunks
 from sensei_lite.training.storage import load_checkpoint, save_checkpoint
@@ -50,7 +50,7 @@ LARGE = 256
 
 def trained_world(folder: Path = FOLDER) -> GridWorld:
     """The world that the agents were trained in."""
-    description = read_claim(folder / "world.json")
+    description = read_manifest(folder / "world.json")
     world = make_world(description["world"], **description["settings"])
     assert isinstance(world, GridWorld)
     return world
@@ -72,7 +72,7 @@ def trained_agent(name: str, folder: Path = FOLDER) -> AgentState:
     return dataclasses.replace(new, slow_critics=jax.tree.map(jnp.copy, parts["critics"]), **parts)
 
 
-def trained_taste(folder: Path = FOLDER) -> SemanticReward:
+def trained_reward_model(folder: Path = FOLDER) -> SemanticReward:
     """R_psi, distilled from the bundled CLIP's answers about what the curious agent saw."""
     return load_reward(folder / "semantic_reward")
 

@@ -27,7 +27,7 @@ from sensei_lite.plots.trace import Trace, play_trace
 from sensei_lite.presets import NAMES
 from sensei_lite.reward.model import SETTINGS, load_reward
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import read_claim
+from sensei_lite.training.folder import read_manifest
 from sensei_lite.training.scores import MEANINGFUL, read_chunks
 from sensei_lite.worlds import World
 from sensei_lite.worlds.registry import JAX_WORLDS
@@ -39,7 +39,7 @@ BASELINE = "plan2explore"
 def write_report(folder: Path) -> Path:
     """Write ``report.html``, its figures and its videos into a run folder, and return the page's path.
 
-    Raises FileNotFoundError where the folder holds no run; and as `run_folder.read_claim` does.
+    Raises FileNotFoundError where the folder holds no run; and as `run_folder.read_manifest` does.
     """
     run = _read_run(folder)
     traces, problems = _play(run)
@@ -71,7 +71,7 @@ def _read_run(folder: Path) -> Run:
     there = [name for name in ("run.json", pipeline.WORLD) if (folder / name).exists()]
     if not there:
         raise FileNotFoundError(f"{folder} holds no run: neither run.json nor {pipeline.WORLD} is there")
-    plan = read_claim(folder / there[0])
+    plan = read_manifest(folder / there[0])
     agents = [name for name in plan.get("agents") or NAMES if (folder / name / "events.csv").exists()]
     chunks = {name: read_chunks(folder / name) for name in agents}
     chunks = {name: rows for name, rows in chunks.items() if rows}

@@ -27,7 +27,7 @@ from sensei_lite.plots.video import save_mp4
 from sensei_lite.reward.metrics import mean_rewards
 from sensei_lite.reward.model import SemanticReward, rewards_of
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import read_claim
+from sensei_lite.training.folder import read_manifest
 from sensei_lite.training.stages import read_stages
 from sensei_lite.worlds import World
 from sensei_lite.worlds.grid.world import GridWorld
@@ -197,7 +197,7 @@ def answers_part(run: Run) -> Iterator[str]:
         there = store.annotators()
         if not there:
             return
-        who = AnnotatorId(**read_claim(made_from)["annotator"]) if made_from.exists() else next(iter(there))
+        who = AnnotatorId(**read_manifest(made_from)["annotator"]) if made_from.exists() else next(iter(there))
         asked = [question for question in store.questions() if AnnotatorId(*question[2:5]) == who]
         by_pair: dict[frozenset, list[tuple]] = {}
         for question in asked:
@@ -278,7 +278,7 @@ def settings_part(run: Run) -> Iterator[str]:
         ["package", "version"], [*versions, *machine, *devices], "Versions when this page was written."
     )
     stored = {name: run.folder / name / "config.json" for name in run.chunks}
-    settings = {name: dict(_flat(read_claim(path))) for name, path in stored.items() if path.exists()}
+    settings = {name: dict(_flat(read_manifest(path))) for name, path in stored.items() if path.exists()}
     if settings:
         every = dict.fromkeys(key for of_agent in settings.values() for key in of_agent)
         rows = [[key, *(of_agent.get(key, "") for of_agent in settings.values())] for key in every]

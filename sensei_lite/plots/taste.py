@@ -14,7 +14,7 @@ from sensei_lite.plots.reward import (
     situation_figure,
 )
 from sensei_lite.plots.style import save_figure
-from sensei_lite.reward.hacking import farm_table
+from sensei_lite.reward.hacking import reward_hack_table
 from sensei_lite.training.pipeline import Taste, world_of
 from sensei_lite.worlds.grid.oracle import shortest_plan
 from sensei_lite.worlds.grid.world import GridWorld
@@ -31,8 +31,8 @@ def draw_taste(folder: Path, taste: Taste) -> list[Path]:
         save_figure(drawing.figure, path)
         written.append(path)
         lines += [f"![{drawing.alt}](figures/{path.name})", "", drawing.alt, ""]
-    if taste.farms:
-        lines += ["## Can it be farmed?", "", farm_table(taste.farms), ""]
+    if taste.reward_hacks:
+        lines += ["## Can it be farmed?", "", reward_hack_table(taste.reward_hacks), ""]
     page = folder / "taste.md"
     page.write_text("\n".join(lines), encoding="utf-8")
     return [*written, page]

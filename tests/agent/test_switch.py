@@ -17,7 +17,7 @@ from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, dis
 from sensei_lite.agent.switch import Switch
 from sensei_lite.config import BehaviourConfig, SwitchConfig
 from sensei_lite.models.distributions import symexp
-from sensei_lite.presets import explorer_config, smoke
+from sensei_lite.presets import agent_config, smoke
 from sensei_lite.types import Discrete
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "go_explore_switch.json"
@@ -153,7 +153,7 @@ def test_settings_that_make_no_switch_are_refused(settings, said):
 
 
 def sensei(**switch):
-    return explorer_config(dataclasses.replace(smoke(), switch=SwitchConfig(**switch)), "sensei")
+    return agent_config(dataclasses.replace(smoke(), switch=SwitchConfig(**switch)), "sensei")
 
 
 def an_agent(config):
@@ -191,7 +191,7 @@ def test_an_end_is_worth_an_average_state_to_the_curious():
     values = {"semantic": jnp.full((3, 5), 7.0), "disagreement": jax.random.normal(KEY, (3, 5))}
     rewards = {"semantic": jnp.full((3, 5), 2.0), "disagreement": jnp.full((3, 5), 0.1)}
     continues = jnp.ones((3, 5)).at[1, 0].set(0.0)
-    told = learning.after_the_end(settings, rewards, values, continues)
+    told = learning.terminal_bootstrap(settings, rewards, values, continues)
     average = values["disagreement"][0].mean()
     assert abs(float(average)) > 0.01
     discount = settings.discount
@@ -202,4 +202,4 @@ def test_an_end_is_worth_an_average_state_to_the_curious():
     close(told["disagreement"][untouched], 0.1)
 
     nothing = dataclasses.replace(settings, semantic_end="nothing", curiosity_end="nothing")
-    assert learning.after_the_end(nothing, rewards, values, continues) == rewards
+    assert learning.terminal_bootstrap(nothing, rewards, values, continues) == rewards

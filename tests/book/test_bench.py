@@ -128,7 +128,7 @@ def test_learning_to_act_asks_every_network_once():
 
     critic, arrived, left = agent.critics["extrinsic"], (steps + 1) * starts, steps * starts
     dreaming = flops_of(lambda w, a: imagine(w, a, start, steps, key=KEY), agent.world_model, agent.actor)
-    heads = arrived * (forward(agent.world_model.reward) + forward(agent.world_model.goes_on))
+    heads = arrived * (forward(agent.world_model.reward) + forward(agent.world_model.continue_head))
     of_critic = with_gradient(critic, arrived, task.hidden) + left * forward(critic)  # and its slow copy
     of_actor = with_gradient(agent.actor, left, task.hidden) - left * forward(agent.actor)  # forward while dreaming
     counted = flops_of(lambda a: learn_to_act(a, start, jnp.zeros(starts), key=KEY), agent)
