@@ -104,7 +104,8 @@ def report_lines(found: AgreementReport) -> list[str]:
             f"  'first' in {report.first} of decided answers",
         ]
         if report.both_orders:
-            lines.append(f"  contradicts itself in {report.contradiction} of {report.both_orders:,} pairs in both orders")
+            pairs = f"{report.both_orders:,} pairs asked in both orders"
+            lines.append(f"  contradicts itself in {report.contradiction} of {pairs}")
         if report.triads:
             rate = report.intransitive / report.triads
             lines.append(f"  intransitive in {report.intransitive:,} of {report.triads:,} triads ({rate:.1%})")

@@ -169,7 +169,7 @@ def noise_ceiling(noise_model: NoiseModel, equal: float = 0.0, *, both_orders: b
     """
     if not 0 <= equal <= 1:
         raise ValueError(f"equal is {equal}; it must be from 0 to 1")
-    better_first, same, better_second = (noise_model.shares(truth) for truth in (Answer.FIRST, Answer.TIE, Answer.SECOND))
+    better_first, better_second, same = map(noise_model.shares, (Answer.FIRST, Answer.SECOND, Answer.TIE))
 
     def chosen_in(one: float, other: float) -> float:
         """P[the pair's judgement is this picture], given how often each order names it."""

@@ -4,9 +4,9 @@ One SQLite file with three tables: every picture once, under its content's hash;
 question asked, which is (first picture, second picture, annotator). The same two pictures in the other order are
 another question. What two orders say together is the affair of `combine`.
 
-An answer costs money or a person's time, so what `record` has taken survives a kill of the process (SQLite's
-write-ahead log with ``synchronous=NORMAL``; a power cut can cost the last seconds, and the file stays whole). Any number
-of processes may read while one writes. A file is made whole or not at all, and a file that is not ours is never touched.
+An answer costs money or a person's time, so what `Store.record` has taken survives a kill of the process (SQLite's
+write-ahead log with ``synchronous=NORMAL``; a power cut can cost the last seconds, and the file stays whole). A file is
+made whole or not at all, and a file that is not ours is not touched.
 """
 
 import contextlib
@@ -227,8 +227,8 @@ class Store:
         rows = self._read(
             f"SELECT first, second, answer, time FROM answers WHERE annotator = {_ANNOTATOR} ORDER BY id", *who
         )
-        first, second, answer, when = zip(*rows, strict=True) if rows else [()] * 4
-        return Answers(*(np.array(column, int) for column in (first, second, answer)), np.array(when, float))
+        columns = zip(*rows, strict=True) if rows else [()] * 4
+        return Answers(*(np.array(column, kind) for column, kind in zip(columns, (int, int, int, float), strict=True)))
 
     def judgements(self, who: AnnotatorId) -> Judgements:
         """Combine both orders of one annotator's answers. Pictures go by their number in the store."""

@@ -100,7 +100,10 @@ def load_clip(model: str, weights: Path | None = None, device: str = "cpu") -> C
         network, _, transform = open_clip.create_model_and_transforms(
             architecture, pretrained=tag or str(weights), device=device, image_resize_mode="longest"
         )
-        tokenizer = None if small else open_clip.get_tokenizer(architecture)
+        if small:
+            tokenizer: Any = WordTokenizer(small.words.read_text(encoding="utf-8").split(), network.context_length)
+        else:
+            tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:
         reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
         if weights is not None:
@@ -109,9 +112,6 @@ def load_clip(model: str, weights: Path | None = None, device: str = "cpu") -> C
             f"the weights {model} are not on this machine and could not be downloaded ({reason}). Give a local file "
             f"instead: model={architecture!r} with weights=<file>, or use the bundled model"
         ) from error
-    if small:
-        tokenizer = WordTokenizer(small.words.read_text(encoding="utf-8").split(), network.context_length)
-        model = small.name
 
     def preprocess(images: UInt8[np.ndarray, "n height width channel"]) -> Any:
         import torch
@@ -121,7 +121,7 @@ def load_clip(model: str, weights: Path | None = None, device: str = "cpu") -> C
             return to_tensor(fit_pictures(images, network.visual.image_size))
         return torch.stack([transform(Image.fromarray(image)) for image in images])
 
-    return ClipModel(network.eval(), tokenizer, preprocess, model, _weights_hash(network), device)
+    return ClipModel(network.eval(), tokenizer, preprocess, small.name if small else model, _weights_hash(network), device)
 
 
 def require_open_clip() -> Any:

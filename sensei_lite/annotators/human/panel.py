@@ -85,8 +85,7 @@ class HumanPanel(anywidget.AnyWidget):
         question: str = QUESTION,
         compare_with: Sequence[AnnotatorId] = (),
     ) -> None:
-        self.who = AnnotatorId("human", person, hashlib.sha256(question.encode()).hexdigest()[:16])
-        """The name under which the store keeps these answers."""
+        self.who = human_id(person, question)
         self._store, self._images = store, observations.images
         self._queue, before = open_questions(store, self.who, observations, pairs, both_orders=False)
         self._total = before + len(self._queue)
@@ -178,6 +177,11 @@ class HumanPanel(anywidget.AnyWidget):
             return f"With {who}: no common answer yet"
         words = f"With {who}: alike in {round(found.alike * found.pairs)} of {found.pairs} ({found.alike:.0%})"
         return words if math.isnan(found.kappa.value) else f"{words}, kappa {found.kappa.value:.2f}"
+
+
+def human_id(person: str = "reader", question: str = QUESTION) -> AnnotatorId:
+    """Return the identity under which a store keeps this person's answers to this question."""
+    return AnnotatorId("human", person, hashlib.sha256(question.encode()).hexdigest()[:16])
 
 
 def _data_address(picture: np.ndarray) -> str:
