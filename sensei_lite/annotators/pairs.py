@@ -15,7 +15,6 @@ import itertools
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import softmax
 
 from sensei_lite.annotators.data import Observations, distinct_images
 
@@ -52,7 +51,8 @@ def interesting_pairs(
         raise ValueError(f"there are {rewards.size} rewards and {len(observations.images)} observations")
     if not np.isfinite(rewards).all():
         raise ValueError("rewards must be finite")
-    return _draw_pairs(observations, n, softmax(rewards.astype(np.float64)), seed)
+    weights = np.exp(rewards.astype(np.float64) - rewards.max(initial=-np.inf))
+    return _draw_pairs(observations, n, weights / weights.sum(), seed)
 
 
 def spread_pairs(observations: Observations, n: int, seed: int) -> Pairs:

@@ -121,7 +121,7 @@ def load_clip(model: str, weights: Path | None = None, device: str = "cpu") -> C
             return to_tensor(fit_pictures(images, network.visual.image_size))
         return torch.stack([transform(Image.fromarray(image)) for image in images])
 
-    return ClipModel(network.eval(), tokenizer, preprocess, small.name if small else model, _weights_hash(network), device)
+    return ClipModel(network.eval(), tokenizer, preprocess, model, _weights_hash(network), device)
 
 
 def require_open_clip() -> Any:
