@@ -79,12 +79,9 @@ class WordTokenizer:
 
     def __init__(self, words: Sequence[str], context_length: int) -> None:
         self.numbers = {word: 1 + i for i, word in enumerate(words)}
+        self.start, self.end = len(words) + 1, len(words) + 2
+        self.size = len(words) + 3
         self.context_length = context_length
-
-    @property
-    def size(self) -> int:
-        """How many tokens there are."""
-        return len(self.numbers) + 3
 
     def __call__(self, texts: str | Sequence[str]) -> Any:
         """Convert texts to a torch tensor, int64 [n context].
@@ -105,4 +102,4 @@ class WordTokenizer:
             )
         if len(words) + 2 > self.context_length:
             raise ValueError(f"{text!r} has {len(words)} words; the small CLIP reads {self.context_length - 2} at most")
-        return [self.size - 2, *(self.numbers[word] for word in words), self.size - 1]
+        return [self.start, *(self.numbers[word] for word in words), self.end]
