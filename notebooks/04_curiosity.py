@@ -445,7 +445,7 @@ def loss_by_hand(ensemble, rollout, action, is_first):
 sizes = CONFIG.world_model.deter, WORLD.actions.size, CONFIG.world_model.stoch, CONFIG.world_model.classes
 as_in_paper = EnsembleConfig(heads=3, hidden=16, reads="state", target="sample", measure="std")
 two = {
-    "the agent's": curious.agent.ensemble,
+    "the agent's": curious.agent.streams["disagreement"].network,
     "as in the paper": Ensemble(as_in_paper, *sizes, key=jax.random.key(1)),
 }
 for name, ensemble in two.items():
@@ -514,7 +514,13 @@ def maps_of(agent):
     maps = {}
     for stage, flags in STAGES.items():
         each = [
-            expected_news(agent.world_model, agent.ensemble, room, *map(jnp.asarray, flags), key=jax.random.key(0))
+            expected_news(
+                agent.world_model,
+                agent.streams["disagreement"].network,
+                room,
+                *map(jnp.asarray, flags),
+                key=jax.random.key(0),
+            )
             for room in ROOMS
         ]
         maps[stage] = np.where(possible(*flags), np.mean(each, axis=0), np.nan)

@@ -49,7 +49,6 @@ import numpy as np
 import sensei_lite
 from sensei_lite.agent.actor_critic import advantages
 from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, absorbing_state_reward
-from sensei_lite.agent.switch import Switch
 from sensei_lite.config import SwitchConfig
 from sensei_lite.course.checks import switch as check
 from sensei_lite.course.pretrained import learning_curves, trained_agent, trained_reward_model, trained_world
@@ -208,7 +207,7 @@ check.running_threshold(running_threshold)
 # %%
 go = {"semantic": 1.0, "disagreement": 1.0}
 explore = {"semantic": 1.0, "disagreement": 10.0}
-settings = SwitchConfig(compares="reward", percentile=60, go=tuple(go.items()), explore=tuple(explore.items()))
+settings = SwitchConfig(rule="reward", percentile=60, go=tuple(go.items()), explore=tuple(explore.items()))
 for _ in range(3):  # three dreams
     r_sem, r_dis = rng.normal(0, 1, 6), rng.uniform(0, 0.1, 6)
     Q = np.percentile(r_sem, 60)
@@ -216,7 +215,7 @@ for _ in range(3):  # three dreams
     for t in range(6):
         w = explore if r_sem[t] >= Q else go
         by_hand.append(w["semantic"] * r_sem[t] + w["disagreement"] * r_dis[t])
-    switch = Switch.create(settings).update(r_sem)
+    switch = RewardSwitch.create(settings).update(r_sem)
     exploring = switch.is_exploring(r_sem)
     rewards = {"semantic": r_sem, "disagreement": r_dis}
     np.testing.assert_allclose(switch.threshold, Q, rtol=1e-5)
@@ -282,14 +281,14 @@ check.exploration_reward(exploration_reward)
 # small noise stays small. One state by hand, in both branches:
 
 # %%
-code = SwitchConfig()  # the package's default: compares="return", with the weights of the table
+code = SwitchConfig()  # the package's default, with the weights of the table
 returns, values = {"semantic": 30.0, "disagreement": 0.30}, {"semantic": 28.0, "disagreement": 0.20}
 scales = {"semantic": PercentileNormaliser(20.0, 31.0), "disagreement": PercentileNormaliser(0.1, 0.4)}  # low, high
 of_semantic = (30.0 - 28.0) / max(1, 31.0 - 20.0)
 of_disagreement = (0.30 - 0.20) / max(1, 0.4 - 0.1)  # a small range is not stretched
 if_go = (1.0 * of_semantic + 0.1 * of_disagreement) / (0.3 + 1.0)
 if_explore = (0.3 * of_semantic + 1.0 * of_disagreement) / (0.3 + 1.0)
-total = Switch.create(code).total_weight
+total = ReturnSwitch.create(code).total_weight
 for branch, by_hand in {"go": if_go, "explore": if_explore}.items():
     weights = dict(getattr(code, branch))
     found = advantages(returns, values, scales, weights, total)
@@ -338,7 +337,7 @@ check.combined_advantage(combined_advantage)
 shape = (10, 64)  # steps, dreams
 R = {"semantic": rng.normal(30, 3, shape), "disagreement": rng.uniform(0, 0.5, shape)}
 v = {name: returns + rng.normal(0, 0.1, shape) for name, returns in R.items()}
-switch = Switch.create(code).update(R["semantic"])
+switch = ReturnSwitch.create(code).update(R["semantic"])
 exploring = np.asarray(switch.is_exploring(R["semantic"]))
 found = advantages(R, v, scales, switch.weights(exploring), switch.total_weight)
 for place in np.ndindex(shape):
@@ -360,7 +359,7 @@ for constant in (0, -24, -60):
     shifted = R["semantic"] + constant
     told = []
     for kind in (code, ranged):
-        switch = Switch.create(dataclasses.replace(kind, decay=0.0)).update(shifted)  # no memory: this batch only
+        switch = ReturnSwitch.create(dataclasses.replace(kind, decay=0.0)).update(shifted)  # no memory: this batch only
         told.append(f"{kind.threshold} {switch.threshold:6.2f}, explore {switch.is_exploring(shifted).mean():4.0%}")
     print(f"returns around {shifted.mean():5.1f}:  {told[0]}   |   {told[1]}")
 

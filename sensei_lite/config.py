@@ -134,9 +134,10 @@ class SwitchConfig:
     "Paper" below is the research code's KeyRoom.
     """
 
-    compares: Literal["reward", "return"] = "return"
-    """What is held against the threshold: the predicted semantic reward (the paper's text; rewards are then weighed
-    and added) or its lambda-return (the research code; advantages are then weighed and added)."""
+    rule: Literal["fixed", "return", "reward"] = "fixed"
+    """How streams of rewards become one advantage. fixed: by ``behaviour.reward_weights``, without a switch. return:
+    the switch compares the semantic lambda-return, and advantages are weighed (the research code). reward: it compares
+    the predicted semantic reward, and rewards are weighed (the paper's text)."""
     percentile: float = 90.0
     """k: the share of imagined states, in percent, that are not interesting enough to explore. Paper: 90."""
     threshold: Literal["percentile", "range"] = "percentile"
@@ -149,14 +150,15 @@ class SwitchConfig:
     """Weights of the streams above it. Paper: semantic 0.3, disagreement 1."""
 
     def __post_init__(self) -> None:
-        _require(self.compares in ("reward", "return"), f"switch.compares is {self.compares!r}; it is reward or return")
+        rules = ("fixed", "return", "reward")
+        _require(self.rule in rules, f"switch.rule is {self.rule!r}; there are {', '.join(rules)}")
         _require(0 < self.percentile < 100, f"switch.percentile is {self.percentile}; it must be between 0 and 100")
         thresholds = ("percentile", "range")
         _require(self.threshold in thresholds, f"switch.threshold is {self.threshold!r}; it is percentile or range")
         _require(0 <= self.decay < 1, f"switch.decay is {self.decay}; it must be from 0 to under 1")
         names, others = [name for name, _ in self.go], [name for name, _ in self.explore]
         _require(
-            sorted(names) == sorted(others) and "semantic" in names and set(names) <= set(STREAMS),
+            sorted(names) == sorted(others) and "semantic" in names,
             f"switch.go weighs {names} and switch.explore weighs {others}: both weigh the same streams, and one of "
             "these is semantic",
         )
@@ -167,13 +169,11 @@ class BehaviourConfig:
     """Learning to act in imagination. Raises ValueError for sizes that cannot work."""
 
     reward_weights: tuple[tuple[str, float], ...] = (("disagreement", 1.0),)
-    """The reward streams to maximise, each with its weight: extrinsic, semantic, disagreement, novelty. Disagreement
-    alone is Plan2Explore, the semantic stream VLM-Motif, the extrinsic stream a task agent (see `explorers`)."""
+    """The reward streams to maximise (see `agent.streams`), each with its weight, where ``switch.rule`` is fixed.
+    Disagreement alone is Plan2Explore, the semantic stream VLM-Motif, the extrinsic stream a task agent."""
     gradient: Literal["reinforce", "pathwise"] = "reinforce"
     """How the policy learns from dreams (see `actor_critic`). Research code: reinforce where actions are choices,
     pathwise where they are numbers, as in Robodesk."""
-    switched: bool = False
-    """Whether the go/explore switch chooses the weights (see `SwitchConfig`); ``reward_weights`` are then not used."""
     horizon: int = 10
     """Imagined steps. Paper: 15."""
     starts: int | None = None
@@ -213,14 +213,7 @@ class BehaviourConfig:
         )
         _require(0 < self.discount < 1, f"behaviour.discount is {self.discount}; it must be between 0 and 1")
         _require(self.starts is None or self.starts >= 1, f"behaviour.starts is {self.starts}; it must be at least 1")
-        names = [name for name, _ in self.reward_weights]
-        wrong = sorted(set(names) - set(STREAMS))
-        _require(bool(names) and not wrong, f"behaviour.reward_weights names {wrong}; streams are {', '.join(STREAMS)}")
-
-
-STREAMS = ("extrinsic", "semantic", "disagreement", "novelty")
-"""Where rewards come from: the world's task, the vision-language model's taste, the ensemble's disagreement, and for
-comparison random network distillation."""
+        _require(bool(self.reward_weights), "behaviour.reward_weights is empty; an agent must want something")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -342,14 +335,8 @@ class Config:
     @property
     def streams(self) -> tuple[str, ...]:
         """The reward streams that count for anything."""
-        weights = self.switch.explore if self.behaviour.switched else self.behaviour.reward_weights
+        weights = self.behaviour.reward_weights if self.switch.rule == "fixed" else self.switch.explore
         return tuple(name for name, _ in weights)
-
-    @property
-    def critics(self) -> tuple[str, ...]:
-        """What is predicted: the return of every stream, or that of the one reward which the paper's switch makes."""
-        one_reward = self.behaviour.switched and self.switch.compares == "reward"
-        return ("exploration",) if one_reward else self.streams
 
 
 def config_from(description: Mapping[str, Any]) -> Config:

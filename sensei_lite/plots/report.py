@@ -24,7 +24,7 @@ from sensei_lite.plots.report_parts import (
 )
 from sensei_lite.plots.style import EVENT_WORDS
 from sensei_lite.plots.trace import Trace, play_trace
-from sensei_lite.presets import NAMES
+from sensei_lite.presets import AGENTS
 from sensei_lite.reward.model import SETTINGS, load_reward
 from sensei_lite.training import pipeline
 from sensei_lite.training.folder import read_manifest
@@ -72,7 +72,7 @@ def _read_run(folder: Path) -> Run:
     if not there:
         raise FileNotFoundError(f"{folder} holds no run: neither run.json nor {pipeline.WORLD} is there")
     plan = read_manifest(folder / there[0])
-    agents = [name for name in plan.get("agents") or NAMES if (folder / name / "events.csv").exists()]
+    agents = [name for name in plan.get("agents") or AGENTS if (folder / name / "events.csv").exists()]
     chunks = {name: read_chunks(folder / name) for name in agents}
     chunks = {name: rows for name, rows in chunks.items() if rows}
     counted = {name for rows in chunks.values() for name in rows[0]}

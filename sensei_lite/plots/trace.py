@@ -31,6 +31,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent.state import AgentState
+from sensei_lite.agent.switch import Switch
 from sensei_lite.models.rssm import State
 from sensei_lite.reward.model import SemanticReward
 from sensei_lite.types import AnyArray, Discrete, Seed
@@ -134,7 +135,7 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
     last = int(rows.is_last.argmax())  # what comes after it belongs to another episode
     disagreement = thoughts.pop("disagreement", None)
     rows, thoughts = jax.tree.map(lambda leaf: leaf[: last + 1], (rows, thoughts))
-    switch, discrete = agent.switch, isinstance(world.actions, Discrete)
+    switch, discrete = switch_of(agent), isinstance(world.actions, Discrete)
     return Trace(
         images=rows.image,
         actions=rows.action[1:],
@@ -146,7 +147,7 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
         taste=thoughts.get("taste"),
         disagreement=None if disagreement is None else disagreement[:last],
         weights={name: thoughts["weights"][name] for name in agent.config.streams},
-        compares=None if switch is None else switch.settings.compares,
+        compares=None if switch is None else switch.settings.rule,
         compared=thoughts.get("compared"),
         threshold=None if switch is None else float(switch.threshold),
         exploring=thoughts.get("exploring"),
@@ -183,6 +184,11 @@ def _play(
     return rows, thoughts_of(agent, memories.state, memories.action[:-1], rows.image, taste)
 
 
+def switch_of(agent: AgentState) -> Switch | None:
+    """Return the agent's go/explore switch, None where it has fixed weights."""
+    return agent.rule if isinstance(agent.rule, Switch) else None
+
+
 def thoughts_of(
     agent: AgentState,
     states: State,
@@ -194,18 +200,18 @@ def thoughts_of(
 
     ``actions`` are one-hot or continuous. What an agent does not have is left out. Pure: it can be compiled.
     """
-    features, streams, switch = states.features, agent.config.streams, agent.switch
+    features, streams, switch = states.features, agent.config.streams, switch_of(agent)
     told: dict[str, Any] = {}
     if "semantic" in streams:
         told["semantic"] = jax.vmap(agent.world_model.semantic)(features)
     if "disagreement" in streams:
-        told["disagreement"] = agent.ensemble.reward(states, actions)
+        told["disagreement"] = agent.streams["disagreement"].network.reward(states, actions)
     if taste is not None:
         told["taste"] = taste(images)
     if switch is None:
         fixed = agent.config.behaviour.reward_weights
         return told | {"weights": {name: jnp.full(len(features), weight) for name, weight in fixed}}
-    by_reward = switch.settings.compares == "reward"
+    by_reward = switch.settings.rule == "reward"
     told["compared"] = told["semantic"] if by_reward else jax.vmap(agent.critics["semantic"])(features)
     told["exploring"] = switch.is_exploring(told["compared"])
     return told | {"weights": switch.weights(told["exploring"])}

@@ -31,7 +31,7 @@ from sensei_lite.annotators.registry import make_annotator
 from sensei_lite.annotators.scripted import interest, situations
 from sensei_lite.annotators.store import Store
 from sensei_lite.config import DistilConfig, changed, config_from
-from sensei_lite.presets import NAMES, PRESETS, agent_config, learns, needs_reward_model
+from sensei_lite.presets import AGENTS, PRESETS, agent_config, learns, needs_reward_model
 from sensei_lite.reward.distil import Distilled, Epoch, distil
 from sensei_lite.reward.hacking import WAITS, RewardHack, find_reward_hacks
 from sensei_lite.reward.metrics import (
@@ -167,7 +167,7 @@ def explore(
     """
     config = changed(agent_config(PRESETS[preset](), agent), changes or {})
     name = name or agent
-    if changes and (name in NAMES or not learns(agent)):
+    if changes and (name in AGENTS or not learns(agent)):
         raise ValueError(f"an agent with changed settings must learn, and needs a name of its own; this is {name!r}")
     reward_model = None
     if needs_reward_model(config):

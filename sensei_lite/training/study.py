@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sensei_lite.config import Config
-from sensei_lite.presets import NAMES, PRESETS, agent_config, learns, needs_reward_model
+from sensei_lite.presets import AGENTS, PRESETS, agent_config, learns, needs_reward_model
 from sensei_lite.reward.model import load_reward
 from sensei_lite.training import pipeline
 from sensei_lite.training.evaluate import over_seeds
@@ -97,8 +97,8 @@ def run_study(
 
 def _check_name(agent: str) -> None:
     name, _, annotation = agent.removeprefix(AFTER).partition(":")
-    if name not in NAMES:
-        raise ValueError(f"there is no agent called {name!r}; there are {', '.join(NAMES)}")
+    if name not in AGENTS:
+        raise ValueError(f"there is no agent called {name!r}; there are {', '.join(AGENTS)}")
     if annotation and annotation not in ANNOTATIONS:
         raise ValueError(f"{agent}: there is no annotation called {annotation!r}; there are {', '.join(ANNOTATIONS)}")
     if annotation and not needs_reward_model(agent_config(Config(), name)):

@@ -90,8 +90,8 @@ def settings(gradient: str):
     return dataclasses.replace(
         base,
         ensemble=dataclasses.replace(base.ensemble, reads="state", measure="std", target="sample"),
-        behaviour=dataclasses.replace(base.behaviour, gradient=gradient, switched=True),
-        switch=dataclasses.replace(base.switch, go=streams, explore=streams),
+        behaviour=dataclasses.replace(base.behaviour, gradient=gradient),
+        switch=dataclasses.replace(base.switch, rule="return", go=streams, explore=streams),
     )
 
 

@@ -30,8 +30,8 @@ def settings(precision: str, encoder: str = "patch") -> Config:
     return dataclasses.replace(
         base,
         world_model=dataclasses.replace(base.world_model, encoder=encoder),
-        behaviour=dataclasses.replace(base.behaviour, switched=True),
-        switch=dataclasses.replace(base.switch, go=streams, explore=streams),
+        behaviour=dataclasses.replace(base.behaviour),
+        switch=dataclasses.replace(base.switch, rule="return", go=streams, explore=streams),
         train=dataclasses.replace(base.train, precision=precision),
     )
 

@@ -150,7 +150,7 @@ def _update_with_second(sizes: Size, agent: agents.AgentState, key: jax.Array) -
     task = dataclasses.replace(config.behaviour, reward_weights=(("extrinsic", 1.0),))
     config = dataclasses.replace(config, behaviour=task)
     second = eqx.filter_jit(agents.init)(config, sizes.image_shape, sizes.actions, key=jax.random.fold_in(key, 1))
-    second = _with_model(second, None, None)
+    second = _with_model(second, None)
 
     @jax.jit(donate_argnums=0)
     def step(both: tuple, replay: Replay, key: jax.Array) -> tuple[tuple, PyTree]:
@@ -158,12 +158,12 @@ def _update_with_second(sizes: Size, agent: agents.AgentState, key: jax.Array) -
         sample_key, model_key, start_key, *dream_keys = jax.random.split(key, 5)
         rows = replay.sample(settings.batch, settings.length, key=sample_key)
         agent, rollout, of_model = learning.learn_model(agent, rows, key=model_key)
-        agent, of_ensemble = learning.learn_to_disagree(agent, rollout, rows)
+        agent, of_ensemble = learning.learn_streams(agent, rollout, rows)
         starts = learning.dream_starts(rollout.states, rows, config.behaviour.starts, key=start_key)
         agent, of_curiosity = learning.learn_to_act(agent, *starts, key=dream_keys[0])
-        second = _with_model(second, agent.world_model, agent.ensemble)
+        second = _with_model(second, agent.world_model)
         second, of_task = learning.learn_to_act(second, *starts, key=dream_keys[1])
-        return (agent, _with_model(second, None, None)), (of_model, of_ensemble, of_curiosity, of_task)
+        return (agent, _with_model(second, None)), (of_model, of_ensemble, of_curiosity, of_task)
 
     def networks(both: tuple) -> dict[str, PyTree]:
         agent, second = both
@@ -172,8 +172,8 @@ def _update_with_second(sizes: Size, agent: agents.AgentState, key: jax.Array) -
     return Program(step, (agent, second), _random_replay(sizes, key), networks, 1)
 
 
-def _with_model(agent: agents.AgentState, *parts: Any) -> agents.AgentState:
-    return eqx.tree_at(lambda a: (a.world_model, a.ensemble), agent, parts, is_leaf=lambda x: x is None)
+def _with_model(agent: agents.AgentState, model: Any) -> agents.AgentState:
+    return eqx.tree_at(lambda a: a.world_model, agent, model, is_leaf=lambda x: x is None)
 
 
 def _part(sizes: Size, agent: agents.AgentState, part: str, key: jax.Array) -> Program:
@@ -187,7 +187,7 @@ def _part(sizes: Size, agent: agents.AgentState, part: str, key: jax.Array) -> P
         agent, rollout, metrics = learning.learn_model(agent, rows, key=model_key)
         if part == "model":
             return agent, metrics
-        agent, of_ensemble = learning.learn_to_disagree(agent, rollout, rows)
+        agent, of_ensemble = learning.learn_streams(agent, rollout, rows)
         return agent, metrics | of_ensemble
 
     return Program(step, agent, _random_replay(sizes, key), networks_of, 1)
@@ -261,7 +261,8 @@ def networks_of(agent: agents.AgentState) -> dict[str, PyTree]:
     model = agent.world_model
     parts = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     parts = {name: part for name, part in parts.items() if jax.tree.leaves(eqx.filter(part, eqx.is_array))}
-    return parts | {"ensemble": agent.ensemble} | _behaviour_of(agent)
+    learned = {name: stream.network for name, stream in agent.streams.items() if stream.network is not None}
+    return parts | learned | _behaviour_of(agent)
 
 
 def _behaviour_of(learner: Any) -> dict[str, PyTree]:

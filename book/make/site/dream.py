@@ -13,16 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 from PIL import Image
-from sensei_lite.models._fast.layer_norm import EPS, LayerNorm
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent.state import AgentState
+from sensei_lite.agent.switch import Switch
 from sensei_lite.course import pretrained
 from sensei_lite.models.distributions import unimix
 from sensei_lite.models.ensemble import mutual_information
@@ -41,10 +40,8 @@ def dream_step(agent: AgentState) -> Callable[[Array, Array, Array, Array], tupl
     ``picture`` is [height width 3] from 0 to 1, ``semantic`` r_sem, ``value`` the semantic critic's v_sem,
     ``disagreement`` the r_dis of this step, ``continue_head`` a probability, ``policy`` the chance of each next action.
     """
-    networks = (agent.world_model, agent.ensemble, agent.actor, agent.critics["semantic"])
-    model, ensemble, actor, critic = jax.tree.map(
-        _known_to_onnx, networks, is_leaf=lambda part: isinstance(part, LayerNorm)
-    )
+    model, actor, critic = agent.world_model, agent.actor, agent.critics["semantic"]
+    ensemble = agent.streams["disagreement"].network
     # jax2onnx has no rule for a layer norm whose weights are batched, so the heads are called one by one.
     heads = [jax.tree.map(lambda leaf, i=i: leaf[i], ensemble.heads) for i in range(agent.config.ensemble.heads)]
     classes = jnp.arange(model.rssm.classes, dtype=jnp.float32)
@@ -70,14 +67,6 @@ def dream_step(agent: AgentState) -> Callable[[Array, Array, Array, Array], tupl
     return step
 
 
-def _known_to_onnx(part: Any) -> Any:
-    """Equinox's layer norm in place of ours, whose choice between CPU and GPU jax2onnx has no rule for."""
-    if not isinstance(part, LayerNorm):
-        return part
-    norm = eqx.nn.LayerNorm(part.weight.shape[-1], eps=EPS)
-    return eqx.tree_at(lambda n: (n.weight, n.bias), norm, (part.weight, part.bias))
-
-
 def write_dream(folder: Path) -> None:
     """Write dream.onnx, dream.json (settings and starts), reference.json and dream.mp4, unless they are up to date."""
     stamp = _stamp()
@@ -89,7 +78,7 @@ def write_dream(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     agent, world = pretrained.trained_agent("sensei"), pretrained.trained_world()
     assert isinstance(world.actions, Discrete)
-    assert agent.switch is not None
+    assert isinstance(agent.rule, Switch)
     step, model = dream_step(agent), agent.world_model.rssm
     sizes = {"h": (model.start.size,), "z": (model.stoch, model.classes)}
     sizes |= {"action": (world.actions.size,), "uniform": (model.stoch,)}
@@ -98,10 +87,10 @@ def write_dream(folder: Path) -> None:
     _rename(program.graph, list(sizes), list(OUTPUTS))
     onnx.save(program, folder / "dream.onnx")
     starts = real_starts(agent, world)
-    settings = agent.switch.settings
+    settings = agent.rule.settings
     told = {
         "actions": list(world.actions.names),
-        "threshold": float(agent.switch.threshold),
+        "threshold": float(agent.rule.threshold),
         "go": dict(settings.go),
         "explore": dict(settings.explore),
         "shapes": {name: list(size) for name, size in sizes.items()},

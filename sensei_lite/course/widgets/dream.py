@@ -198,7 +198,7 @@ class Dream:
         fits = {
             "pictures": world_model.encoder is not None
             and world_model.encoder.size(world.image_shape) == rssm.from_picture.weight.shape[1],
-            "actions": world.actions.size == rssm.into.linear.weight.shape[1] - rssm.stoch * rssm.classes,
+            "actions": world.actions.size == rssm.into.normed.weight.shape[1] - rssm.stoch * rssm.classes,
         }
         if wrong := [name for name, fit in fits.items() if not fit]:
             raise ValueError(f"this world model was made for other {' and '.join(wrong)} than {type(world).__name__}'s")
@@ -243,7 +243,7 @@ Told = tuple[State, Float[Array, "height width channel"], Float[Array, ""], Floa
 @eqx.filter_jit
 def _look(world_model: WorldModel, image: Array, *, key: Seed) -> Told:
     rssm = world_model.rssm
-    action_size = rssm.into.linear.weight.shape[1] - rssm.stoch * rssm.classes
+    action_size = rssm.into.normed.weight.shape[1] - rssm.stoch * rssm.classes
     embedding = world_model.embed(image, None)
     state, _ = rssm.observe_step(rssm.initial(), jnp.zeros(action_size), embedding, jnp.ones((), bool), key=key)
     return _tell(world_model, state)
