@@ -12,9 +12,8 @@ from typing import Any
 _MODULES = {
     "agreement": ("agreement_report", "intransitive_triads", "report_lines", "wilson_interval"),
     "base": ("Annotator", "AnnotatorId", "Answer", "Reply"),
-    "chat.annotator": ("BudgetSpent", "ChatAnnotator", "Price"),
-    "chat.parser": ("parse_answer",),
-    "chat.prompts": ("GENERIC", "Prompt", "comparison_messages", "description_messages", "prompt_for"),
+    "chat": ("GENERIC", "BudgetSpent", "ChatAnnotator", "Price", "Prompt", "parse_answer"),
+    "chat.prompts": ("comparison_messages", "description_messages", "prompt_for"),
     "clip.annotator": ("ClipAnnotator",),
     "clip.prompts": ("KEY_PROMPTS",),
     "combine": ("combine_answers",),

@@ -49,23 +49,18 @@ class QueryStats(NamedTuple):
     """US dollars, now."""
 
 
-class Question(NamedTuple):
-    """Two pictures in their order."""
-
-    first: int
-    """Index into the observations."""
-    second: int
-    names: tuple[str, str]
-    """Hashes of both, under which the store keeps the answer."""
+Questions = dict[tuple[str, str], tuple[int, int]]
+"""The hashes of the first picture and the second, under which the store keeps the answer: their indices."""
 
 
 def open_questions(
     store: Store, who: AnnotatorId, observations: Observations, pairs: np.ndarray, *, both_orders: bool
-) -> tuple[list[Question], int]:
-    """Store the pictures, and find what the store has no answer to; equal pictures are one.
+) -> tuple[Questions, int]:
+    """Store the pictures, and find the questions that the store has no answer to; equal pictures are one.
 
-    Returns the open questions, the two orders of a pair one after the other, and how many others are answered. Raises
-    ValueError for pairs that are none, and for a picture with itself.
+    Returns these, the two orders of a pair one after the other, and how many others are answered.
+
+    Raises ValueError for pairs that are none, and for a picture with itself.
     """
     check_images(observations.images)
     check_pairs(pairs, len(observations.images))
@@ -73,17 +68,15 @@ def open_questions(
     used = np.unique(pairs)
     for indices in np.split(used, range(_BLOCK, len(used), _BLOCK)):
         some = observations.choose(indices)
-        names = store.add_images(some.images, some.episode, some.t)
-        hashes.update(zip(indices.tolist(), names, strict=True))
-    questions: dict[tuple[str, str], Question] = {}
+        hashes.update(zip(indices.tolist(), store.add_images(some.images, some.episode, some.t), strict=True))
+    questions: Questions = {}
     for i, j in pairs.tolist():
         if hashes[i] == hashes[j]:
             raise ValueError(f"pair {[i, j]} is one picture twice")
         for first, second in [(i, j), (j, i)][: 1 + both_orders]:
-            name = hashes[first], hashes[second]
-            questions.setdefault(name, Question(first, second, name))
+            questions.setdefault((hashes[first], hashes[second]), (first, second))
     answered = store.answered(who, questions)
-    left = [question for question, done in zip(questions.values(), answered, strict=True) if not done]
+    left = {names: indices for (names, indices), done in zip(questions.items(), answered, strict=True) if not done}
     return left, len(questions) - len(left)
 
 
@@ -118,75 +111,59 @@ def ask(
     for field, limit in budget._asdict().items():
         if limit is not None and not limit >= 0:
             raise ValueError(f"budget.{field} is {limit}; it must be at least 0, or None for no limit")
-    left, skipped = open_questions(store, annotator.id, observations, pairs, both_orders=both_orders)
-    allowed = left[: budget.calls]
-    replies: list[Reply] = []
-    cost, at = 0.0, 0
-    with tqdm(
+    who = annotator.id
+    left, skipped = open_questions(store, who, observations, pairs, both_orders=both_orders)
+    allowed = [] if budget.dollars == 0 else list(left.items())[: budget.calls]
+    given: Counter[Answer] = Counter()
+    cost = 0.0
+    bar = tqdm(
         total=skipped + len(allowed),
         initial=skipped,
         desc=f"ask {annotator.name}",
         unit="question",
         disable=not progress,
         leave=not _IN_NOTEBOOK,  # a terminal scrolls on, and in a notebook a finished bar would stay for ever
-    ) as bar:
-        while at < len(allowed) and not _spent(budget, cost):
-            size = _affordable(budget, cost, len(replies), annotator.chunk)
-            chunk, at = allowed[at : at + size], at + size
-            with contextlib.closing(_annotate(annotator, observations, chunk)) as answers:
-                for question, reply in answers:
-                    _record(store, annotator.id, question, reply)
-                    replies.append(reply)
-                    cost += reply.cost
-                    bar.set_postfix_str(f"${cost:.4f}", refresh=False)
-                    bar.update()
-                    if _spent(budget, cost):
-                        break
-    given = Counter(reply.answer for reply in replies)
-    counts = {answer: given[answer] for answer in Answer}
-    return QueryStats(len(replies), skipped, len(left) - len(replies), counts, cost)
+    )
+    with bar, contextlib.closing(_replies(annotator, observations, allowed)) as replies:
+        for names, reply in replies:
+            _record(store, who, names, reply)
+            given[reply.answer] += 1
+            cost += reply.cost
+            bar.set_postfix_str(f"${cost:.4f}", refresh=False)
+            bar.update()
+            if budget.dollars is not None and cost >= budget.dollars:
+                break
+    asked = given.total()
+    return QueryStats(asked, skipped, len(left) - asked, {answer: given[answer] for answer in Answer}, cost)
 
 
-def _spent(budget: Budget, cost: float) -> bool:
-    return budget.dollars is not None and cost >= budget.dollars
+def _replies(
+    annotator: Annotator, observations: Observations, questions: list[tuple[tuple[str, str], tuple[int, int]]]
+) -> Generator[tuple[tuple[str, str], Reply], None, None]:
+    """Hand the questions over, some at a time, and yield the replies, each question's at most once."""
+    for begin in range(0, len(questions), annotator.chunk):
+        chunk = questions[begin : begin + annotator.chunk]
+        first, second = np.array([indices for _, indices in chunk]).T
+        replies = annotator.annotate(observations.images[first], observations.images[second])
+        seen: set[int] = set()
+        try:
+            for i, reply in replies:
+                if i in seen or not 0 <= i < len(chunk):
+                    raise ValueError(f"{annotator.name} answered question {i} of {len(chunk)}" + " twice" * (i in seen))
+                seen.add(i)
+                yield chunk[i][0], reply
+        finally:
+            # A generator that is not run to its end must learn of it: there may be calls under way.
+            if hasattr(replies, "close"):
+                replies.close()
 
 
-def _affordable(budget: Budget, cost: float, asked: int, chunk: int) -> int:
-    """Choose how many questions to hand over, so that as few as can be are under way when the money ends."""
-    if budget.dollars is None:
-        return chunk
-    if not asked:
-        return min(chunk, 8)  # to learn what one costs
-    if not cost:
-        return chunk
-    return max(1, min(chunk, int((budget.dollars - cost) / (cost / asked))))
-
-
-def _annotate(
-    annotator: Annotator, observations: Observations, questions: list[Question]
-) -> Generator[tuple[Question, Reply], None, None]:
-    """Yield the annotator's replies, each question at most once."""
-    first, second = [q.first for q in questions], [q.second for q in questions]
-    replies = annotator.annotate(observations.images[first], observations.images[second])
-    seen: set[int] = set()
-    try:
-        for i, reply in replies:
-            if i in seen or not 0 <= i < len(questions):
-                raise ValueError(f"{annotator.name} answered question {i} of {len(questions)}" + " twice" * (i in seen))
-            seen.add(i)
-            yield questions[i], reply
-    finally:
-        # A generator that is not run to its end must learn of it: there may be calls under way.
-        if hasattr(replies, "close"):
-            replies.close()
-
-
-def _record(store: Store, who: AnnotatorId, question: Question, reply: Reply) -> None:
+def _record(store: Store, who: AnnotatorId, question: tuple[str, str], reply: Reply) -> None:
     """Record one reply at once: a commit takes less than 0.1 ms, and the next reply may be long in coming."""
     at = [time.time()]
     try:
-        store.record(who, [question.names], [reply], at)
+        store.record(who, [question], [reply], at)
     except KeyboardInterrupt:
         # Ctrl-C while it was written. Nobody knows how far that came, and writing the same again does no harm.
-        store.record(who, [question.names], [reply], at)
+        store.record(who, [question], [reply], at)
         raise

@@ -46,7 +46,7 @@ def make_annotator(
 
 
 def _clip(world: str, **settings: Any) -> ClipAnnotator:
-    """The small CLIP for a world, or the model that the settings name with the prompts for that world."""
+    """Make the small CLIP for a world, or the model that the settings name with the prompts for that world."""
     small = small_clip_for(world)
     model = settings.pop("model", small.name if small else BUNDLED)
     own_words = small_clip_called(model) is not None

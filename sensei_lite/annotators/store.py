@@ -27,10 +27,7 @@ from sensei_lite.annotators.combine import Judgements, combine_answers
 from sensei_lite.annotators.data import Preferences, check_images
 
 VERSION = 1
-APPLICATION = 0x53454E53
-"""Marks the file as ours, where SQLite keeps such a mark: the letters SENS."""
-PATIENCE = 60.0
-"""Seconds to wait for another writer before giving up."""
+APPLICATION = 0x53454E53  # marks the file as ours, where SQLite keeps such a mark: the letters SENS
 
 _SCHEMA = f"""
 CREATE TABLE pictures (
@@ -92,8 +89,7 @@ class Store:
     """A store of answers, made if the file is not there. Close it, or use it in a ``with`` statement.
 
     Threads may share one; processes open one each (on a local disk; a write waits up to a minute for another's).
-    Numbers of episodes are kept as they are given, so let collections that are asked about in one store number their
-    episodes on.
+    Numbers of episodes are kept as they are given: collections that are asked about in one store must number theirs on.
 
     Raises StoreError where the file is no store, is damaged or of another version (it is not touched then), and OSError
     where it cannot be read or made.
@@ -163,12 +159,10 @@ class Store:
         Raises ValueError where a picture is not in the store, is compared with itself, or the numbers differ.
         """
         times = [time.time()] * len(replies) if times is None else times
-        if not len(questions) == len(replies) == len(times):
-            raise ValueError(f"{len(questions)} questions, {len(replies)} replies and {len(times)} times")
-        rows = (
+        rows = [
             (*who, *question, int(reply.answer), _printable(reply.raw), at, reply.cost)
             for question, reply, at in zip(questions, replies, times, strict=True)
-        )
+        ]
         with self._writing() as connection:
             connection.execute(
                 "INSERT INTO annotators (name, version, prompt_hash) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", who
@@ -286,7 +280,7 @@ class Store:
 
 def _connect(address: str) -> sqlite3.Connection:
     # A lock of our own guards the connection, so it may pass from thread to thread.
-    connection = sqlite3.connect(address, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True)
+    connection = sqlite3.connect(address, timeout=60.0, isolation_level=None, check_same_thread=False, uri=True)
     # FULL would survive a power cut too, but waits at each commit for a disk that others may keep busy: up to a minute
     # was seen.
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -314,7 +308,13 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         connection = _connect(f"{path.resolve().as_uri()}?mode=rw")  # never makes a file
         try:
-            _check(connection, path)
+            ((application,),) = connection.execute("PRAGMA application_id")
+            ((version,),) = connection.execute("PRAGMA user_version")
+            if application != APPLICATION:
+                raise StoreError(f"{path} is no store of answers")
+            if version != VERSION:
+                raise StoreError(f"{path} is a store of version {version}, and this code reads version {VERSION}")
+            connection.execute("SELECT * FROM questions LIMIT 1").fetchall()
         except BaseException:
             connection.close()
             raise
@@ -323,16 +323,6 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path} is no store of answers, or is damaged: {error}") from error
     return connection
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    ((application,),) = connection.execute("PRAGMA application_id")
-    ((version,),) = connection.execute("PRAGMA user_version")
-    if application != APPLICATION:
-        raise StoreError(f"{path} is no store of answers")
-    if version != VERSION:
-        raise StoreError(f"{path} is a store of version {version}, and this code reads version {VERSION}")
-    connection.execute("SELECT * FROM questions LIMIT 1").fetchall()
 
 
 def _printable(words: str) -> str:

@@ -48,5 +48,7 @@ def test_combining_is_what_it_says_for_each_pair(data):
         known = {worth.get(answer) for answer in answers}
         expected = None if None in known else known.pop() if len(known) == 1 else 0.5
         assert found.get((i, j)) == expected
-    other = combine_answers(*np.array([(j, i) for i, j in questions]).T, np.array([said[q].swapped() for q in questions]))
+    other = combine_answers(
+        *np.array([(j, i) for i, j in questions]).T, np.array([said[q].swapped() for q in questions])
+    )
     np.testing.assert_array_equal(other.target, 1 - judged.target)

@@ -63,6 +63,6 @@ def ask_in_lab(
             with contextlib.suppress(KeyboardInterrupt):  # JupyterLab got it too, and ends
                 lab.wait()
     left, _ = open_questions(store, who, observations, pairs, both_orders=both_orders)
-    closed = {question.names for question in asked} - {question.names for question in left}
+    closed = asked.keys() - left.keys()
     given = Counter(Answer(row[5]) for row in store.questions() if row[2:5] == who and row[:2] in closed)
     return QueryStats(len(closed), before, len(left), {answer: given[answer] for answer in Answer}, 0.0)

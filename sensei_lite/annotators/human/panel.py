@@ -26,7 +26,7 @@ from PIL import Image as Picture
 from sensei_lite.annotators.agreement import agreement_between
 from sensei_lite.annotators.base import AnnotatorId, Answer, Reply
 from sensei_lite.annotators.data import Observations
-from sensei_lite.annotators.query import Question, open_questions
+from sensei_lite.annotators.query import open_questions
 from sensei_lite.annotators.store import Store
 
 try:
@@ -87,11 +87,12 @@ class HumanPanel(anywidget.AnyWidget):
     ) -> None:
         self.who = human_id(person, question)
         self._store, self._images = store, observations.images
-        self._queue, before = open_questions(store, self.who, observations, pairs, both_orders=False)
-        self._total = before + len(self._queue)
+        left, before = open_questions(store, self.who, observations, pairs, both_orders=False)
+        self._queue = list(left)
+        self._indices, self._total = left, before + len(left)
         self._counts = Counter(Answer(answer) for answer in store.answers(self.who).answer)
         self._others = {who: store.judgements(who) for who in compare_with}
-        self._history: list[tuple[Question, Answer | None]] = []
+        self._history: list[tuple[tuple[str, str], Answer | None]] = []
         """What was done here, the last step last; None: skipped."""
         self._turn, self._said, self._problem = 0, "", ""
         width = observations.images.shape[2]
@@ -130,7 +131,7 @@ class HumanPanel(anywidget.AnyWidget):
 
     def _answer(self, answer: Answer) -> str:
         question = self._queue[0]
-        self._store.record(self.who, [question.names], [Reply(answer, WORDS[answer])])
+        self._store.record(self.who, [question], [Reply(answer, WORDS[answer])])
         self._history.append((self._queue.pop(0), answer))
         self._counts[answer] += 1
         return f"last: {WORDS[answer]}"
@@ -145,7 +146,7 @@ class HumanPanel(anywidget.AnyWidget):
         if answer is None:
             self._queue.remove(question)
         else:
-            self._store.forget(self.who, [question.names])
+            self._store.forget(self.who, [question])
             self._counts[answer] -= 1
         self._history.pop()
         self._queue.insert(0, question)
@@ -158,7 +159,9 @@ class HumanPanel(anywidget.AnyWidget):
             counts.append(f"skipped {len(waiting)}")
         done = self._total - len(self._queue)
         return {
-            "pictures": [_data_address(self._images[i]) for question in self._queue[:1] for i in question[:2]],
+            "pictures": [
+                _data_address(self._images[i]) for question in self._queue[:1] for i in self._indices[question]
+            ],
             "turn": self._turn,
             "over": not self._queue,
             "done": done,
