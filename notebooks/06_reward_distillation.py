@@ -698,9 +698,10 @@ for name, (asked, both) in ways.items():
     for seed in range(SEEDS):
         judge = ScriptedAnnotator(D_init, position_bias=0.6, equal="toss", seed=seed)
         preferences, said = answers(judge, asked, both_orders=both)
+        ties = (said.target == 0.5).sum()
         pupil = fit(preferences, key=jax.random.key(seed)).reward
         truths.append(reward_report.accuracy_against_levels(rewards_of(pupil, D_init.images), levels))
-    print(f"{name:34} true order {np.mean(truths):.3f} ({min(truths):.3f} to {max(truths):.3f}), ties {(said.target == 0.5).sum()}")
+    print(f"{name:34} true order {np.mean(truths):.3f} ({min(truths):.3f} to {max(truths):.3f}), ties {ties}")
 
 # %% [markdown]
 # In chance order the bias is only noise. If the order means something, $R_\psi$ learns it: here, that early is
