@@ -52,34 +52,11 @@ import numpy as np
 from PIL import Image
 
 # %%
-from sensei_lite.annotators import (
-    GENERIC,
-    KEY_PROMPTS,
-    Answer,
-    Budget,
-    BudgetSpent,
-    ChatAnnotator,
-    ClipAnnotator,
-    HumanPanel,
-    Price,
-    Prompt,
-    ScriptedAnnotator,
-    Store,
-    agreement_report,
-    ask,
-    combine_answers,
-    comparison_messages,
-    description_messages,
-    human_id,
-    interest,
-    interesting_pairs,
-    intransitive_triads,
-    parse_answer,
-    prompt_for,
-    random_pairs,
-    spread_pairs,
-    wilson_interval,
-)
+from sensei_lite.annotators import Answer, Budget, HumanPanel, ScriptedAnnotator, Store, ask, interest
+from sensei_lite.annotators import KEY_PROMPTS, BudgetSpent, ChatAnnotator, ClipAnnotator, Price, parse_answer
+from sensei_lite.annotators import GENERIC, Prompt, comparison_messages, description_messages, prompt_for
+from sensei_lite.annotators import agreement_report, combine_answers, intransitive_triads, wilson_interval
+from sensei_lite.annotators import interesting_pairs, random_pairs, spread_pairs
 from sensei_lite.course.checks import annotation as check
 from sensei_lite.course.pretrained import curious_observations, trained_reward_model
 from sensei_lite.course.widgets.progress import tqdm
@@ -133,7 +110,8 @@ folder = tempfile.TemporaryDirectory()
 store = Store(Path(folder.name) / "answers.sqlite")
 
 # %%
-HumanPanel(store, D_init, pairs[:20], person="me")
+panel = HumanPanel(store, D_init, pairs[:20], person="me")
+panel
 
 # %% [markdown]
 # Now the truth. A drawn world knows how far its agent has come: the **level** of a picture, from 1 (a key is in view) to
@@ -142,7 +120,7 @@ HumanPanel(store, D_init, pairs[:20], person="me")
 # %%
 LEVELS = ["nothing", "key in view", "key in hand", "at the door with key", "door open", "at the exit"]
 levels = interest(D_init.facts)
-my_answers = store.answers(human_id("me"))
+my_answers = store.answers(panel.who)
 for number, (a, b) in enumerate(pairs[:6], start=1):
     better = "tie" if levels[a] == levels[b] else "first" if levels[a] > levels[b] else "second"
     print(f"pair {number}: {LEVELS[levels[a]]:20} | {LEVELS[levels[b]]:20} -> {better}")
@@ -460,7 +438,7 @@ for happened, n in [(6, 10), (600, 1000), (0, 7)]:
 
 # %% mystnb={"image": {"alt": "Share of first for each annotator, with intervals, and a dashed line at one half."}}
 judges = clips | chats
-who = {name: judge.id for name, judge in judges.items()} | ({"you": human_id("me")} if len(my_answers.answer) else {})
+who = {name: judge.id for name, judge in judges.items()} | ({"you": panel.who} if len(my_answers.answer) else {})
 figure, axes = plt.subplots(figsize=(7.5, 2.8))
 for place, one in enumerate(who.values()):
     first, second, tie, unknown = np.bincount(store.answers(one).answer, minlength=4)

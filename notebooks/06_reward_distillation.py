@@ -47,17 +47,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from sensei_lite.agent.returns import absorbing_state_reward
-from sensei_lite.annotators import (
-    ClipAnnotator,
-    NoiseModel,
-    ScriptedAnnotator,
-    Store,
-    ask,
-    interest,
-    levels_of,
-    noise_ceiling,
-    random_pairs,
-)
+from sensei_lite.annotators import ClipAnnotator, NoiseModel, ScriptedAnnotator, Store, ask
+from sensei_lite.annotators import interest, levels_of, noise_ceiling, random_pairs
 from sensei_lite.config import DistilConfig
 from sensei_lite.course.checks import distillation as check
 from sensei_lite.course.pretrained import curious_observations, trained_world
@@ -588,7 +579,7 @@ DOOR_LOVER = ("key_in_view", "key_picked_up", "door_opened", "exit_reached", "do
 
 def taught(levels):
     """The R_psi of a scripted judge who finds these facts ever more interesting."""
-    return fit(answers(ScriptedAnnotator(D_init, levels), pairs)[0]).reward
+    return fit(answers(ScriptedAnnotator(D_init, levels=levels), pairs)[0]).reward
 
 
 tastes = {"CLIP's": rewards, "door lover's": rewards_of(taught(DOOR_LOVER), D_init.images)}

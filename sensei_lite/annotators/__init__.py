@@ -18,7 +18,7 @@ _MODULES = {
     "clip.prompts": ("KEY_PROMPTS",),
     "combine": ("combine_answers",),
     "data": ("Observations", "Preferences"),
-    "human.panel": ("HumanPanel", "human_id"),
+    "human.panel": ("HumanPanel",),
     "pairs": ("interesting_pairs", "random_pairs", "spread_pairs"),
     "query": ("Budget", "ask"),
     "scripted": ("LEVELS", "NoiseModel", "ScriptedAnnotator", "interest", "levels_of", "noise_ceiling"),
