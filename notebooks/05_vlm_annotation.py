@@ -62,7 +62,7 @@ from sensei_lite.course.pretrained import curious_observations, trained_reward_m
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.plots.style import use_style
 from sensei_lite.reward.model import rewards_of
-from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.machine import keep_compiled_programs
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 PAIRS, CHAT_PAIRS, EACH = (60, 30, 8) if SMOKE else (1000, 250, 40)
@@ -741,7 +741,7 @@ for name, questions in datasets.items():
 # | pairs; prompts and messages | `sensei_lite/annotators/pairs.py`, `prompts.py` |
 # | asking, budget, store | `sensei_lite/annotators/query.py`, `store.py` |
 # | CLIP | `sensei_lite/annotators/clip/annotator.py`, `clip/model.py` |
-# | the chat client, its costs, the parser | `sensei_lite/annotators/chat/annotator.py`, `chat_limits.py`, `chat_parser.py` |
+# | the chat client, its costs, the parser | `annotator.py`, `client.py`, `limits.py`, `parser.py` in `sensei_lite/annotators/chat/` |
 # | your panel | `sensei_lite/annotators/human/panel.py` |
 # | stand-ins and truth | `sensei_lite/annotators/scripted.py` |
 # | two orders; Wilson, kappa, triads | `sensei_lite/annotators/combine.py`, `agreement.py` |

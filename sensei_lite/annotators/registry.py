@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sensei_lite.annotators.base import Annotator
-from sensei_lite.annotators.chat.annotator import ChatAnnotator, Price
+from sensei_lite.annotators.chat import ChatAnnotator, Price
 from sensei_lite.annotators.chat.prompts import KINDS, load_prompt, prompt_for, save_prompt
 from sensei_lite.annotators.clip.annotator import ClipAnnotator
 from sensei_lite.annotators.clip.bundled import BUNDLED, small_clip_called, small_clip_for

@@ -34,10 +34,9 @@ from sensei_lite.annotators.data import Observations, load_observations, save_ob
 from sensei_lite.config import config_from
 from sensei_lite.reward.model import SemanticReward, load_reward
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import read_manifest
+from sensei_lite.training.evaluate import read_chunks
 from sensei_lite.training.run import load_run
-from sensei_lite.training.scores import read_chunks
-from sensei_lite.training.storage import load_checkpoint, save_checkpoint
+from sensei_lite.training.storage import load_checkpoint, read_manifest, save_checkpoint
 from sensei_lite.worlds.grid.world import GridWorld
 from sensei_lite.worlds.registry import make_world
 
@@ -50,7 +49,7 @@ LARGE = 256
 
 
 def trained_world(folder: Path = FOLDER) -> GridWorld:
-    """The world that the agents were trained in."""
+    """Make the world that the agents were trained in."""
     description = read_manifest(folder / "world.json")
     world = make_world(description["world"], **description["settings"])
     assert isinstance(world, GridWorld)
@@ -58,7 +57,7 @@ def trained_world(folder: Path = FOLDER) -> GridWorld:
 
 
 def trained_agent(name: str, folder: Path = FOLDER) -> AgentState:
-    """A trained agent. It can act, dream and go on learning (with new optimisers).
+    """Load a trained agent. It can act, dream and go on learning (with new optimisers).
 
     Raises ValueError for a name that is not in `NAMES`, CheckpointError where the file is damaged.
     """
@@ -85,28 +84,28 @@ def parts_of(agent: AgentState) -> dict[str, Any]:
 
 
 def trained_reward_model(folder: Path = FOLDER) -> SemanticReward:
-    """R_psi, distilled from the bundled CLIP's answers about what the curious agent saw."""
+    """Load R_psi, distilled from the bundled CLIP's answers about what the curious agent saw."""
     return load_reward(folder / "semantic_reward")
 
 
 def curious_observations(folder: Path = FOLDER) -> Observations:
-    """A part of D_init: whole episodes of pictures that the curious agent saw, with the true facts beside them."""
+    """Load a part of D_init: whole episodes of pictures that the curious agent saw, and the true facts of them."""
     return load_observations(folder / "observations.npz")
 
 
 def learning_curves(name: str, folder: Path = FOLDER) -> list[dict[str, float]]:
-    """What the agent caused while it learned: a row of counts for every chunk of updates, as events.csv has them."""
+    """Read an agent's learning curves: counts of events for every chunk of updates, as events.csv has them."""
     return read_chunks(folder / "curves" / name)
 
 
 @functools.cache
 def provenance() -> dict[str, Any]:
-    """How the shipped agents were made, and what they scored."""
+    """Read how the shipped agents were made, and what they scored."""
     return json.loads((FOLDER / "provenance.json").read_text(encoding="utf-8"))
 
 
 def _halved(parts: Any) -> Any:
-    """Large arrays of numbers in half precision."""
+    """Cast large arrays of numbers to half precision."""
 
     def half(leaf: jax.Array) -> jax.Array:
         large = leaf.size >= LARGE and jnp.issubdtype(leaf.dtype, jnp.floating)
@@ -116,7 +115,7 @@ def _halved(parts: Any) -> Any:
 
 
 def keep(run: Path, /, folder: Path = FOLDER, pictures: int = 4000) -> None:
-    """Take the agents, R_psi and a part of D_init out of the folder of a finished `sensei-lite run`.
+    """Copy the agents, R_psi and a part of D_init out of the folder of a finished `sensei-lite run`.
 
     Args:
         run: the run folder.
@@ -151,7 +150,7 @@ def keep(run: Path, /, folder: Path = FOLDER, pictures: int = 4000) -> None:
 
 
 def _some_episodes(observations: Observations, pictures: int) -> Observations:
-    """About so many pictures: whole episodes, spread evenly over those there are."""
+    """Choose about so many pictures: whole episodes, spread evenly over those there are."""
     episodes = np.unique(observations.episode)
     share = min(1.0, pictures / len(observations.episode))
     chosen = episodes[np.unique(np.linspace(0, len(episodes) - 1, max(1, int(share * len(episodes)))).astype(int))]
