@@ -53,8 +53,7 @@ import numpy as np
 
 # %%
 import sensei_lite
-from sensei_lite.annotators.clip.annotator import ClipAnnotator
-from sensei_lite.annotators.scripted import LEVELS, interest
+from sensei_lite.annotators import LEVELS, ClipAnnotator, interest
 from sensei_lite.course.checks import robots as check
 from sensei_lite.course.widgets.dream import picture_of
 from sensei_lite.course.widgets.play import play
