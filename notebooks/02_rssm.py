@@ -35,8 +35,6 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
 
 # %%
 import dataclasses
-import os
-import time
 from functools import partial
 
 import equinox as eqx
@@ -46,36 +44,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from sensei_lite.agent.replay import Replay
+import sensei_lite as sl
+from sensei_lite.course import picture_of, scrub, step_inside, tqdm
 from sensei_lite.course.checks import rssm as check
-from sensei_lite.course.pretrained import trained_agent, trained_reward_model, trained_world
-from sensei_lite.course.widgets.dream import picture_of, scrub, step_inside
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.models.distributions import balanced_kl, kl_categorical, sample_one_hot, unimix
-from sensei_lite.models.rssm import State
-from sensei_lite.models.world_model import WorldModel, centred
-from sensei_lite.plots.style import LOOKS, use_style
-from sensei_lite.presets import lab
-from sensei_lite.training.compilation import keep_compiled_programs
-from sensei_lite.training.jax_loop import to_transition
+from sensei_lite.models import State, WorldModel, balanced_kl, kl_categorical, normalize_image, sample_one_hot, unimix
+from sensei_lite.plots import LOOKS
+from sensei_lite.worlds import random_actions, reset_batch, shortest_plan, step_batch
 
 # %%
-from sensei_lite.worlds.base import reset_batch, step_batch
-from sensei_lite.worlds.grid.oracle import shortest_plan
-from sensei_lite.worlds.random_play import random_actions
-
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-EPISODES, TIME = (12, 33) if SMOKE else (32, 97)  # worlds side by side, and rows of each
-ROUNDS, UPDATES, TRIAL, CHUNK = (1, 20, 10, 10) if SMOKE else (8, 5000, 300, 50)  # of collecting and learning
-keep_compiled_programs()
-use_style()
-notebook_began = time.perf_counter()
+notebook = sl.start_notebook()
+EPISODES, TIME = (12, 33) if notebook.smoke else (32, 97)  # worlds side by side, and rows of each
+ROUNDS, UPDATES, TRIAL, CHUNK = (1, 20, 10, 10) if notebook.smoke else (8, 5000, 300, 50)  # of collecting and learning
 
 world, taste = (
-    trained_world(),
-    trained_reward_model(),
+    sl.trained_world(),
+    sl.trained_reward_model(),
 )  # KeyRoom as the shipped agents know it; R_psi is built in notebook 06
-sensei = trained_agent("sensei").world_model  # trained for a long time; you train your own in section 5
+sensei = sl.trained_agent("sensei").world_model  # trained for a long time; you train your own in section 5
 rssm = sensei.rssm
 
 # %% [markdown]
@@ -102,7 +87,7 @@ def follow(state, first, actions, *, key):
     keys = jax.random.split(key, actions.shape)
     _, rows = jax.lax.scan(one_row, (state, first.is_last), (actions, keys))
     rows = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later]), first, rows)
-    return to_transition(world.actions, rows, taste), rows.events
+    return sl.training.to_transition(world.actions, rows, taste), rows.events
 
 
 # %% mystnb={"image": {"alt": "A room; five next rooms that differ in the agent's place; their mean with five ghosts."}}
@@ -538,7 +523,7 @@ plt.show()
 # $$L = L_\mathrm{image} + L_\mathrm{reward} + L_\mathrm{continue} + L_\mathrm{semantic} + L_\mathrm{KL}.$$
 
 # %%
-settings = lab().world_model
+settings = sl.PRESETS["lab"]().world_model
 few = jax.tree.map(lambda leaf: leaf[:8, :8], rows)
 total, (terms, _) = eqx.filter_jit(lambda model: model.loss(few, key=SEED))(sensei)
 weights = dict.fromkeys(terms, 1.0) | {"dynamics": settings.dynamics_scale, "kl": 0.0}
@@ -562,7 +547,9 @@ for number in tqdm(range(ROUNDS), desc="random play", leave=False):
     start = begin(keys=jax.random.split(begin_key, EPISODES))
     parts.append(follow(*start, random_actions(world, (TIME - 1, EPISODES), key=action_key), key=step_key))
 played, happened = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
-replay = Replay(played, {}, jnp.asarray(ROUNDS * TIME))  # sequences are drawn from it; they run over episodes' ends
+replay = sl.agent.Replay(
+    played, {}, jnp.asarray(ROUNDS * TIME)
+)  # sequences are drawn from it; they run over episodes' ends
 del parts, played
 print(
     f"{ROUNDS * TIME * EPISODES:,} rows, in which it happened:", {name: int(of.sum()) for name, of in happened.items()}
@@ -642,7 +629,7 @@ def dream(model, rows):
     return model.decoder(features), told_by(model.semantic), told_by(model.continues)
 
 
-shipped = {"plan2explore": trained_agent("plan2explore").world_model, "sensei": sensei}
+shipped = {"plan2explore": sl.trained_agent("plan2explore").world_model, "sensei": sensei}
 models = {"yours": mine} | shipped
 dreams = {name: dream(model, rows) for name, model in models.items()}
 
@@ -704,7 +691,7 @@ start = begin(keys=jax.random.split(jax.random.key(7), EPISODES))
 walk, _ = follow(*start, random_actions(world, (TIME - 1, EPISODES), key=jax.random.key(8)), key=SEED)
 walk = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1)[:, :24], walk)
 whole = ~np.asarray(walk.is_first[:, 1:]).any(1)  # a dream cannot know the next episode's room
-real = np.asarray(centred(walk.image))[whole]
+real = np.asarray(normalize_image(walk.image))[whole]
 looks = {"yours": LOOKS["random"] | {"linestyle": (0, (2, 1))}, **LOOKS}
 figure, axes = plt.subplots(figsize=(7.5, 3.8))
 ends = {}
@@ -831,4 +818,4 @@ print({name: round(float(values[-1]), 2) for name, values in my_curves.items()})
 # **Next:** 03 · Imagination, a policy that learns inside these dreams.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

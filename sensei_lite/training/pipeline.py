@@ -42,7 +42,7 @@ from sensei_lite.reward.metrics import (
     preference_probabilities,
     std_within,
 )
-from sensei_lite.reward.model import load_reward, rewards_of, save_reward
+from sensei_lite.reward.model import rewards_of
 from sensei_lite.training.collect import play_observations, remembered
 from sensei_lite.training.evaluate import play_episodes, play_random_episodes
 from sensei_lite.training.folder import read_manifest, write_or_verify_manifest
@@ -56,6 +56,7 @@ from sensei_lite.training.scores import (
     training_figures,
     write_rows,
 )
+from sensei_lite.training.storage import load_reward, save_reward
 from sensei_lite.worlds import HostWorld, World, make_world
 
 WORLD = "world.json"

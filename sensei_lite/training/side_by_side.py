@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sensei_lite.config import Config
-from sensei_lite.reward.model import SemanticReward, save_reward
+from sensei_lite.reward.model import SemanticReward
 from sensei_lite.training.folder import write_or_verify_manifest
 from sensei_lite.training.jax_loop import TrainState, start_training
 from sensei_lite.training.run import (
@@ -28,7 +28,7 @@ from sensei_lite.training.run import (
     stop_where_not_a_number,
 )
 from sensei_lite.training.seeds import start_seeds, train_seeds
-from sensei_lite.training.storage import load_checkpoint, save_checkpoint
+from sensei_lite.training.storage import load_checkpoint, save_checkpoint, save_reward
 from sensei_lite.worlds.base import World
 
 

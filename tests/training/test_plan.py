@@ -15,11 +15,11 @@ import pytest
 
 from sensei_lite.annotators.data import load_observations
 from sensei_lite.annotators.store import Store
-from sensei_lite.reward.model import load_reward
 from sensei_lite.training import pipeline
 from sensei_lite.training.folder import RunError, folder_lock, read_manifest
 from sensei_lite.training.plan import PLANS, RunPlan, run
 from sensei_lite.training.stages import read_stages, timed_stage
+from sensei_lite.training.storage import load_reward
 
 PLAN = dataclasses.replace(
     PLANS["smoke"],
