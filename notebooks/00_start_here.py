@@ -33,6 +33,7 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 # %%
+import os
 import platform
 import tempfile
 import time
@@ -52,7 +53,7 @@ from sensei_lite.training import play_random_episodes
 from sensei_lite.worlds import random_actions, reset_batch, step_batch
 
 # %%
-notebook = sl.start_notebook()
+notebook = sl.start_notebook()  # keeps compiled programs for the next time, sets the figures' style, starts the clock
 EPISODES, SEEDS = (40, 2) if notebook.smoke else (100, 5)
 
 # %% [markdown]

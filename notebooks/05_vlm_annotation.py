@@ -43,7 +43,6 @@ import os
 import tempfile
 import textwrap
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -52,6 +51,7 @@ import numpy as np
 from PIL import Image
 
 # %%
+import sensei_lite as sl
 from sensei_lite.annotators.agreement import agreement, circles, wilson
 from sensei_lite.annotators.base import Answer
 from sensei_lite.annotators.chat.annotator import BudgetSpent, ChatAnnotator, Price
@@ -64,18 +64,12 @@ from sensei_lite.annotators.pairs import interesting_pairs, random_pairs, spread
 from sensei_lite.annotators.query import Budget, ask
 from sensei_lite.annotators.scripted import ScriptedAnnotator, interest
 from sensei_lite.annotators.store import AnnotatorId, Store
+from sensei_lite.course import curious_observations, tqdm
 from sensei_lite.course.checks import annotation as check
-from sensei_lite.course.pretrained import curious_observations, trained_reward_model
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.plots.style import use_style
-from sensei_lite.reward.model import rewards_of
-from sensei_lite.training.compilation import keep_compiled_programs
 
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-PAIRS, CHAT_PAIRS, EACH = (60, 30, 8) if SMOKE else (1000, 250, 40)
-keep_compiled_programs()
-use_style()
-notebook_began = time.perf_counter()
+# %%
+notebook = sl.start_notebook()
+PAIRS, CHAT_PAIRS, EACH = (60, 30, 8) if notebook.smoke else (1000, 250, 40)
 
 # %% [markdown]
 # ## 1. Pairs from what a curious agent saw
@@ -687,7 +681,7 @@ print(f"\n{accuracy(my_prompts):.1%} right")
 # > $R_\psi$ learns from these and chooses the other half, for where $R_\psi$ is high its agent will go.
 
 # %% mystnb={"image": {"alt": "Shares of the five levels among asked pictures, for three ways to choose pairs."}}
-rewards = rewards_of(trained_reward_model(), D_init.images)
+rewards = sl.rewards_of(sl.trained_reward_model(), D_init.images)
 ways = {
     "random": random_pairs(D_init, PAIRS, seed=1),
     "spread": spread_pairs(D_init, min(PAIRS, 450), seed=1),
@@ -769,4 +763,4 @@ for name, questions in datasets.items():
 # **Next:** 06 · Reward distillation: from these answers to a reward, $R_\psi$.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

@@ -36,9 +36,7 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
 # %%
 import dataclasses
 import itertools
-import os
 import tempfile
-import time
 from pathlib import Path
 
 import jax
@@ -46,38 +44,21 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sensei_lite.agent.returns import absorbing_state_reward
-from sensei_lite.annotators.clip.annotator import ClipAnnotator
+import sensei_lite as sl
 from sensei_lite.annotators.pairs import random_pairs
 from sensei_lite.annotators.query import ask
 from sensei_lite.annotators.scripted import Manner, ScriptedAnnotator, interest, levels_of, noise_ceiling
 from sensei_lite.annotators.store import Store
-from sensei_lite.config import DistilConfig
+from sensei_lite.course import curious_observations, tqdm
 from sensei_lite.course.checks import distillation as check
-from sensei_lite.course.pretrained import curious_observations, trained_world
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.plots.reward import episode_figure, pairs_figure, reward_landscape, situation_figure
-from sensei_lite.plots.style import use_style
+from sensei_lite.plots import episode_figure, pairs_figure, reward_landscape, situation_figure
+from sensei_lite.reward import Split, find_reward_hacks, metrics, preference_loss, rewards_of, scores_of
 
 # %%
-from sensei_lite.reward import metrics as reward_report
-from sensei_lite.reward.distil import distil, preference_loss
-from sensei_lite.reward.hacking import find_reward_hacks
-from sensei_lite.reward.model import rewards_of, scores_of
-from sensei_lite.reward.split import Split
-from sensei_lite.training.collect import play_observations
-from sensei_lite.training.compilation import keep_compiled_programs
-from sensei_lite.worlds import KeyRoom
-from sensei_lite.worlds.grid.oracle import shortest_plan
-
-# %%
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-PAIRS, JUDGE_PAIRS, EPOCHS, LONG, SEEDS = (300, 300, 2, 2, 1) if SMOKE else (1500, 2000, 15, 40, 3)
-CONFIG = DistilConfig(epochs=EPOCHS, held_out=0.25)
+notebook = sl.start_notebook()
+PAIRS, JUDGE_PAIRS, EPOCHS, LONG, SEEDS = (300, 300, 2, 2, 1) if notebook.smoke else (1500, 2000, 15, 40, 3)
+CONFIG = sl.config.DistilConfig(epochs=EPOCHS, held_out=0.25)
 KEY = jax.random.key(0)
-keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
-use_style()
-notebook_began = time.perf_counter()
 
 # %% [markdown]
 # ## 1. From "a or b?" to a number
@@ -182,7 +163,7 @@ check.stable_loss(stable_loss)
 
 # %%
 D_init = curious_observations()
-situations = reward_report.stages(D_init.facts, levels_of(D_init.facts))
+situations = metrics.stages(D_init.facts, levels_of(D_init.facts))
 NAMES = ["sees the key", "holds the key", "at the door, with key", "opened the door"]
 pictures = [D_init.images[mask.argmax()] for mask in list(situations.values())[:4]]
 a, b = np.array([(1, 0), (2, 1), (3, 2), (2, 0), (3, 1), (3, 0)]).T  # the questions
@@ -261,10 +242,10 @@ def answers(judge, pairs, *, both_orders=False, observations=D_init):
 
 def fit(preferences, config=CONFIG, key=KEY, split=None):
     with tqdm(total=config.epochs, desc="distil", leave=False) as bar:
-        return distil(preferences, config, split=split, progress=lambda _: bar.update(), key=key)
+        return sl.distil(preferences, config, split=split, progress=lambda _: bar.update(), key=key)
 
 
-clip = ScriptedAnnotator(D_init) if SMOKE else ClipAnnotator()  # tests do without CLIP, which loads slowly
+clip = ScriptedAnnotator(D_init) if notebook.smoke else sl.ClipAnnotator()  # tests do without CLIP, which loads slowly
 preferences, summary = answers(clip, random_pairs(D_init, PAIRS, seed=0), both_orders=True)
 print(f"{len(D_init.images):,} pictures, {len(np.unique(D_init.episode))} episodes; {summary.questions:,} questions,")
 print(f"{summary.pairs:,} pairs, {summary.ties:,} ties, {summary.contradictions} contradictions between the orders")
@@ -361,9 +342,9 @@ check.accuracy(accuracy)
 print("judge         held-out accuracy  95% interval  noise ceiling  true order  spread of f")
 for name, (said, pupil, ceiling) in judged.items():
     decided = int((said.target[pupil.split.held_out] != 0.5).sum())
-    low, high = reward_report.accuracy_interval(pupil.held_out.accuracy, decided)
+    low, high = metrics.accuracy_interval(pupil.held_out.accuracy, decided)
     unseen = np.isin(D_init.episode, pupil.split.episodes)
-    truth = reward_report.accuracy_against_levels(rewards_of(pupil.reward, D_init.images[unseen]), levels[unseen])
+    truth = metrics.accuracy_against_levels(rewards_of(pupil.reward, D_init.images[unseen]), levels[unseen])
     row = f"{pupil.held_out.accuracy:17.3f}  {low:.3f}-{high:.3f}   {ceiling:13.3f}  {truth:10.3f}"
     print(f"{name:13} {row}  {float(pupil.reward.std):11.2f}")
 
@@ -393,7 +374,7 @@ def split_by_pairs(preferences, share, seed):
     return Split(train, held_out, unseen=held_out, episodes=np.zeros(0, int))
 
 
-rooms = play_observations(KeyRoom(), 16 if SMOKE else 60, guided=True, seed=0)
+rooms = sl.training.play_observations(sl.KeyRoom(), 16 if notebook.smoke else 60, guided=True, seed=0)
 rooms_levels = interest(rooms.facts)
 few, new = rooms.choose(rooms.episode < 12), rooms.episode >= 12
 patch = dataclasses.replace(CONFIG, held_out=1 / 3)
@@ -404,7 +385,7 @@ for seed in tqdm(range(SEEDS), desc="seeds", leave=False):
     for (network, way), found in rows.items():
         split = split_by_pairs(said, 1 / 3, seed) if way == "pairs" else None
         pupil = fit(said, NETWORKS[network], key=jax.random.key(seed), split=split)
-        truth = reward_report.accuracy_against_levels(rewards_of(pupil.reward, rooms.images[new]), rooms_levels[new])
+        truth = metrics.accuracy_against_levels(rewards_of(pupil.reward, rooms.images[new]), rooms_levels[new])
         found.append((pupil.held_out.accuracy_unseen, truth))
 
 # %% mystnb={"image": {"alt": "For two networks and two ways to hold out: accuracy as promised, and in new rooms."}}
@@ -438,7 +419,7 @@ _ = axes.axvline(0.5, color="0.7", linestyle=":")
 # one room, with new floors and walls in every episode.
 
 # %%
-world, reward = trained_world(), taste.reward
+world, reward = sl.trained_world(), taste.reward
 state = jax.jit(world.reset)(key=jax.random.key(1_000_000))  # nobody was asked about this episode
 maps, render = reward_landscape(world, state, reward), jax.jit(world.render)
 for name, (has_key, is_open) in {"with the key": (True, False), "with the lock open": (True, True)}.items():
@@ -474,14 +455,14 @@ _ = figure.colorbar(heat, ax=panels, shrink=0.6, label="R_psi (0: average pictur
 # stage, and the step beside the lock. Between these the map is flat: it says what is interesting, not the way there.*
 
 # %% mystnb={"image": {"alt": "R_psi along a shortest solution, a staircase with a label at every event."}}
-episode_figure(world, state, shortest_plan(world, state), reward, "a shortest solution").figure
+episode_figure(world, state, sl.worlds.shortest_plan(world, state), reward, "a shortest solution").figure
 
 # %% [markdown]
 # *Figure 6. The same along an episode. Notice the steps at events.*
 
 # %% mystnb={"image": {"alt": "Mean reward with intervals for five situations; each is above the one before it."}}
 rewards = rewards_of(reward, D_init.images)
-means = reward_report.mean_rewards(rewards, D_init.episode, situations)
+means = metrics.mean_rewards(rewards, D_init.episode, situations)
 situation_figure(means).figure
 
 # %% [markdown]
@@ -539,11 +520,9 @@ held_out = pupil.split.held_out
 scores = scores_of(pupil.reward, said.images)
 d = scores[said.first[held_out]] - scores[said.second[held_out]]
 chances = {"raw": 1 / (1 + np.exp(-d)), "standardised": 1 / (1 + np.exp(-d / float(pupil.reward.std)))}
-np.testing.assert_allclose(
-    chances["raw"], reward_report.preference_probabilities(pupil.reward, said, held_out), atol=1e-4
-)
+np.testing.assert_allclose(chances["raw"], metrics.preference_probabilities(pupil.reward, said, held_out), atol=1e-4)
 for name, chance in chances.items():
-    package = reward_report.calibration(chance, said.target[held_out], bins=8)
+    package = metrics.calibration(chance, said.target[held_out], bins=8)
     np.testing.assert_allclose(bins_by_hand(chance, said.target[held_out]), package[:3], atol=1e-6)
     print(f"{name:13} expected calibration error {package.error:.3f}")
 
@@ -553,7 +532,7 @@ axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
 axes.text(0.13, 0.03, "perfect:\nthe diagonal", color="0.35", fontsize=9)
 for (name, chance), marker, fill in zip(chances.items(), "os", ("black", "white"), strict=True):
     predicted, observed, number = bins_by_hand(chance, said.target[held_out])
-    spans = [reward_report.accuracy_interval(share, int(n)) for share, n in zip(observed, number, strict=True)]
+    spans = [metrics.accuracy_interval(share, int(n)) for share, n in zip(observed, number, strict=True)]
     errors = np.abs(np.array(spans).T - observed)
     axes.errorbar(predicted, observed, errors, fmt=marker, color="black", markerfacecolor=fill, capsize=2, label=name)
 axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted P[first preferred]", ylabel="share of answers for the first")
@@ -621,7 +600,7 @@ r_open, r_exit = means["door_opened"].mean, means["exit_reached"].mean
 CONTINUES = jnp.array([1.0, 0.0])  # one more step at the open door, then the exit
 for r in (-1.0, 0.5):
     np.testing.assert_allclose(
-        absorbing_state_reward(jnp.full(2, r), CONTINUES, GAMMA), [r, r / (1 - GAMMA)], rtol=1e-4
+        sl.agent.absorbing_state_reward(jnp.full(2, r), CONTINUES, GAMMA), [r, r / (1 - GAMMA)], rtol=1e-4
     )
 
 
@@ -629,7 +608,7 @@ def gain_of_leaving(constant, lasts):
     """How much more it is worth to go to the exit than to stay at the open door for ever."""
     reward = jnp.array([r_open, r_exit]) + constant
     if lasts:
-        reward = absorbing_state_reward(reward, CONTINUES, GAMMA)
+        reward = sl.agent.absorbing_state_reward(reward, CONTINUES, GAMMA)
     return float(reward[0] + GAMMA * reward[1] - (r_open + constant) / (1 - GAMMA))
 
 
@@ -660,11 +639,11 @@ _ = axes.set(xlabel="constant added to all rewards (dots: none)", ylabel="worth 
 # first:** how many are enough?
 
 # %% mystnb={"image": {"alt": "Held-out accuracy against the number of training pairs, bending towards a dashed line."}}
-SIZES = [20, 40] if SMOKE else [10, 30, 100, 300, 1000]
+SIZES = [20, 40] if notebook.smoke else [10, 30, 100, 300, 1000]
 asked = random_pairs(rooms, JUDGE_PAIRS * 3 // 2, seed=3)
 said, _ = answers(ScriptedAnnotator(rooms, noise=0.1), asked, observations=rooms)
 with tqdm(total=len(SIZES), desc="sizes", leave=False) as bar:
-    learned = reward_report.pairs_needed(said, SIZES, CONFIG, progress=lambda _: bar.update(), key=jax.random.key(2))
+    learned = metrics.pairs_needed(said, SIZES, CONFIG, progress=lambda _: bar.update(), key=jax.random.key(2))
 equal = float((rooms_levels[asked[:, 0]] == rooms_levels[asked[:, 1]]).mean())
 pairs_figure(learned, noise_ceiling(Manner(noise=0.1), equal)).figure
 
@@ -692,7 +671,7 @@ for name, (asked, both) in ways.items():
         judge = ScriptedAnnotator(D_init, position_bias=0.6, equal="toss", seed=seed)
         said, summary = answers(judge, asked, both_orders=both)
         pupil = fit(said, key=jax.random.key(seed)).reward
-        truths.append(reward_report.accuracy_against_levels(rewards_of(pupil, D_init.images), levels))
+        truths.append(metrics.accuracy_against_levels(rewards_of(pupil, D_init.images), levels))
     print(f"{name:34} true order {np.mean(truths):.3f} ({min(truths):.3f} to {max(truths):.3f}), ties {summary.ties}")
 
 # %% [markdown]
@@ -760,4 +739,4 @@ report("mine", rewards_of(taught(my_taste), D_init.images))
 # **Next:** 07 · SENSEI, an agent that goes where it is interesting, then explores.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

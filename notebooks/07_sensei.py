@@ -43,7 +43,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sensei_lite as sl
-from sensei_lite.agent import PercentileNormaliser, RunningQuantile, absorbing_state_reward, advantages
+from sensei_lite.agent import (
+    PercentileNormaliser,
+    ReturnSwitch,
+    RewardSwitch,
+    RunningQuantile,
+    absorbing_state_reward,
+    advantages,
+)
 from sensei_lite.course import learning_curves, study_table, switch_explorer, tqdm, weigh
 from sensei_lite.course.checks import switch as check
 from sensei_lite.plots import LOOKS, play_trace, rates, spans, state_figure, trace_figure

@@ -9,16 +9,12 @@ from . import reward as reward
 from . import training as training
 from . import types as types
 from . import worlds as worlds
-from .agent.state import AgentState as AgentState
 from .agent.state import act as act
 from .agent.state import init as init
 from .agent.state import initial_policy_state as initial_policy_state
 from .agent.update import update as update
 from .annotators.clip.annotator import ClipAnnotator as ClipAnnotator
-from .annotators.pairs import random_pairs as random_pairs
 from .annotators.query import ask as ask
-from .annotators.scripted import ScriptedAnnotator as ScriptedAnnotator
-from .annotators.store import Store as Store
 from .config import Config as Config
 from .course.notebook import start_notebook as start_notebook
 from .course.pretrained import trained_agent as trained_agent
@@ -28,7 +24,6 @@ from .presets import AGENTS as AGENTS
 from .presets import PRESETS as PRESETS
 from .presets import agent_config as agent_config
 from .reward.distil import distil as distil
-from .reward.model import SemanticReward as SemanticReward
 from .reward.model import rewards_of as rewards_of
 from .training.evaluate import play_episodes as play_episodes
 from .training.plan import PLANS as PLANS
