@@ -572,13 +572,13 @@ print({name: f"{shares.mean():.1%}" for name, shares in shares_of_seeds(my_world
 #
 # | here | there |
 # |---|---|
-# | reset, step, render; rows; `step_batch` | `sensei_lite/worlds/base.py` |
+# | reset, step, render; `TimeStep`, `step_batch` | `sensei_lite/worlds/base.py` |
 # | the crop, the event rule | `sensei_lite/worlds/grid/world.py` |
 # | layouts and facts of the two worlds | `sensei_lite/worlds/grid/keyroom.py`, `keychest.py` |
 # | the atlas | `sensei_lite/worlds/grid/tiles.py` |
-# | the random agent, the shortest plan | `sensei_lite/worlds/random_play.py`, `oracle.py` |
-# | Gymnasium | `sensei_lite/worlds/gym_env.py`, and `host.py` for any other environment |
-# | the game that you played | `sensei_lite/course/widgets/key_game.py`, `sensei_lite/course/widgets/play.py` |
+# | the random agent, the shortest plan | `sensei_lite/worlds/random_play.py`, `sensei_lite/worlds/grid/oracle.py` |
+# | Gymnasium | `sensei_lite/worlds/gym_env.py`, and `gym_adapter.py` for any other environment |
+# | the game that you played | `sensei_lite/course/widgets/play.py` |
 
 # %% [markdown]
 # ## Further reading

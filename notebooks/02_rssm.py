@@ -794,9 +794,9 @@ print({name: round(float(values[-1]), 2) for name, values in my_curves.items()})
 # | here | there |
 # |---|---|
 # | unimix, draw, KL, two-hot | `sensei_lite/models/distributions.py` |
-# | memory, prior, posterior, wiping | `sensei_lite/models/rssm.py`; its layers in `networks.py` |
+# | memory, prior, posterior, wiping | `sensei_lite/models/rssm.py`; its layers in `layers.py`, `image_layers.py` |
 # | heads, loss, `open_loop` | `sensei_lite/models/world_model.py` |
-# | the replay, one update of the model | `sensei_lite/agent/replay.py`, `learning.py` (`learn_model`) |
+# | the replay, one update of the model | `sensei_lite/agent/replay.py`, `update.py` (`learn_model`) |
 # | collecting and learning in one loop | `sensei_lite/training/jax_loop.py` |
 # | the two widgets | `sensei_lite/course/widgets/dream.py` |
 

@@ -827,7 +827,7 @@ print("updates, promised, in the world:", *np.round(found, 2).tolist(), sep="\n"
 # | `TwoHotHead` | `sensei_lite/models/world_model.py` |
 # | `imagine`, both losses | `sensei_lite/agent/actor_critic.py` |
 # | `learn_to_act`, `dream_starts`, what follows an end | `sensei_lite/agent/update.py` |
-# | a corridor with known values, as a test | `tests/test_probe_world.py` |
+# | a corridor with known values, as a test | `tests/agent/test_probe_world.py` |
 
 # %% [markdown]
 # ## Further reading

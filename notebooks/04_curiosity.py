@@ -74,7 +74,7 @@ STEPS, ROUNDS, TOY_SEEDS = (200, 3, 1) if notebook.smoke else (2000, 14, 3)
 # | measure | asks | is fooled by |
 # |---|---|---|
 # | counts | how often was I in this state? | pictures, which hardly ever repeat |
-# | novelty (`novelty.py`) | how often did I see something like this? | looks that are new and mean nothing |
+# | novelty (`sensei_lite/models/rnd.py`) | how often did I see something like this? | looks that are new and mean nothing |
 # | prediction error | how wrong was my guess? | noise, which nobody can guess |
 # | **disagreement** | do several networks (**heads**) guess the same? | we shall see |
 #
@@ -752,11 +752,11 @@ for seed in range(TOY_SEEDS):
 #
 # | here | there |
 # |---|---|
-# | the three measures, `Ensemble`, its loss and reward | `sensei_lite/models/ensemble.py` |
-# | novelty by random network distillation | `sensei_lite/models/rnd.py` |
-# | what each agent wants; one update | `sensei_lite/presets.py`, `learning.py` |
-# | collect, remember, learn | `sensei_lite/training/jax_loop.py`, `replay.py` |
-# | D_init | `sensei_lite/training/collect.py` (`remembered`), `observations.py` |
+# | the three measures, `Ensemble`, its loss and reward | `sensei_lite/models/ensemble.py`, `sensei_lite/agent/streams/disagreement.py` |
+# | novelty by random network distillation | `sensei_lite/models/rnd.py`, `sensei_lite/agent/streams/novelty.py` |
+# | what each agent wants; one update | `sensei_lite/presets.py` (`AGENTS`), `sensei_lite/agent/update.py` |
+# | collect, remember, learn | `sensei_lite/training/jax_loop.py`, `sensei_lite/agent/replay.py` |
+# | D_init | `sensei_lite/training/collect.py` (`remembered`), `sensei_lite/annotators/data.py` |
 
 # %% [markdown]
 # ## Further reading

@@ -22,7 +22,7 @@
 # 2. fit a reward $R_\psi$ to pairs, and hold its accuracy against what the judge's noise allows;
 # 3. say why whole episodes are held out, and measure what goes wrong otherwise;
 # 4. read a reward: its map of a room, and its calibration;
-# 5. find out whether a reward can be farmed, and what an episode's end does to it.
+# 5. find out whether a reward can be hacked, and what an episode's end does to it.
 
 # %%
 import sys
@@ -339,7 +339,7 @@ check.accuracy(accuracy)
 # **Predict first.** How often does that judge's pupil put pictures of held-out episodes in their *true* order?
 
 # %%
-print("judge         held-out accuracy  95% interval  noise ceiling  true order  spread of f")
+print("judge         held-out accuracy  95% interval  noise ceiling  true order   std of f")
 for name, (said, pupil, ceiling) in judged.items():
     decided = int((said.target[pupil.split.held_out] != 0.5).sum())
     low, high = metrics.accuracy_interval(pupil.held_out.accuracy, decided)
@@ -471,7 +471,7 @@ situation_figure(means).figure
 # ### Exercise 3: the scale
 #
 # $f_\psi$ has an arbitrary constant and a scale that depends on the judge. An agent adds it to another reward, so
-# $R_\psi = (f_\psi - \mathrm{centre}) / \mathrm{spread}$ has mean 0 and standard deviation 1 **over the training pictures, each
+# $R_\psi = (f_\psi - \mathrm{mean}) / \mathrm{std}$ has mean 0 and standard deviation 1 **over the training pictures, each
 # counted once**. Write it.
 
 
@@ -503,7 +503,7 @@ check.standardise(standardise)
 
 # %% [markdown]
 # **Calibration.** Where $R_\psi$ says 80%, does the judge choose the first picture in 80%? Sort pairs into bins and
-# compare, for the judge who errs in 30%. **Predict first:** what if you forget the spread, and take $d$ from the
+# compare, for the judge who errs in 30%. **Predict first:** what if you forget the deviation, and take $d$ from the
 # standardised reward?
 
 
@@ -540,17 +540,17 @@ _ = axes.legend(title="scores", loc="upper left")
 
 # %% [markdown]
 # *Figure 8. Calibration on held-out pairs, with 95% intervals. Notice the standardised scores (squares): this judge is
-# unsure, so the spread is below 1, and dividing by it claims more than is known. Probabilities need raw scores, agents
+# unsure, so the deviation is below 1, and dividing by it claims more than is known. Probabilities need raw scores, agents
 # standardised ones.*
 
 # %% [markdown]
-# ## 7. What can be farmed
+# ## 7. Reward hacking
 #
 # An agent maximises a discounted **sum**. Standing for ever where the reward is $r$ is worth
 #
 # $$r + \gamma r + \gamma^2 r + \dots = \frac{r}{1 - \gamma}.$$
 #
-# If waiting *before* an event pays more than the best place *after* it, a clever agent waits: it **farms** the reward.
+# If waiting *before* an event pays more than the best place *after* it, a clever agent waits: this is **reward hacking**.
 # So we teach a second reward with a bad taste: most interesting is to stand at the **locked** door with the key.
 
 # %%
@@ -582,14 +582,14 @@ def report(name, values):
     verdict = {True: "YES", False: "no", None: "cannot tell"}[hack.hackable]
     gain = hack.advantage_of_staying
     print(f"{name:13} stay {hack.stay:6.1f}   go on {hack.go_on:6.1f}   ", end="")
-    print(f"gain {gain.mean:6.1f} ({gain.low:.1f} to {gain.high:.1f})   farmable: {verdict}")
+    print(f"gain {gain.mean:6.1f} ({gain.low:.1f} to {gain.high:.1f})   hackable: {verdict}")
 
 
 for name, values in tastes.items():
     report(name, values)
 
 # %% [markdown]
-# The door lover's answers are consistent, and its $R_\psi$ can fit them perfectly. **No measure of fit finds a farm.**
+# The door lover's answers are consistent, and its $R_\psi$ can fit them perfectly. **No measure of fit finds a hack.**
 # This is why CLIP's prompts (notebook 05) rate an open door above a locked one.
 #
 # One more temptation is *the end*. Stay in the open door for ever, or walk to the exit, where the episode ends?
@@ -679,9 +679,9 @@ for name, (asked, both) in ways.items():
 # interesting. Asked in both orders, a biased judge contradicts itself, and the pair becomes a tie.
 
 # %% [markdown]
-# ### Exercise 4 (open): a farm of your own, and its mending
+# ### Exercise 4 (open): a hack of your own, and its mending
 #
-# Invent a taste that can be farmed, show it with `report`, and mend it. Which single change is enough? Other farms:
+# Invent a taste that can be hacked, show it with `report`, and mend it. Which single change is enough? Other hacks:
 # `find_reward_hacks` takes any `[(waiting, event)]`, such as `[("key_in_view", "key_picked_up")]`.
 
 # %% tags=["exercise-4"]
@@ -692,7 +692,7 @@ report("mine", rewards_of(taught(my_taste), D_init.images))
 # <details><summary>Thoughts on 4</summary>
 #
 # Every fact that an event makes false is a candidate. Once the key is taken, it no longer lies in view: a taste with
-# `key_in_view` above `key_picked_up` is farmed by looking at the key for ever. The mend is always the same: what comes
+# `key_in_view` above `key_picked_up` is hacked by looking at the key for ever. The mend is always the same: what comes
 # after must be worth at least as much, and stay so.
 #
 # </details>
@@ -706,7 +706,7 @@ report("mine", rewards_of(taught(my_taste), D_init.images))
 #    truth than its judge.
 # 3. **Episodes** are held out: pairs of known pictures reward learning by heart.
 # 4. A **map** shows what a reward pays for. **Calibration** compares raw scores with answers.
-# 5. A reward can be **farmed** if waiting before an event pays more than what follows. A constant decides about
+# 5. A reward can be **hacked** if waiting before an event pays more than what follows. A constant decides about
 #    **ends**, unless the end's reward lasts.
 
 # %% [markdown]
@@ -719,8 +719,8 @@ report("mine", rewards_of(taught(my_taste), D_init.images))
 # | which pairs are held out | `sensei_lite/reward/split.py` |
 # | intervals, calibration, pairs needed | `sensei_lite/reward/metrics.py` |
 # | maps and other figures | `sensei_lite/plots/reward.py` |
-# | farms | `sensei_lite/reward/hacking.py` |
-# | the stage: `sensei-lite distil` | `sensei_lite/training/pipeline.py`, `taste_report.py` |
+# | reward hacks | `sensei_lite/reward/hacking.py` |
+# | the stage: `sensei-lite distil` | `sensei_lite/training/pipeline.py` |
 
 # %% [markdown]
 # ## Further reading

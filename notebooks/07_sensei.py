@@ -615,7 +615,7 @@ for row in study_table("trials.csv"):
 # Where doors and exits are far apart, the agent did not go on from the open door. One round of questions and two
 # differ greatly here; in Figure 7, five seeds do not tell them apart.
 #
-# **The taste can be farmed.** If an easy picture gets a high $R_\psi$, the agent repeats it (notebook 06).
+# **The taste can be hacked.** If an easy picture gets a high $R_\psi$, the agent repeats it (notebook 06).
 #
 # **The answers are biased.** In published data, LLaVA chose the first picture in 83% of the pairs, and its agent did
 # worse than Plan2Explore. Ask in both orders (notebook 05).
@@ -663,11 +663,10 @@ if my_switch:
 #
 # | here | there |
 # |---|---|
-# | the switch, both forms | `sensei_lite/agent/switch.py` |
-# | running percentile, lasting reward | `sensei_lite/agent/returns.py` |
-# | advantages | `sensei_lite/agent/actor_critic.py` |
-# | one update with everything | `sensei_lite/agent/update.py` (`learn_to_act`, `terminal_bootstrap`) |
-# | traces, figures, knobs | `sensei_lite/plots/trace.py`, `exploration_figures.py`, `widgets/switch.py` |
+# | the switch, both forms; advantages | `sensei_lite/agent/switch.py` |
+# | running percentile, the absorbing state's reward | `sensei_lite/agent/returns.py` |
+# # | one update with everything | `sensei_lite/agent/update.py` (`update`, `learn_to_act`) |
+# | traces, figures, knobs | `sensei_lite/plots/trace.py`, `exploration.py`, `sensei_lite/course/widgets/switch.py` |
 # | the whole method in one command | `sensei_lite/training/plan.py`, `pipeline.py` |
 
 # %% [markdown]

@@ -100,7 +100,7 @@ for action in ("east", "south", "apply"):
     print(f"{action:6} -> reward {row.reward}, events {happened or 'none'}")
 
 # %% [markdown]
-# The rows are the `TimeStep` of notebook 01, as NumPy arrays. `begin` and `advance` are all that a **host world**
+# The rows are the `TimeStep` of notebook 01, as NumPy arrays. `reset` and `step` are all that a **host world**
 # (`HostWorld`) offers. Its state stays inside the game.
 #
 # What does a solution look like? In the package's KeyRoom-S15 the oracle of notebook 01 searches in the true states.
@@ -703,12 +703,12 @@ check.cost_of_answers(cost_of_answers)
 # | to change | do this |
 # |---|---|
 # | the world | `--world NAME`, or `--world gymnasium:ID` for any Gymnasium id with pictures |
-# | how much of everything | `--updates --pairs --pictures`, or a `RunPlan` of your own in `run_plan.py` |
-# | sizes and ratios | a preset in `config.py` |
+# | how much of everything | `--updates --pairs --pictures`, or a `RunPlan` of your own in `sensei_lite/training/plan.py` |
+# | sizes and ratios | a preset in `sensei_lite/presets.py` |
 # | the VLM | `--annotator`, `--annotator-settings` |
 # | the prompt | `prompts.py` for chat; `prompts=` of `ClipAnnotator` |
-# | who explores | `--agents` (`explorers.py`) |
-# | GPUs | JAX finds one by itself; `train.devices` in `config.py` for several |
+# | who explores | `--agents` (`sensei_lite/presets.py`) |
+# | GPUs | JAX finds one by itself; `train.devices` in `sensei_lite/config.py` for several |
 
 # %% [markdown]
 # ### Exercise 3 (open): your own world
@@ -789,13 +789,13 @@ print(
 #
 # | here | there |
 # |---|---|
-# | the real levels | `sensei_lite/worlds/minihack/world.py`, `minihack_keychest.py` |
-# | any Gymnasium environment as a world; names | `sensei_lite/worlds/gym_adapter.py`, `catalogue.py` |
+# | the real levels | `sensei_lite/worlds/minihack/world.py`, `keychest.py` |
+# | any Gymnasium environment as a world; names | `sensei_lite/worlds/gym_adapter.py`, `registry.py` |
 # | the host loop | `sensei_lite/training/host_loop.py` |
-# | stages, plans, the command | `sensei_lite/training/pipeline.py`, `run_plan.py`, `cli.py` |
+# | stages, plans, the command | `sensei_lite/training/pipeline.py`, `plan.py`, `sensei_lite/cli.py` |
 # | CLIP of any kind; chat models; prompts | `clip.py`, `clip_model.py`, `chat.py`, `prompts.py` in `annotators/` |
-# | cost of answers; counting operations | `sensei_lite/annotators/chat/limits.py`, `book/make/bench/flops.py` |
-# | the paper's sizes | `paper()` in `sensei_lite/config.py`; measured times: `book/run_times.md` |
+# | cost of answers; counting operations | `sensei_lite/annotators/chat/limits.py`, `sensei_lite/course/flops.py` |
+# | the paper's sizes | `paper()` in `sensei_lite/presets.py`; measured times: `book/run_times.md` |
 
 # %% [markdown]
 # ## Further reading

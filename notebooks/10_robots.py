@@ -707,7 +707,7 @@ print("the highest of them, while a guide stacks the blocks:", interest(stacking
 # | REINFORCE and pathwise gradients | `sensei_lite/agent/actor_critic.py` |
 # | the desk: physics, camera, guide | `sensei_lite/worlds/tabletop/` |
 # | what counts on it | `sensei_lite/annotators/scripted.py` |
-# | captions, prompts, the small CLIP of the desk | `book/make/clip/desk_captions.py`, `clip_prompts.py` |
+# | captions, prompts, the small CLIP of the desk | `book/make/clip/desk_captions.py`, `sensei_lite/annotators/clip/prompts.py` |
 # | the real Robodesk | `sensei_lite/worlds/robodesk/` |
 
 # %% [markdown]
