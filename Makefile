@@ -11,7 +11,7 @@ EXTRAS ?= notebooks,minihack,vlm,test
 # index; where that cannot be reached, torch comes from where everything else does (on Linux that build is 5 GB).
 TORCH_BACKEND ?= auto
 
-# On Linux: large memory pages for everything that is started here, notebooks too (see sensei_lite/training/memory_pages.py).
+# On Linux: large memory pages for everything that is started here, notebooks too (see sensei_lite/training/machine.py).
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
 # What makes the book stands beside it, outside the package: `python -m make.bench` and the like.
@@ -21,7 +21,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.t
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
-.PHONY: help setup run test lab play bench clip lint format notebooks student try-notebooks nightly book check-book constraints clean
+.PHONY: help setup run test lab bench clip lint format notebooks student try-notebooks nightly book check-book constraints clean
 
 help:  ## print this list
 	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
@@ -49,9 +49,6 @@ test: setup  ## check style and types, then run every test (minutes)
 
 lab: setup  ## open JupyterLab on the first notebook
 	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
-
-play: setup  ## play KeyRoom yourself, with the keyboard, in this terminal
-	@$(BIN)/python -m sensei_lite.course.widgets.key_game
 
 bench: setup  ## measure speed on this machine, beside the peers (minutes)
 	@$(BIN)/python -m make.bench

@@ -435,7 +435,7 @@ plt.show()
 # | the trained agents, and how they were made | `sensei_lite/course/pretrained.py`, `sensei_lite/course/trained/provenance.json` |
 # | look, choose, step | `sensei_lite/agent/state.py` (`act`), `sensei_lite/worlds/base.py` (`step_batch`) |
 # | what every notebook begins with | `sensei_lite/course/notebook.py` (`start_notebook`) |
-# | counting in whole episodes | `sensei_lite/training/evaluate.py`, `sensei_lite/training/scores.py` |
+# | counting in whole episodes | `sensei_lite/training/evaluate.py` |
 # | all four stages in one command | `sensei_lite/training/plan.py`, `sensei_lite/training/pipeline.py` |
 # | who wants what: all agents by name | `sensei_lite/presets.py` |
 

@@ -576,7 +576,7 @@ print({name: f"{shares.mean():.1%}" for name, shares in shares_of_seeds(my_world
 # | the crop, the event rule | `sensei_lite/worlds/grid/world.py` |
 # | layouts and facts of the two worlds | `sensei_lite/worlds/grid/keyroom.py`, `keychest.py` |
 # | the atlas | `sensei_lite/worlds/grid/tiles.py` |
-# | the random agent, the shortest plan | `sensei_lite/worlds/random_play.py`, `sensei_lite/worlds/grid/oracle.py` |
+# | the random agent, the shortest plan | `sensei_lite/worlds/rollout.py`, `sensei_lite/worlds/grid/oracle.py` |
 # | Gymnasium | `sensei_lite/worlds/gym_env.py`, and `gym_adapter.py` for any other environment |
 # | the game that you played | `sensei_lite/course/widgets/play.py` |
 

@@ -54,8 +54,7 @@ from PIL import Image
 import sensei_lite as sl
 from sensei_lite.annotators.agreement import agreement, circles, wilson
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat.annotator import BudgetSpent, ChatAnnotator, Price
-from sensei_lite.annotators.chat.parser import parse_answer
+from sensei_lite.annotators.chat import BudgetSpent, ChatAnnotator, Price, parse_answer
 from sensei_lite.annotators.chat.prompts import GENERIC, Prompt, comparison_messages, description_messages, prompt_for
 from sensei_lite.annotators.clip.annotator import PROMPTS, ClipAnnotator
 from sensei_lite.annotators.combine import combine
@@ -741,7 +740,7 @@ for name, questions in datasets.items():
 # | pairs; prompts and messages | `sensei_lite/annotators/pairs.py`, `prompts.py` |
 # | asking, budget, store | `sensei_lite/annotators/query.py`, `store.py` |
 # | CLIP | `sensei_lite/annotators/clip/annotator.py`, `clip_model.py` |
-# | the chat client, its costs, the parser | `sensei_lite/annotators/chat/annotator.py`, `chat_limits.py`, `chat_parser.py` |
+# | the chat client, its costs, the parser | `annotator.py`, `client.py`, `limits.py`, `parser.py` in `sensei_lite/annotators/chat/` |
 # | your panel | `sensei_lite/annotators/human_panel.py` |
 # | stand-ins and truth | `sensei_lite/annotators/scripted.py` |
 # | two orders; Wilson, kappa, circles | `sensei_lite/annotators/combine.py`, `agreement.py` |

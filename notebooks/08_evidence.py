@@ -669,7 +669,7 @@ print(f"the wrong agent wins in {wrong_wins(my_factor, my_seeds):.1%} of such st
 # | here | there |
 # |---|---|
 # | IQM and interval; test episodes | `sensei_lite/training/evaluate.py`: `over_seeds`, `play_episodes` |
-# | steps to success; events per 1,000 steps | `sensei_lite/training/scores.py` |
+# | steps to success; events per 1,000 steps | `sensei_lite/training/evaluate.py` |
 # | all figures of one agent; the task agent | `sensei_lite/training/pipeline.py`: `figures_of`, `learn_task` |
 # | agents × seeds, one table | `sensei_lite/training/study.py` |
 # | the table, and what it says | `book/results.md`; held by `tests/book/test_evidence.py` |

@@ -54,8 +54,7 @@ from IPython.display import clear_output
 import sensei_lite as sl
 from sensei_lite.annotators.agreement import wilson
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat.annotator import ChatAnnotator, Price
-from sensei_lite.annotators.chat.prompts import prompt_for
+from sensei_lite.annotators.chat import ChatAnnotator, Price, prompt_for
 from sensei_lite.course import flops_of, tqdm
 from sensei_lite.course.checks import real_worlds as check
 from sensei_lite.training import (

@@ -5,7 +5,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ class WorldModelConfig:
         )
 
     def check_image(self, shape: tuple[int, int, int]) -> None:
-        """Raises ValueError where pictures of this shape [height width channel] do not fit the encoder."""
+        """Check that pictures of this shape [height width channel] fit the encoder. Raises ValueError where not."""
         if self.encoder == "none":
             return
         side = self.patch if self.encoder == "patch" else 16
@@ -86,10 +86,10 @@ class EnsembleConfig:
     """What every head is taught: the z that was drawn, or the probabilities that it was drawn from. Both have the same
     best guess, but the noise of a draw shakes the heads, and this shaking looks like disagreement. Paper: sample."""
     measure: Literal["variance", "std", "mutual_information"] = "mutual_information"
-    """How disagreement becomes a reward (see `disagreement`). Paper's text: variance; research code: deviation."""
+    """How disagreement becomes a reward (see `models.ensemble`). Paper's text: variance; research code: std."""
     scale: float = 0.1
-    """What the spread is multiplied by. Returns of a range under 1 are not stretched (see `returns`), so with a small
-    scale an agent that has nothing left to find out acts at random again and does not follow noise. Paper: 1."""
+    """What the measure is multiplied by. Returns of a range under 1 are not stretched (see `agent.returns`), so with a
+    small scale an agent that has nothing left to find out acts at random again and does not follow noise. Paper: 1."""
     learning_rate: float = 1e-3
     """Adam. Paper: 1e-4."""
     beta2: float = 0.95
@@ -107,10 +107,10 @@ class EnsembleConfig:
 
 @dataclasses.dataclass(frozen=True)
 class NoveltyConfig:
-    """Random network distillation (see `novelty`). Raises ValueError for sizes that cannot work."""
+    """Random network distillation (see `models.rnd`). Raises ValueError for sizes that cannot work."""
 
     features: int = 64
-    """Numbers that the fixed random network gives, and the other one guesses. RND's paper: 512."""
+    """Numbers that the fixed random network gives, and the other one predicts. RND's paper: 512."""
     hidden: int = 128
     """Width of hidden layers of both."""
     layers: int = 1
@@ -127,14 +127,18 @@ class NoveltyConfig:
             _require(getattr(self, name) >= 1, f"novelty.{name} is {getattr(self, name)}; it must be at least 1")
 
 
+Rule = Literal["fixed", "return", "reward"]
+"""How streams of rewards become one advantage (see `agent.switch`)."""
+
+
 @dataclasses.dataclass(frozen=True)
 class SwitchConfig:
-    """The go/explore switch (see `exploration`). Raises ValueError for settings that make no switch.
+    """The go/explore switch (see `agent.switch`). Raises ValueError for settings that make no switch.
 
     "Paper" below is the research code's KeyRoom.
     """
 
-    rule: Literal["fixed", "return", "reward"] = "fixed"
+    rule: Rule = "fixed"
     """How streams of rewards become one advantage. fixed: by ``behaviour.reward_weights``, without a switch. return:
     the switch compares the semantic lambda-return, and advantages are weighed (the research code). reward: it compares
     the predicted semantic reward, and rewards are weighed (the paper's text)."""
@@ -150,8 +154,7 @@ class SwitchConfig:
     """Weights of the streams above it. Paper: semantic 0.3, disagreement 1."""
 
     def __post_init__(self) -> None:
-        rules = ("fixed", "return", "reward")
-        _require(self.rule in rules, f"switch.rule is {self.rule!r}; there are {', '.join(rules)}")
+        _require(self.rule in get_args(Rule), f"switch.rule is {self.rule!r}; there are {', '.join(get_args(Rule))}")
         _require(0 < self.percentile < 100, f"switch.percentile is {self.percentile}; it must be between 0 and 100")
         thresholds = ("percentile", "range")
         _require(self.threshold in thresholds, f"switch.threshold is {self.threshold!r}; it is percentile or range")
@@ -172,20 +175,20 @@ class BehaviourConfig:
     """The reward streams to maximise (see `agent.streams`), each with its weight, where ``switch.rule`` is fixed.
     Disagreement alone is Plan2Explore, the semantic stream VLM-Motif, the extrinsic stream a task agent."""
     gradient: Literal["reinforce", "pathwise"] = "reinforce"
-    """How the policy learns from dreams (see `actor_critic`). Research code: reinforce where actions are choices,
+    """How the policy learns from dreams (see `agent.actor_critic`). Research code: reinforce where actions are choices,
     pathwise where they are numbers, as in Robodesk."""
     horizon: int = 10
     """Imagined steps. Paper: 15."""
     starts: int | None = None
     """How many replayed states of a batch imagination starts from, drawn anew each update; None: all. Paper: all."""
     discount: float = 0.95
-    """Worth of a reward one step later. Paper: 1 - 1/333."""
+    """The discount: worth of a reward one step later. Paper: 1 - 1/333."""
     semantic_end: Literal["lasts", "nothing"] = "lasts"
-    """What follows an episode's end in the semantic stream: its last reward for ever (see `returns.absorbing_state_reward`), or
-    nothing. Paper: nothing."""
+    """What follows an episode's end in the semantic stream: its last reward for ever (see
+    `agent.returns.absorbing_state_reward`), or nothing. Paper: nothing."""
     curiosity_end: Literal["average", "nothing"] = "nothing"
     """What follows an episode's end in the streams of disagreement and novelty: an average state (see
-    `learning.terminal_bootstrap`), or nothing. Paper: nothing."""
+    `agent.streams.base.average_state`), or nothing. Paper: nothing."""
     lam: float = 0.95
     """The lambda of the return: 0 trusts the critic, 1 the imagined rewards. Paper: 0.95."""
     entropy: float = 5e-3
@@ -259,7 +262,8 @@ class TrainConfig:
         )
         _require(
             self.prefill_steps // self.envs >= self.length + 1,
-            f"train.prefill_steps is {self.prefill_steps}: with {self.envs} worlds that is fewer rows of each than a sequence",
+            f"train.prefill_steps is {self.prefill_steps}: with {self.envs} worlds that is fewer rows of each than a "
+            "sequence",
         )
         steps = self.env_steps_per_update / self.envs
         _require(
@@ -307,7 +311,7 @@ class DistilConfig:
         _require(self.weight_decay >= 0, f"distil.weight_decay is {self.weight_decay}; it cannot be negative")
 
     def check_image(self, shape: tuple[int, int, int]) -> None:
-        """Raises ValueError where pictures of this shape [height width channel] do not fit the encoder."""
+        """Check that pictures of this shape [height width channel] fit the encoder. Raises ValueError where not."""
         height, width, _ = shape
         if self.encoder == "patch":
             fits, rule = (
@@ -340,7 +344,7 @@ class Config:
 
 
 def config_from(description: Mapping[str, Any]) -> Config:
-    """Settings as `dataclasses.asdict` and JSON have them, as a `Config` again.
+    """Make a `Config` of settings as `dataclasses.asdict` and JSON have them.
 
     Raises ValueError where a setting is missing or not known: they are of another version of this code.
     """
@@ -355,7 +359,7 @@ def config_from(description: Mapping[str, Any]) -> Config:
 
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:
-    """The same settings with some changed, each by its full name, such as ``{"switch.percentile": 75}``.
+    """Return a `Config` with some settings changed, each by its full name, such as ``{"switch.percentile": 75}``.
 
     Raises ValueError where there is no such setting, or a value does not fit it.
     """

@@ -126,7 +126,7 @@ class Switch(Rule):
         return self.seen.scale if isinstance(self.seen, PercentileNormaliser) else self.seen.value
 
     def is_exploring(self, semantic: Float[Array, "*batch"]) -> Bool[Array, "*batch"]:
-        """Return the branch: true where it is interesting, so explore; false where to go on to something interesting."""
+        """Return the branch: true where it is interesting, so explore; false where to go on to what is."""
         return jax.lax.stop_gradient(semantic) >= self.threshold
 
     def weights(self, exploring: Bool[Array, "*batch"]) -> dict[str, Float[Array, "*batch"]]:
@@ -139,7 +139,7 @@ class Switch(Rule):
         """What weighed advantages are divided by in both branches: the sum of the explore weights."""
         return sum(weight for _, weight in self.settings.explore)
 
-    def _metrics(self, exploring: Bool[Array, "*batch"]) -> dict[str, Array]:
+    def _metrics(self, exploring: Array) -> dict[str, Array]:
         return {"switch/threshold": self.threshold, "switch/exploring": exploring.mean()}
 
 
@@ -167,7 +167,7 @@ class RewardSwitch(Switch):
     def reward(
         self, rewards: dict[str, Float[Array, "*batch"]], exploring: Bool[Array, "*batch"]
     ) -> Float[Array, "*batch"]:
-        """Compute the paper's one reward: semantic reward and disagreement, weighed by each state's branch and added."""
+        """Compute the paper's one reward: the streams weighed by each state's branch and added."""
         weights = self.weights(exploring)
         return sum((weights[name] * rewards[name] for name in weights), jnp.zeros(()))
 

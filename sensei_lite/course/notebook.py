@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 
 from sensei_lite.plots.style import use_style
-from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.machine import keep_compiled_programs
 
 PRESET = "SENSEI_LITE_PRESET"
 """The environment variable that makes notebooks small: they run in seconds and learn nothing."""

@@ -23,9 +23,8 @@ from sensei_lite.agent.state import AgentState
 from sensei_lite.annotators.data import Observations, load_observations
 from sensei_lite.config import config_from
 from sensei_lite.reward.model import SemanticReward
-from sensei_lite.training.folder import read_manifest
-from sensei_lite.training.scores import read_chunks
-from sensei_lite.training.storage import load_checkpoint, load_reward
+from sensei_lite.training.evaluate import read_chunks
+from sensei_lite.training.storage import load_checkpoint, load_reward, read_manifest
 from sensei_lite.worlds.grid.world import GridWorld
 from sensei_lite.worlds.registry import make_world
 
@@ -38,7 +37,7 @@ LARGE = 256
 
 
 def trained_world(folder: Path = FOLDER) -> GridWorld:
-    """The world that the agents were trained in."""
+    """Make the world that the agents were trained in."""
     description = read_manifest(folder / "world.json")
     world = make_world(description["world"], **description["settings"])
     assert isinstance(world, GridWorld)
@@ -46,7 +45,7 @@ def trained_world(folder: Path = FOLDER) -> GridWorld:
 
 
 def trained_agent(name: str, folder: Path = FOLDER) -> AgentState:
-    """A trained agent. It can act, dream and go on learning (with new optimisers).
+    """Load a trained agent. It can act, dream and go on learning (with new optimisers).
 
     Raises ValueError for a name that is not in `NAMES`, CheckpointError where the file is damaged.
     """
@@ -73,23 +72,23 @@ def parts_of(agent: AgentState) -> dict[str, Any]:
 
 
 def trained_reward_model(folder: Path = FOLDER) -> SemanticReward:
-    """R_psi, distilled from the bundled CLIP's answers about what the curious agent saw."""
+    """Load R_psi, distilled from the bundled CLIP's answers about what the curious agent saw."""
     return load_reward(folder / "semantic_reward")
 
 
 def curious_observations(folder: Path = FOLDER) -> Observations:
-    """A part of D_init: whole episodes of pictures that the curious agent saw, with the true facts beside them."""
+    """Load a part of D_init: whole episodes of pictures that the curious agent saw, and the true facts of them."""
     return load_observations(folder / "observations.npz")
 
 
 def learning_curves(name: str, folder: Path = FOLDER) -> list[dict[str, float]]:
-    """What the agent caused while it learned: a row of counts for every chunk of updates, as events.csv has them."""
+    """Read an agent's learning curves: counts of events for every chunk of updates, as events.csv has them."""
     return read_chunks(folder / "curves" / name)
 
 
 @functools.cache
 def provenance() -> dict[str, Any]:
-    """How the shipped agents were made, and what they scored."""
+    """Read how the shipped agents were made, and what they scored."""
     return json.loads((FOLDER / "provenance.json").read_text(encoding="utf-8"))
 
 

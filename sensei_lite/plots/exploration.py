@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from sensei_lite.plots.reward import Drawing
 from sensei_lite.plots.style import EVENT_WORDS
 from sensei_lite.plots.trace import Gauge, Trace, gauges_of
-from sensei_lite.training.scores import read_chunks
+from sensei_lite.training.evaluate import read_chunks
 
 STYLES: tuple[tuple[str, tuple | str], ...] = (
     ("black", "solid"),

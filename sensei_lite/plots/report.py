@@ -26,9 +26,8 @@ from sensei_lite.plots.style import EVENT_WORDS
 from sensei_lite.plots.trace import Trace, play_trace
 from sensei_lite.presets import AGENTS
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import read_manifest
-from sensei_lite.training.scores import MEANINGFUL, read_chunks
-from sensei_lite.training.storage import REWARD_SETTINGS, load_reward
+from sensei_lite.training.evaluate import MEANINGFUL, read_chunks
+from sensei_lite.training.storage import REWARD_SETTINGS, load_reward, read_manifest
 from sensei_lite.worlds import World
 from sensei_lite.worlds.registry import JAX_WORLDS
 

@@ -27,8 +27,8 @@ from sensei_lite.plots.video import save_mp4
 from sensei_lite.reward.metrics import mean_rewards
 from sensei_lite.reward.model import SemanticReward, rewards_of
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import read_manifest
 from sensei_lite.training.stages import read_stages
+from sensei_lite.training.storage import read_manifest
 from sensei_lite.worlds import World
 from sensei_lite.worlds.grid.world import GridWorld
 

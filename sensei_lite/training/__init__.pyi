@@ -1,9 +1,11 @@
 from .collect import play_observations as play_observations
 from .collect import remembered as remembered
-from .compilation import keep_compiled_programs as keep_compiled_programs
 from .evaluate import over_seeds as over_seeds
+from .evaluate import perplexity as perplexity
 from .evaluate import play_episodes as play_episodes
 from .evaluate import play_random_episodes as play_random_episodes
+from .evaluate import read_chunks as read_chunks
+from .evaluate import steps_to_success as steps_to_success
 from .host_loop import begin_host_training as begin_host_training
 from .host_loop import play_at_random as play_at_random
 from .host_loop import train_host_chunk as train_host_chunk
@@ -13,13 +15,11 @@ from .jax_loop import random_chunks as random_chunks
 from .jax_loop import start_training as start_training
 from .jax_loop import to_transition as to_transition
 from .jax_loop import train_chunk as train_chunk
+from .machine import keep_compiled_programs as keep_compiled_programs
 from .plan import PLANS as PLANS
 from .plan import RunPlan as RunPlan
 from .run import load_run as load_run
 from .run import train_in as train_in
-from .scores import perplexity as perplexity
-from .scores import read_chunks as read_chunks
-from .scores import steps_to_success as steps_to_success
 from .stages import read_stages as read_stages
 from .storage import load_checkpoint as load_checkpoint
 from .storage import load_reward as load_reward

@@ -10,7 +10,7 @@ from .grid.keyroom import KeyRoom as KeyRoom
 from .grid.oracle import shortest_plan as shortest_plan
 from .grid.tiles import WALKABLE as WALKABLE
 from .gym_adapter import HostWorld as HostWorld
-from .random_play import random_actions as random_actions
 from .registry import make_world as make_world
 from .registry import world_names as world_names
+from .rollout import random_actions as random_actions
 from .tabletop import Tabletop as Tabletop

@@ -36,7 +36,7 @@ PAIRS = 100_000
 
 
 def bench_store(path: Path, repeats: int = 7, pairs: int = PAIRS, episodes: int = 256) -> list[Row]:
-    """Measure a store with ``pairs`` pairs of KeyRoom's pictures and write the table to ``path``. Returns the rows."""
+    """Measure a store with ``pairs`` pairs of KeyRoom's pictures; write the table to ``path`` and return its rows."""
     observations = play_observations(JAX_WORLDS["keyroom"], episodes, guided=True, seed=0)
     chosen = random_pairs(observations, pairs, seed=0)
     rows: list[Row] = []
@@ -116,9 +116,10 @@ def print_table(rows: list[Row]) -> None:
 
 
 def bench_distil(path: Path, pairs: int = 5_000, episodes: int = 200, noise: float = 0.1, seed: int = 0) -> list[Row]:
-    """Teach R_psi once with all pairs and with fewer, each from scratch; table and figure go to ``path`` (.csv, .png).
+    """Measure distillation with all pairs and with fewer, each from scratch; return the table's rows.
 
-    Seconds are wall time; the first row's includes compilation, as a user's first call does.
+    Table and figure go to ``path`` (.csv, .png). Seconds are wall time; the first row's includes compilation, as a
+    user's first call does.
     """
     observations = play_observations(JAX_WORLDS["keyroom"], episodes, guided=True, seed=seed)
     manner = Manner(noise=noise)
@@ -160,7 +161,7 @@ def bench_distil(path: Path, pairs: int = 5_000, episodes: int = 200, noise: flo
 
 
 def _share_equal(annotator: ScriptedAnnotator, preferences: Preferences, pairs: np.ndarray) -> float:
-    """The share of these pairs whose two pictures are of the same level."""
+    """Compute the share of these pairs whose two pictures are of the same level."""
     first, second = (
         np.array([annotator.level(preferences.images[i]) for i in ends[pairs]])
         for ends in (preferences.first, preferences.second)

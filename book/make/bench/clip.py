@@ -17,7 +17,7 @@ LARGE = "ViT-B-32"
 
 
 def bench_clip(path: Path, repeats: int = 7) -> list[Row]:
-    """Measure both models and write the table to ``path``. Returns the rows. Raises ImportError without the extra."""
+    """Measure both models; write the table to ``path`` and return its rows. Raises ImportError without the extra."""
     import torch
     from safetensors.torch import save_file
 

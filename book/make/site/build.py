@@ -76,6 +76,8 @@ def stage(book: Book) -> Path:
         Path("_vendor") / to.relative_to("make/site") if to.parts[0] == "make" else to: path
         for to, path in wanted.items()
     }
+    widgets = ROOT / "sensei_lite" / "course" / "widgets"
+    wanted |= {Path("_vendor/live") / name: widgets / name for name in ("common.js", "episode.js")}
     wanted |= {Path("notebooks") / path.name: path for path in (ROOT / "notebooks").glob("*.ipynb")}
     kept = {source / to for to in wanted} | set((source / "_vendor").rglob("*")) | set((source / "api").rglob("*"))
     for old in source.rglob("*"):
