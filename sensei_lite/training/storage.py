@@ -1,4 +1,4 @@
-"""Files of a run folder, checkpoints and R_psi: written at once or not at all, never read wrongly, and one process at a time.
+"""Files of a run folder, agents and R_psi: written at once or not at all, never read wrongly.
 
 A checkpoint is a ZIP of arrays (NumPy's .npz, no pickle), one for each leaf of a pytree, under the leaf's path in it,
 such as ``.agent.world_model.rssm.start``. Typed PRNG keys are stored as their numbers. Whatever is written, is written

@@ -14,7 +14,7 @@ def bench(
     folder: Path = Path("runs/bench"),
     repeats: int = 7,
 ) -> None:
-    """Measure speed on this machine: imports, worlds (MiniHack and MiniGrid too, where installed), learning, annotation.
+    """Measure speed on this machine: imports, worlds (beside MiniHack and MiniGrid), learning, annotation.
 
     Args:
         what: imports (of the notebooks), worlds (environment steps), learner (updates and policy steps), taste (CLIP,
