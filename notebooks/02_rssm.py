@@ -268,21 +268,22 @@ draw_step(right, "dreaming: z from the prior", "$p(z_t|h_t)$")
 
 # %%
 def norm(x, layer):
-    return (x - x.mean()) / np.sqrt(x.var() + 1e-3) * layer.weight + layer.bias
+    return (x - x.mean()) / np.sqrt(x.var() + 1e-3) * layer.scale + layer.bias
 
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def block(x, linear, layer_norm):
-    y = norm(linear @ x, layer_norm)
+def block(x, layer):
+    y = norm(x, layer)
     return y * sigmoid(y)  # SiLU
 
 
 def recur_by_hand(w, h, z, action):
-    x = block(np.concatenate([z.ravel(), action]), w.into.linear.weight, w.into.norm)
-    r, c, u = np.split(norm(w.cell.gates.weight @ np.concatenate([x, h]), w.cell.norm), 3)
+    into, gates = w.into.normed, w.cell.gates
+    x = block(into.weight @ np.concatenate([z.ravel(), action]), into)
+    r, c, u = np.split(norm(gates.weight @ np.concatenate([x, h]), gates), 3)
     u = sigmoid(u - 1)  # the -1: keep the memory, until you learn better
     return u * np.tanh(sigmoid(r) * c) + (1 - u) * h
 
@@ -293,13 +294,13 @@ def answers(w, hidden, out):
 
 
 def prior_by_hand(w, h):
-    return answers(w, block(h, w.prior_block.linear.weight, w.prior_block.norm), w.prior_out)
+    layer = w.prior_block.normed
+    return answers(w, block(layer.weight @ h, layer), w.prior_out)
 
 
 def posterior_by_hand(w, h, x):
     """x is the picture, embedded by the encoder."""
-    first_layer = np.concatenate([w.from_memory.weight, w.from_picture.weight], axis=1)
-    return answers(w, block(np.concatenate([h, x]), first_layer, w.posterior_norm), w.posterior_out)
+    return answers(w, block(w.from_memory.weight @ h + w.from_picture.weight @ x, w.from_memory), w.posterior_out)
 
 
 # %% [markdown]
