@@ -737,7 +737,7 @@ for name, questions in datasets.items():
 #
 # | here | there |
 # |---|---|
-# | pairs; prompts and messages | `sensei_lite/annotators/pairs.py`, `prompts.py` |
+# | pairs; prompts and messages | `sensei_lite/annotators/pairs.py`, `sensei_lite/annotators/chat/prompts/` |
 # | asking, budget, store | `sensei_lite/annotators/query.py`, `store.py` |
 # | CLIP | `sensei_lite/annotators/clip/annotator.py`, `clip_model.py` |
 # | the chat client, its costs, the parser | `annotator.py`, `client.py`, `limits.py`, `parser.py` in `sensei_lite/annotators/chat/` |

@@ -705,7 +705,7 @@ check.cost_of_answers(cost_of_answers)
 # | how much of everything | `--updates --pairs --pictures`, or a `RunPlan` of your own in `sensei_lite/training/plan.py` |
 # | sizes and ratios | a preset in `sensei_lite/presets.py` |
 # | the VLM | `--annotator`, `--annotator-settings` |
-# | the prompt | `prompts.py` for chat; `prompts=` of `ClipAnnotator` |
+# | the prompt | `sensei_lite/annotators/chat/prompts/` for chat; `prompts=` of `ClipAnnotator` |
 # | who explores | `--agents` (`sensei_lite/presets.py`) |
 # | GPUs | JAX finds one by itself; `train.devices` in `sensei_lite/config.py` for several |
 
