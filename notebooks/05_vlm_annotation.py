@@ -43,7 +43,6 @@ import os
 import tempfile
 import textwrap
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -52,23 +51,19 @@ import numpy as np
 from PIL import Image
 
 # %%
-from sensei_lite.annotators import Answer, Budget, HumanPanel, ScriptedAnnotator, Store, ask, interest
-from sensei_lite.annotators import KEY_PROMPTS, BudgetSpent, ChatAnnotator, ClipAnnotator, Price, parse_answer
-from sensei_lite.annotators import GENERIC, Prompt, comparison_messages, description_messages, prompt_for
-from sensei_lite.annotators import agreement_report, combine_answers, intransitive_triads, wilson_interval
-from sensei_lite.annotators import interesting_pairs, random_pairs, spread_pairs
+import sensei_lite as sl
+from sensei_lite.annotators import Answer, Budget, BudgetSpent, ChatAnnotator, ClipAnnotator
+from sensei_lite.annotators import GENERIC, HumanPanel, KEY_PROMPTS, Price, Prompt
+from sensei_lite.annotators import ScriptedAnnotator, Store, agreement_report, ask, combine_answers
+from sensei_lite.annotators import comparison_messages, description_messages, interest
+from sensei_lite.annotators import interesting_pairs, intransitive_triads, parse_answer, prompt_for
+from sensei_lite.annotators import random_pairs, spread_pairs, wilson_interval
+from sensei_lite.course import curious_observations, tqdm
 from sensei_lite.course.checks import annotation as check
-from sensei_lite.course.pretrained import curious_observations, trained_reward_model
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.plots.style import use_style
-from sensei_lite.reward.model import rewards_of
-from sensei_lite.training.machine import keep_compiled_programs
 
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-PAIRS, CHAT_PAIRS, EACH = (60, 30, 8) if SMOKE else (1000, 250, 40)
-keep_compiled_programs()
-use_style()
-notebook_began = time.perf_counter()
+# %%
+notebook = sl.start_notebook()
+PAIRS, CHAT_PAIRS, EACH = (60, 30, 8) if notebook.smoke else (1000, 250, 40)
 
 # %% [markdown]
 # ## 1. Pairs from what a curious agent saw
@@ -681,7 +676,7 @@ print(f"\n{accuracy(my_prompts):.1%} right")
 # > $R_\psi$ learns from these and chooses the other half, for where $R_\psi$ is high its agent will go.
 
 # %% mystnb={"image": {"alt": "Shares of the five levels among asked pictures, for three ways to choose pairs."}}
-rewards = rewards_of(trained_reward_model(), D_init.images)
+rewards = sl.rewards_of(sl.trained_reward_model(), D_init.images)
 ways = {
     "random": random_pairs(D_init, PAIRS, seed=1),
     "spread": spread_pairs(D_init, min(PAIRS, 450), seed=1),
@@ -738,7 +733,7 @@ for name, questions in datasets.items():
 #
 # | here | there |
 # |---|---|
-# | pairs; prompts and messages | `sensei_lite/annotators/pairs.py`, `prompts.py` |
+# | pairs; prompts and messages | `sensei_lite/annotators/pairs.py`, `sensei_lite/annotators/chat/prompts/` |
 # | asking, budget, store | `sensei_lite/annotators/query.py`, `store.py` |
 # | CLIP | `sensei_lite/annotators/clip/annotator.py`, `clip/model.py` |
 # | the chat client, its costs, the parser | `annotator.py`, `client.py`, `limits.py`, `parser.py` in `sensei_lite/annotators/chat/` |
@@ -763,4 +758,4 @@ for name, questions in datasets.items():
 # **Next:** 06 · Reward distillation: from these answers to a reward, $R_\psi$.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

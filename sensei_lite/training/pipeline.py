@@ -43,7 +43,7 @@ from sensei_lite.reward.metrics import (
     preference_probabilities,
     std_within,
 )
-from sensei_lite.reward.model import load_reward, rewards_of, save_reward
+from sensei_lite.reward.model import rewards_of
 from sensei_lite.training.collect import play_observations, remembered
 from sensei_lite.training.evaluate import (
     episode_figures,
@@ -56,7 +56,7 @@ from sensei_lite.training.evaluate import (
 )
 from sensei_lite.training.jax_loop import TrainState
 from sensei_lite.training.run import load_run, play_in, read_visits, train_in
-from sensei_lite.training.storage import read_manifest, write_or_verify_manifest, write_rows
+from sensei_lite.training.storage import load_reward, read_manifest, save_reward, write_or_verify_manifest, write_rows
 from sensei_lite.worlds import HostWorld, World, make_world
 
 WORLD = "world.json"

@@ -108,9 +108,7 @@ def test_a_stopped_process_goes_on_where_the_store_ends(tmp_path, server, how):
     annotator = ChatAnnotator("tiny", server.url, upscale=0, concurrency=3)
     with Store(tmp_path / "answers.sqlite") as store:
         stored = [
-            name
-            for name, done in zip(all_names(), store.answered(annotator.id, all_names()), strict=True)
-            if done
+            name for name, done in zip(all_names(), store.answered(annotator.id, all_names()), strict=True) if done
         ]
         assert 0 < len(stored) <= 14
         if how == signal.SIGINT:  # Ctrl-C keeps all that was handed over; three at most were not

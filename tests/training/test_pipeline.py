@@ -11,9 +11,9 @@ from sensei_lite.plots.reward_model import draw_taste
 
 from sensei_lite.annotators.base import Answer
 from sensei_lite.annotators.query import Budget
-from sensei_lite.reward.model import load_reward, rewards_of
+from sensei_lite.reward.model import rewards_of
 from sensei_lite.training import pipeline
-from sensei_lite.training.storage import RunError, read_manifest, write_or_verify_manifest
+from sensei_lite.training.storage import RunError, load_reward, read_manifest, write_or_verify_manifest
 
 WORLD = {"size": 4, "max_steps": 40}
 ASKED = {"pairs": 150, "choose": "random", "both_orders": True, "budget": Budget(), "seed": 0}
