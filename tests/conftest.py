@@ -48,7 +48,7 @@ def smoke_run(tmp_path_factory) -> Path:
     """The folder of a whole run (`smoke_plan.PLAN`), made once for all workers. Copy it to change something."""
     from smoke_plan import PLAN
 
-    from sensei_lite.training.plan import run
+    from sensei_lite.training.method import run
 
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
