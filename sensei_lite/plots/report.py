@@ -25,10 +25,9 @@ from sensei_lite.plots.report_parts import (
 from sensei_lite.plots.style import EVENT_WORDS
 from sensei_lite.plots.trace import Trace, play_trace
 from sensei_lite.presets import AGENTS
-from sensei_lite.reward.model import SETTINGS, load_reward
 from sensei_lite.training import pipeline
 from sensei_lite.training.evaluate import MEANINGFUL, read_chunks
-from sensei_lite.training.storage import read_manifest
+from sensei_lite.training.storage import REWARD_SETTINGS, load_reward, read_manifest
 from sensei_lite.worlds import World
 from sensei_lite.worlds.registry import JAX_WORLDS
 
@@ -80,7 +79,7 @@ def _read_run(folder: Path) -> Run:
     order = list(EVENT_WORDS)
     events = sorted(counted, key=lambda name: (order.index(name) if name in order else len(order), name))
     world = pipeline.world_of(folder) if plan.get("world") in JAX_WORLDS else None
-    taste = load_reward(folder / pipeline.REWARD) if (folder / pipeline.REWARD / SETTINGS).exists() else None
+    taste = load_reward(folder / pipeline.REWARD) if (folder / pipeline.REWARD / REWARD_SETTINGS).exists() else None
     return Run(folder, plan, chunks, tuple(events), world if isinstance(world, World) else None, taste)
 
 

@@ -24,8 +24,6 @@ Built in notebook 06_reward_distillation.
 import dataclasses
 import hashlib
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -37,16 +35,12 @@ from jaxtyping import Array, Float, UInt8
 from sensei_lite.config import DistilConfig
 from sensei_lite.models.image_layers import PatchEncoder, conv_valid
 from sensei_lite.models.layers import MLP, Block, batch_apply
-from sensei_lite.training.storage import CheckpointError, load_checkpoint, save_checkpoint
 from sensei_lite.types import Scalar, Seed
 
 Shape = tuple[int, int, int]
 """Rows, columns and channels."""
 Flat = Float[Array, "batch height width channel"]
 """Pictures with one batch axis and values around 0."""
-
-WEIGHTS, SETTINGS = "weights.npz", "reward.json"
-VERSION = 1
 
 
 class PatchNetwork(eqx.Module):
@@ -204,7 +198,7 @@ def _scores(reward: SemanticReward, images: Any) -> Float[Array, " n"]:
 
 def content_hash(reward: SemanticReward) -> str:
     """Compute an R_psi's name: the hash of its settings and of every weight, 32 hexadecimal digits."""
-    digest = hashlib.sha256(json.dumps(_settings(reward), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(settings_of(reward), sort_keys=True).encode())
     leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(reward, eqx.is_array))
     for path, leaf in leaves:
         digest.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
@@ -212,40 +206,6 @@ def content_hash(reward: SemanticReward) -> str:
     return digest.hexdigest()[:32]
 
 
-def save_reward(folder: Path, reward: SemanticReward) -> str:
-    """Save weights (.npz, no pickle) and settings (JSON) in ``folder``; return the content hash."""
-    name = content_hash(reward)
-    save_checkpoint(folder / WEIGHTS, eqx.filter(reward, eqx.is_array))
-    settings = {"format": VERSION, "content_hash": name} | _settings(reward)
-    unfinished = folder / f".{SETTINGS}.{os.getpid()}.unfinished"
-    unfinished.write_text(json.dumps(settings, indent=1) + "\n")
-    unfinished.replace(folder / SETTINGS)
-    return name
-
-
-def load_reward(folder: Path) -> SemanticReward:
-    """Load an R_psi that `save_reward` saved.
-
-    Raises FileNotFoundError, or `training.storage.CheckpointError` (a ValueError) where a file is damaged or of another
-    version, or where weights and settings do not belong together.
-    """
-    path = folder / SETTINGS
-    try:
-        settings = json.loads(path.read_text())
-        version, name = settings["format"], settings["content_hash"]
-        if version != VERSION:
-            raise CheckpointError(f"{path} has format {version}, and this code reads {VERSION}")
-        config, shape = DistilConfig(**settings["config"]), tuple(settings["image_shape"])
-        like = eqx.filter_eval_shape(lambda: SemanticReward(config, shape, key=jax.random.key(0)))
-    except (CheckpointError, FileNotFoundError):
-        raise
-    except Exception as error:
-        raise CheckpointError(f"{path} does not describe an R_psi: {error!r}") from error
-    reward = load_checkpoint(folder / WEIGHTS, like)
-    if content_hash(reward) != name:
-        raise CheckpointError(f"{folder / WEIGHTS} holds other weights than those that {path} was written for")
-    return reward
-
-
-def _settings(reward: SemanticReward) -> dict[str, Any]:
+def settings_of(reward: SemanticReward) -> dict[str, Any]:
+    """Return what is needed to initialise an R_psi of the same shapes: its image shape and its settings."""
     return {"image_shape": list(reward.image_shape), "config": dataclasses.asdict(reward.config)}

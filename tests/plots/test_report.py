@@ -21,12 +21,11 @@ from sensei_lite.plots.report_parts import Run, rollouts_part
 from sensei_lite.plots.trace import Trace
 from sensei_lite.plots.video import save_mp4
 from sensei_lite.presets import agent_config, smoke
-from sensei_lite.reward.model import load_reward, save_reward
 from sensei_lite.training import pipeline
 from sensei_lite.training.evaluate import MEANINGFUL
 from sensei_lite.training.jax_loop import start_training
 from sensei_lite.training.run import describe_run
-from sensei_lite.training.storage import save_checkpoint
+from sensei_lite.training.storage import load_reward, save_checkpoint, save_reward
 from sensei_lite.worlds import KeyChest, KeyRoom, Tabletop
 from sensei_lite.worlds.minihack.world import MiniHackKeyChest, MiniHackKeyRoom
 from sensei_lite.worlds.pokemon.world import PokemonRed

@@ -100,10 +100,10 @@ def standardise(attempt: Callable[..., Any]) -> str:
             mistakes={
                 "A picture in many pairs is still one picture.": (scores - ends.mean()) / ends.std(),
                 "One picture is in no pair: it must not set the scale.": (scores - scores.mean()) / scores.std(),
-                "Where is the centre?": scores / seen.std(),
+                "Where is the mean?": scores / seen.std(),
                 "Is it divided by the variance? The deviation has the unit of the scores.": (scores - seen.mean())
                 / seen.var(),
-                "Only the centre was taken away. Where is the spread?": scores - seen.mean(),
+                "Only the mean was taken away. Where is the standard deviation?": scores - seen.mean(),
                 "Divide by n, not by n - 1: these pictures are all there are.": (scores - seen.mean())
                 / seen.std(ddof=1),
                 "Pictures are first or second in a pair; this looks at one side.": (scores - scores[first].mean())
