@@ -31,16 +31,14 @@ def save_mp4(
     Every pixel becomes ``scale`` x ``scale``; browsers play colour at half the resolution, so small pictures want 2 or
     more. An odd side is lengthened by one pixel of the edge, because H.264 wants even ones.
 
-    Raises ValueError where there are no frames or they are of several sizes, ImportError where PyAV is not installed.
+    Raises ValueError where there are no frames or they are of several sizes.
     """
+    import av
+
     if not len(frames):
         raise ValueError("there are no frames to write")
     if len(shapes := {frame.shape for frame in frames}) > 1:
         raise ValueError(f"all frames of a video must have one size, and these have {sorted(shapes)}")
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError("a video needs PyAV: pip install av") from error
     path.parent.mkdir(parents=True, exist_ok=True)
     held = [*frames, *[frames[-1]] * round(hold_seconds * frames_per_second)]
     height, width = (scale * side + scale * side % 2 for side in frames[0].shape[:2])

@@ -27,7 +27,7 @@ from sensei_lite.plots.exploration import (
     trace_figure,
     words_for,
 )
-from sensei_lite.plots.trace import play_trace, thoughts_of
+from sensei_lite.plots.trace import play_trace, agent_internals
 from sensei_lite.presets import explorer_config, smoke
 from sensei_lite.reward.model import SemanticReward, rewards_of
 from sensei_lite.worlds import KeyRoom
@@ -137,7 +137,7 @@ def test_thoughts_belong_to_their_states():
     z = jax.nn.one_hot(jax.random.randint(KEY, (time, model.stoch), 0, model.classes), model.classes)
     actions = jnp.eye(WORLD.actions.size)[jnp.arange(time - 1)]
     images = jnp.zeros((time, *WORLD.image_shape), jnp.uint8)
-    think = eqx.filter_jit(lambda h: thoughts_of(agent, State(h, z), actions, images, None))
+    think = eqx.filter_jit(lambda h: agent_internals(agent, State(h, z), actions, images, None))
     thoughts, other = think(h), think(h.at[-1].add(1.0))
     for name, kept in (("semantic", 4), ("compared", 4), ("disagreement", 3)):
         same = np.isclose(thoughts[name], other[name], rtol=1e-4)
