@@ -36,7 +36,7 @@ from sensei_lite.reward.metrics import mean_rewards
 from sensei_lite.reward.model import load_reward, rewards_of
 from sensei_lite.training import pipeline, scores
 from sensei_lite.training.compilation import keep_compiled_programs
-from sensei_lite.training.folder import read_claim
+from sensei_lite.training.folder import read_manifest
 from sensei_lite.training.stages import read_stages
 from sensei_lite.worlds import World
 from sensei_lite.worlds.grid.world import GridWorld
@@ -44,7 +44,7 @@ from sensei_lite.worlds.registry import JAX_WORLDS
 
 keep_compiled_programs()
 run = Path(FOLDER)
-plan = read_claim(next(path for path in (run / "run.json", run / pipeline.WORLD) if path.exists()))
+plan = read_manifest(next(path for path in (run / "run.json", run / pipeline.WORLD) if path.exists()))
 seed = int(plan.get("seed", 0))
 world = pipeline.world_of(run) if plan["world"] in JAX_WORLDS else None
 reward_model = load_reward(run / pipeline.REWARD) if (run / pipeline.REWARD).exists() else None
@@ -181,7 +181,7 @@ if (run / pipeline.PREFERENCES).exists():
     with Store(run / pipeline.PREFERENCES) as store:
         made_from = run / pipeline.REWARD / "made_from.json"
         who = (
-            AnnotatorId(**read_claim(made_from)["annotator"]) if made_from.exists() else next(iter(store.annotators()))
+            AnnotatorId(**read_manifest(made_from)["annotator"]) if made_from.exists() else next(iter(store.annotators()))
         )
         judged, answers = store.preferences(*who), store.judgements(who)
     said, body = {1.0: "left", 0.0: "right", 0.5: "tie"}, []
@@ -238,7 +238,7 @@ names = ("sensei-lite", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium
 versions = [[name, installed[name]] for name in names if name in installed]
 versions += [["Python", platform.python_version()], ["system", platform.platform()], ["JAX devices", DEVICES]]
 display(table(["package", "version"], versions, "Versions when this report was written."))
-every = {name: flat(read_claim(run / name / "config.json")) for name in chunks}
+every = {name: flat(read_manifest(run / name / "config.json")) for name in chunks}
 body = [
     [key, *(of.get(key, "") for of in every.values())] for key in dict.fromkeys(k for of in every.values() for k in of)
 ]

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sensei_lite.plots.style import FigureWithAlt, episode, in_style, save_figure, words_for
 from sensei_lite.reward.distil import Distilled, Epoch
-from sensei_lite.reward.hacking import Farm, farm_table
+from sensei_lite.reward.hacking import RewardHack, reward_hack_table
 from sensei_lite.reward.metrics import Calibration, Estimate, Learned
 from sensei_lite.reward.model import SemanticReward, rewards_of
 from sensei_lite.worlds.grid import tiles
@@ -231,11 +231,11 @@ def save_reward_figures(
     distilled: Distilled,
     calibration: Calibration,
     means: Mapping[str, Estimate],
-    farms: Sequence[Farm],
+    reward_hacks: Sequence[RewardHack],
 ) -> list[Path]:
     """Write the figures of a distilled reward into ``folder/figures``, with the page ``folder/semantic_reward.md``.
 
-    ``world`` decides whether there is a room to draw; ``means`` and ``farms`` are empty where the world tells no facts.
+    ``world`` decides whether there is a room to draw; ``means`` and ``reward_hacks`` are empty where the world tells no facts.
     Returns the paths of what was written, the page last.
     """
     drawings = {"learning": learning_figure(distilled.history, distilled.best)}
@@ -252,8 +252,8 @@ def save_reward_figures(
         paths.append(folder / "figures" / f"{name}.png")
         save_figure(drawing.figure, paths[-1])
         lines += [f"![{drawing.alt}](figures/{name}.png)", "", drawing.alt, ""]
-    if farms:
-        lines += ["## Reward hacking", "", farm_table(farms), ""]
+    if reward_hacks:
+        lines += ["## Reward hacking", "", reward_hack_table(reward_hacks), ""]
     page = folder / "semantic_reward.md"
     page.write_text("\n".join(lines), encoding="utf-8")
     return [*paths, page]

@@ -34,7 +34,7 @@ from sensei_lite.agent.state import AgentState
 from sensei_lite.models.rssm import State
 from sensei_lite.reward.model import SemanticReward
 from sensei_lite.types import AnyArray, Discrete, Seed
-from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
+from sensei_lite.worlds.base import TimeStep, World, step_batch, reset_batch
 
 
 class Trace(NamedTuple):
@@ -119,21 +119,21 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
 @eqx.filter_jit
 def _play(
     agent: AgentState, world: World, taste: SemanticReward | None, *, key: Seed
-) -> tuple[Transition, dict[str, Any]]:
+) -> tuple[TimeStep, dict[str, Any]]:
     """Return the rows of ``max_steps`` steps in one world, without the axis of worlds, and what the agent computed from them."""
     begin_key, play_key, last_key = jax.random.split(key, 3)
-    world_state, row = begin_batch(world, keys=begin_key[None])
-    memory = agents.first_memory(agent, 1, world.actions.size)
+    world_state, row = reset_batch(world, keys=begin_key[None])
+    memory = agents.initial_policy_state(agent, 1, world.actions.size)
 
-    def look(memory: agents.Memory, row: Transition, key: Array) -> agents.Memory:
+    def look(memory: agents.PolicyState, row: TimeStep, key: Array) -> agents.PolicyState:
         return agents.act(agent, memory, row.image, row.is_first, row.vector, key=key)
 
-    def step(carry: tuple[Any, Transition, agents.Memory], key: Array) -> tuple[tuple, tuple[Transition, Any]]:
+    def step(carry: tuple[Any, TimeStep, agents.PolicyState], key: Array) -> tuple[tuple, tuple[TimeStep, Any]]:
         world_state, row, memory = carry
         act_key, world_key = jax.random.split(key)
         memory = look(memory, row, act_key)
         action = agents.decode_action(world.actions, memory.action)
-        world_state, following = advance_batch(world, world_state, row.is_last, action, keys=world_key[None])
+        world_state, following = step_batch(world, world_state, row.is_last, action, keys=world_key[None])
         return (world_state, following, memory), (row, memory)
 
     keys = jax.random.split(play_key, world.max_steps)  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from sensei_lite.plots.report_page import page, paragraph, table
 from sensei_lite.plots.report_parts import Run, rollouts_part
 from sensei_lite.plots.trace import Trace
 from sensei_lite.plots.video import save_mp4
-from sensei_lite.presets import explorer_config, smoke
+from sensei_lite.presets import agent_config, smoke
 from sensei_lite.reward.model import load_reward, save_reward
 from sensei_lite.training import pipeline
 from sensei_lite.training.jax_loop import start_training
@@ -100,7 +100,7 @@ def run(tmp_path_factory):
     pipeline.distil_taste(folder, {"epochs": 1}, annotator=None, version=None, seed=0)
     reward, world = load_reward(folder / pipeline.REWARD), pipeline.world_of(folder)
     for name, counts in COUNTS.items():
-        wants = explorer_config(smoke(), name)
+        wants = agent_config(smoke(), name)
         taste = reward if name == "sensei" else None
         save_checkpoint(folder / name / "checkpoint.npz", unborn(wants, world, taste))
         (folder / name / "config.json").write_text(json.dumps(describe_run(wants, world, 0, taste)))

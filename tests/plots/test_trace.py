@@ -28,10 +28,10 @@ from sensei_lite.plots.exploration import (
     words_for,
 )
 from sensei_lite.plots.trace import play_trace, agent_internals
-from sensei_lite.presets import explorer_config, smoke
+from sensei_lite.presets import agent_config, smoke
 from sensei_lite.reward.model import SemanticReward, rewards_of
 from sensei_lite.worlds import KeyRoom
-from sensei_lite.worlds.base import World, begin_batch
+from sensei_lite.worlds.base import World, reset_batch
 
 WORLD = KeyRoom(size=4, max_steps=30, decorations=0)
 KEY = jax.random.key(4)
@@ -41,7 +41,7 @@ TASTE = SemanticReward(DistilConfig(hidden=8, depth=4), WORLD.image_shape, key=j
 @functools.cache
 def untrained():
     """An agent that has learned nothing, but whose heads say different things of different states."""
-    config = explorer_config(smoke(), "sensei")
+    config = agent_config(smoke(), "sensei")
     agent = eqx.filter_jit(agents.init)(config, WORLD.image_shape, WORLD.actions, key=KEY)
     heads = lambda a: [a.world_model.semantic.mlp.out.weight, *(c.mlp.out.weight for c in a.critics.values())]  # noqa: E731
     chance = np.random.default_rng(0)
@@ -50,7 +50,7 @@ def untrained():
 
 def explorer(name):
     """The same networks, which want something else. (To make new ones takes seconds.)"""
-    config = explorer_config(smoke(), name)
+    config = agent_config(smoke(), name)
     switch = Switch.create(config.switch) if config.behaviour.switched else None
     return dataclasses.replace(untrained(), config=config, switch=switch)
 
@@ -72,7 +72,7 @@ def sensei():
 def test_the_actions_lead_from_picture_to_picture_with_these_events(sensei):
     _, trace = sensei
     # The same start as `play_trace` makes from its key; from there, the world alone.
-    state, row = jax.jit(lambda keys: begin_batch(WORLD, keys=keys))(jax.random.split(KEY, 3)[:1])
+    state, row = jax.jit(lambda keys: reset_batch(WORLD, keys=keys))(jax.random.split(KEY, 3)[:1])
     state = jax.tree.map(lambda leaf: leaf[0], state)
     np.testing.assert_array_equal(trace.images[0], row.image[0])
     step, render = jax.jit(lambda s, a: WORLD.step(s, a, key=KEY)), jax.jit(WORLD.render)
