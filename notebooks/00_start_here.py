@@ -47,13 +47,19 @@ from IPython.display import Video
 
 from sensei_lite.agent import state as agents
 from sensei_lite.course.checks import start_here as check
-from sensei_lite.course.pretrained import curious_observations, provenance, trained_agent, trained_taste, trained_world
+from sensei_lite.course.pretrained import (
+    curious_observations,
+    provenance,
+    trained_agent,
+    trained_reward_model,
+    trained_world,
+)
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.plots.style import EVENT_WORDS, LOOKS, use_style
 from sensei_lite.plots.video import save_mp4
 from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.evaluate import play_episodes, play_random_episodes
-from sensei_lite.worlds import advance_batch, begin_batch
+from sensei_lite.worlds import reset_batch, step_batch
 from sensei_lite.worlds.random_play import random_actions
 
 # %%
@@ -118,15 +124,15 @@ def watch(world, agent, *, key):
     """One episode: pictures, events on the way to each, and where the agent stood. Without an agent: random actions."""
     begin_key, key = jax.random.split(key)
     state, row = begin(world, keys=begin_key[None])  # a batch of one world
-    memory = None if agent is None else agents.first_memory(agent, 1, world.actions.size)
+    policy_state = None if agent is None else agents.initial_policy_state(agent, 1, world.actions.size)
     pictures, events, places = [np.asarray(row.image[0])], [[]], [tuple(state.agent[0].tolist())]
     while not row.is_last[0]:
         key, choice_key, step_key = jax.random.split(key, 3)
         if agent is None:
             action = random_actions(world, (1,), key=choice_key)
         else:
-            memory = act(agent, memory, row.image, row.is_first, key=choice_key)
-            action = agents.decode_action(world.actions, memory.action)
+            policy_state = act(agent, policy_state, row.image, row.is_first, key=choice_key)
+            action = agents.decode_action(world.actions, policy_state.action)
         state, row = advance(world, state, row.is_last, action, keys=step_key[None])
         pictures.append(np.asarray(row.image[0]))
         events.append([name for name, happened in row.events.items() if happened[0]])
@@ -134,7 +140,7 @@ def watch(world, agent, *, key):
     return pictures, events, places
 
 
-begin, advance = jax.jit(begin_batch, static_argnums=0), jax.jit(advance_batch, static_argnums=0)
+begin, advance = jax.jit(reset_batch, static_argnums=0), jax.jit(step_batch, static_argnums=0)
 act = jax.jit(agents.act)
 
 # %% [markdown]
@@ -358,7 +364,7 @@ check.who_is_who(who_is_who)
 # **Predict first.** Below are pictures from $D_{init}$. Put them in order: what is the most interesting one?
 
 # %% mystnb={"image": {"alt": "Six pictures from the curious agent's memory, in the order of what R_psi gives them."}}
-seen, taste = curious_observations(), trained_taste()
+seen, taste = curious_observations(), trained_reward_model()
 facts = np.stack([seen.facts[name] for name in ("key_picked_up", "door_opened", "exit_reached")], axis=1)
 chosen = np.concatenate([np.flatnonzero(facts.sum(1) == level)[[0, -1]] for level in range(3)])
 numbers = np.asarray(taste(jnp.asarray(seen.images[chosen])))

@@ -50,7 +50,7 @@ from sensei_lite.course.widgets import play
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.plots.style import episode, filmstrip
 from sensei_lite.training.compilation import keep_compiled_programs
-from sensei_lite.worlds import KeyChest, KeyRoom, advance_batch, begin_batch
+from sensei_lite.worlds import KeyChest, KeyRoom, reset_batch, step_batch
 from sensei_lite.worlds.grid import tiles
 from sensei_lite.worlds.grid.oracle import shortest_plan
 from sensei_lite.worlds.random_play import random_actions
@@ -257,7 +257,7 @@ check.door_reached(door_reached)
 # `jax.lax.scan` turns a step into a loop over time. Both are compiled.
 
 # %% mystnb={"image": {"alt": "Eight rooms: every one has another layout and other looks of floor and wall."}}
-many, first = jax.jit(begin_batch, static_argnums=0)(world, keys=jax.random.split(SEED, 64))
+many, first = jax.jit(reset_batch, static_argnums=0)(world, keys=jax.random.split(SEED, 64))
 figure, panels = plt.subplots(2, 4, figsize=(8, 4.6), layout="constrained")
 for axes, image in zip(panels.flat, first.image, strict=False):  # the first 8 of 64
     axes.imshow(image)
@@ -267,7 +267,7 @@ for axes, image in zip(panels.flat, first.image, strict=False):  # the first 8 o
 # *Figure 3. Eight episodes of one world. Notice that floors, walls and small decorations change too. They mean nothing:
 # a curious agent can be distracted by what is new but unimportant.*
 #
-# What comes back is stored as **rows** (`Transition`). Row $t$ holds the picture $x_t$, and the action that **led
+# What comes back is stored as **rows** (`TimeStep`). Row $t$ holds the picture $x_t$, and the action that **led
 # here**, $a_{t-1}$:
 #
 # | row | image | action | reward | is_first | is_last | is_terminal |
@@ -276,7 +276,7 @@ for axes, image in zip(panels.flat, first.image, strict=False):  # the first 8 o
 # | middle | $x_t$ | $a_{t-1}$ | $r_t$ | no | no | no |
 # | last | $x_T$ | $a_{T-1}$ | $r_T$ | no | yes | did the world end? |
 #
-# After a last row, `advance_batch` gives the first row of a new episode. Here is the loop that stores rows.
+# After a last row, `step_batch` gives the first row of a new episode. Here is the loop that stores rows.
 
 
 # %%
@@ -287,7 +287,7 @@ def collect(world, state, first, actions, *, keep_images=True, key):
     def one_row(carry, chance):
         state, is_last = carry  # what one row hands to the next
         action, keys = chance  # what is new in each row
-        state, row = advance_batch(world, state, is_last, action, keys=keys)
+        state, row = step_batch(world, state, is_last, action, keys=keys)
         return (state, row.is_last), row if keep_images else row._replace(image=None)
 
     keys = jax.random.split(key, actions.shape)
@@ -378,7 +378,7 @@ print(f"action one row early: {replay(rows.action[:last, 0])} of {last} pictures
 def share_with_event(world, episodes, *, key):
     """For each event: the share of random episodes in which it happens at least once."""
     begin_key, action_key, step_key = jax.random.split(key, 3)
-    state, first = begin_batch(world, keys=jax.random.split(begin_key, episodes))
+    state, first = reset_batch(world, keys=jax.random.split(begin_key, episodes))
     actions = random_actions(world, (world.max_steps, episodes), key=action_key)
     rows = collect(world, state, first, actions, keep_images=False, key=step_key)
     is_first_episode = jnp.cumsum(rows.is_first, axis=0) == 1
@@ -577,7 +577,7 @@ print({name: f"{shares.mean():.1%}" for name, shares in shares_of_seeds(my_world
 #
 # | here | there |
 # |---|---|
-# | reset, step, render; rows; `advance_batch` | `sensei_lite/worlds/base.py` |
+# | reset, step, render; rows; `step_batch` | `sensei_lite/worlds/base.py` |
 # | the crop, the event rule | `sensei_lite/worlds/grid/world.py` |
 # | layouts and facts of the two worlds | `sensei_lite/worlds/grid/keyroom.py`, `keychest.py` |
 # | the atlas | `sensei_lite/worlds/grid/tiles.py` |

@@ -48,7 +48,7 @@ import optax
 
 from sensei_lite.agent.replay import Replay
 from sensei_lite.course.checks import rssm as check
-from sensei_lite.course.pretrained import trained_agent, trained_taste, trained_world
+from sensei_lite.course.pretrained import trained_agent, trained_reward_model, trained_world
 from sensei_lite.course.widgets.dream import picture_of, scrub, step_inside
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.models.distributions import balanced_kl, kl_categorical, sample_one_hot, unimix
@@ -57,10 +57,10 @@ from sensei_lite.models.world_model import WorldModel, centred
 from sensei_lite.plots.style import LOOKS, use_style
 from sensei_lite.presets import lab
 from sensei_lite.training.compilation import keep_compiled_programs
-from sensei_lite.training.jax_loop import to_row
+from sensei_lite.training.jax_loop import to_transition
 
 # %%
-from sensei_lite.worlds.base import advance_batch, begin_batch
+from sensei_lite.worlds.base import reset_batch, step_batch
 from sensei_lite.worlds.grid.oracle import shortest_plan
 from sensei_lite.worlds.random_play import random_actions
 
@@ -71,7 +71,10 @@ keep_compiled_programs()
 use_style()
 notebook_began = time.perf_counter()
 
-world, taste = trained_world(), trained_taste()  # KeyRoom as the shipped agents know it; R_psi is built in notebook 06
+world, taste = (
+    trained_world(),
+    trained_reward_model(),
+)  # KeyRoom as the shipped agents know it; R_psi is built in notebook 06
 sensei = trained_agent("sensei").world_model  # trained for a long time; you train your own in section 5
 rssm = sensei.rssm
 
@@ -84,7 +87,7 @@ rssm = sensei.rssm
 # of the five actions comes, and all are equally likely. What does it draw?
 
 # %%
-begin = jax.jit(partial(begin_batch, world))
+begin = jax.jit(partial(reset_batch, world))
 SEED = jax.random.key(0)
 
 
@@ -93,13 +96,13 @@ def follow(state, first, actions, *, key):
     """Rows [time episodes] from actions [time-1 episodes], as in notebook 01, and what happened."""
 
     def one_row(carry, chance):
-        state, row = advance_batch(world, *carry, chance[0], keys=chance[1])
+        state, row = step_batch(world, *carry, chance[0], keys=chance[1])
         return (state, row.is_last), row
 
     keys = jax.random.split(key, actions.shape)
     _, rows = jax.lax.scan(one_row, (state, first.is_last), (actions, keys))
     rows = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later]), first, rows)
-    return to_row(world.actions, rows, taste), rows.events
+    return to_transition(world.actions, rows, taste), rows.events
 
 
 # %% mystnb={"image": {"alt": "A room; five next rooms that differ in the agent's place; their mean with five ghosts."}}
@@ -566,9 +569,7 @@ print(
 )
 
 # %%
-optimiser = optax.chain(
-    optax.clip_by_global_norm(settings.clip), optax.adam(settings.learning_rate, b2=settings.second_moment)
-)
+optimiser = optax.chain(optax.clip_by_global_norm(settings.clip), optax.adam(settings.learning_rate, b2=settings.beta2))
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -675,7 +676,7 @@ def tile(pictures, row, column, side=world.tile_pixels):
 
 def share_that_knows(pictures, t, place):
     """The share of episodes whose dream is right at step t about the tile that the event changes."""
-    episodes, real = np.arange(EPISODES), np.asarray(centred(rows.image))
+    episodes, real = np.arange(EPISODES), np.asarray(normalize_image(rows.image))
     seen, after = tile(np.asarray(pictures)[episodes, t], *place), tile(real[episodes, t], *place)
     before = tile(real[episodes, t - 1], *place)
     distance = lambda one, other: np.sqrt(np.square(one - other).sum((1, 2, 3)))  # noqa: E731
@@ -749,10 +750,10 @@ step_inside(sensei)
 
 # %% mystnb={"image": {"alt": "Two lines by step: semantic reward rises at key and door in reality and in SENSEI's dream."}}
 figure, (top, below) = plt.subplots(2, 1, figsize=(7, 4), sharex=True, height_ratios=(2, 1))
-_, semantic, goes_on = (np.asarray(part)[0, :length] for part in dreams["sensei"])
+_, semantic, continue_head = (np.asarray(part)[0, :length] for part in dreams["sensei"])
 top.plot(rows.semantic[0, :length], "-", color="0.75", linewidth=7, label="what R_psi says of the real picture")
 top.plot(semantic, **LOOKS["sensei"], label="predicted in the dream")
-below.plot(goes_on, **LOOKS["sensei"])
+below.plot(continue_head, **LOOKS["sensei"])
 for t, word in list(moments.items())[2:]:
     top.annotate(word, (t, semantic[t]), xytext=(-6, 4), textcoords="offset points", ha="right")
 top.set(ylabel="semantic reward", ylim=(None, 2.4))

@@ -58,10 +58,10 @@ from sensei_lite.models.distributions import symexp_bins, two_hot, two_hot_loss,
 from sensei_lite.models.layers import MLP
 from sensei_lite.models.world_model import TwoHotHead
 from sensei_lite.plots.style import use_style
-from sensei_lite.presets import explorer_config
+from sensei_lite.presets import agent_config
 from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.evaluate import play_episodes
-from sensei_lite.worlds import advance_batch, begin_batch
+from sensei_lite.worlds import reset_batch, step_batch
 from sensei_lite.worlds.random_play import random_actions
 
 # %%
@@ -82,7 +82,7 @@ notebook_began = time.perf_counter()
 world, explorer = trained_world(), trained_agent("sensei")
 model, KEY = explorer.world_model, jax.random.key(1)
 ROOMS, T = 64, 12  # dreams side by side, steps of each
-begin, look = jax.jit(begin_batch, static_argnums=0), jax.jit(agents.act)
+begin, look = jax.jit(reset_batch, static_argnums=0), jax.jit(agents.act)
 dream = jax.jit(imagine, static_argnums=3)
 draw = eqx.filter_jit(lambda features: jnp.clip(model.decoder(features) + 0.5, 0, 1))  # pictures for people
 read = eqx.filter_jit(lambda head, features: jax.vmap(jax.vmap(head))(features))  # of all states [time rooms]
@@ -91,7 +91,7 @@ read = eqx.filter_jit(lambda head, features: jax.vmap(jax.vmap(head))(features))
 def first_look(key):
     """New rooms, and the model's state s_0 after a look at each."""
     rooms, row = begin(world, keys=jax.random.split(key, ROOMS))
-    blank = agents.first_memory(explorer, ROOMS, world.actions.size)
+    blank = agents.initial_policy_state(explorer, ROOMS, world.actions.size)
     return rooms, look(explorer, blank, row.image, row.is_first, key=KEY).state
 
 
@@ -129,13 +129,13 @@ print("h", theirs[0].h.shape, " z", theirs[0].z.shape, " actions", theirs[1].sha
 ROOM, MOMENTS = 0, (0, 2, 3, 5, 7, 8, 9, 10)  # all dreams start in this room now
 start = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[ROOM], leaf.shape), s_0)
 states, actions, policy = dream(model, explorer.actor, start, T, key=KEY)
-reward, goes_on = read(model.reward, states.features), read(model.continues, states.features)
+reward, continue_head = read(model.reward, states.features), read(model.continues, states.features)
 pictures = draw(states.features)
 figure, panels = plt.subplots(3, 8, figsize=(9, 4.6))
 for (which, column), axes in np.ndenumerate(panels):
     t = MOMENTS[column]
     axes.imshow(pictures[t, which])
-    r, c = (abs(np.round(of[t, which], 1)) for of in (reward, goes_on))  # abs: no "-0.0"
+    r, c = (abs(np.round(of[t, which], 1)) for of in (reward, continue_head))  # abs: no "-0.0"
     axes.set_title((f"t = {t}\n" if which == 0 else "") + f"r {r:.1f}  c {c:.1f}", fontsize=10)
     axes.set_axis_off()
 plt.show()
@@ -152,8 +152,8 @@ plt.show()
 # %%
 GAMMA = explorer.config.behaviour.discount
 living = jnp.zeros(ROOMS)  # is_terminal of s_0: no dream starts after an end
-weight = dream_weights(GAMMA * goes_on, living)
-for d, found in ((GAMMA * goes_on, weight), (0.5 * goes_on, dream_weights(0.5 * goes_on, living))):
+weight = dream_weights(GAMMA * continue_head, living)
+for d, found in ((GAMMA * continue_head, weight), (0.5 * continue_head, dream_weights(0.5 * continue_head, living))):
     by_hand = [np.prod(d[1 : t + 1], axis=0) for t in range(T)]
     np.testing.assert_allclose(found, by_hand, rtol=1e-4, atol=1e-7)
 print("weights in the first dream:", " ".join(f"{w:.2f}" for w in weight[:, 0]))
@@ -653,7 +653,7 @@ def wander(steps, *, key):
     """Rows without pictures, and the model's states, [time rooms ...]; half of the actions are random."""
     play_key, room_key = jax.random.split(key)
     rooms, row = begin(world, keys=jax.random.split(room_key, ROOMS))
-    memory, found = agents.first_memory(explorer, ROOMS, world.actions.size), []
+    memory, found = agents.initial_policy_state(explorer, ROOMS, world.actions.size), []
     for step_key in tqdm(jax.random.split(play_key, steps), desc="steps in the world", leave=False):
         look_key, coin_key, random_key, world_key = jax.random.split(step_key, 4)
         memory = look(explorer, memory, row.image, row.is_first, key=look_key)
@@ -666,7 +666,7 @@ def wander(steps, *, key):
     return jax.tree.map(lambda *steps: jnp.stack(steps), *found)
 
 
-advance = jax.jit(advance_batch, static_argnums=0)
+advance = jax.jit(step_batch, static_argnums=0)
 rows, seen = wander(16 if SMOKE else 64, key=KEY)
 print(f"{rows.reward.size} states to start from; {int(rows.is_terminal.sum())} of them are an episode's end")
 
@@ -689,8 +689,8 @@ def promised(agent, *, key):
     """The task reward of an episode, as dreams foresee it from the first look on."""
     states, _, _ = imagine(agent.world_model, agent.actor, s_0, world.max_steps, key=key)
     reward = jax.vmap(jax.vmap(agent.world_model.reward))(states.features)
-    goes_on = jax.vmap(jax.vmap(agent.world_model.continues))(states.features)
-    return (reward[1:] * dream_weights(goes_on, living)).sum(0).mean()
+    continue_head = jax.vmap(jax.vmap(agent.world_model.continues))(states.features)
+    return (reward[1:] * dream_weights(continue_head, living)).sum(0).mean()
 
 
 # %% [markdown]
@@ -710,7 +710,7 @@ def promised(agent, *, key):
 # %%
 def dreamer(stream, seed, **settings):
     """An agent with the old world model, and an actor and critics that know nothing."""
-    config = explorer_config(explorer.config, "task" if stream == "extrinsic" else "vlm-motif")
+    config = agent_config(explorer.config, "task" if stream == "extrinsic" else "vlm-motif")
     config = dataclasses.replace(config, behaviour=dataclasses.replace(config.behaviour, **settings))
     new = agents.init(config, world.image_shape, world.actions, key=jax.random.key(seed))
     return dataclasses.replace(new, world_model=model)

@@ -57,15 +57,15 @@ from sensei_lite.course.checks import curiosity as check
 from sensei_lite.course.pretrained import curious_observations, learning_curves, trained_agent, trained_world
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.models.distributions import unimix
-from sensei_lite.models.ensemble import Ensemble, information, spread
-from sensei_lite.models.world_model import Watched
+from sensei_lite.models.ensemble import Ensemble, ensemble_std, ensemble_variance, mutual_information
+from sensei_lite.models.world_model import PosteriorRollout
 from sensei_lite.plots.style import LOOKS, use_style
-from sensei_lite.presets import explorer_config, lab
+from sensei_lite.presets import agent_config, lab
 from sensei_lite.training.collect import remembered
 from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.evaluate import over_seeds
 from sensei_lite.training.jax_loop import random_chunks, start_training, train_chunk
-from sensei_lite.training.scores import effective_number
+from sensei_lite.training.scores import perplexity
 from sensei_lite.worlds.grid.tiles import WALKABLE
 
 # %%
@@ -289,7 +289,7 @@ SITUATIONS = {
 }
 for heads in SITUATIONS.values():
     p = jnp.array(heads)[:, None]  # [heads stoch classes]; here one categorical
-    package = spread(p.reshape(3, -1), "variance"), spread(p.reshape(3, -1), "deviation"), information(jnp.log(p))
+    package = ensemble_variance(p.reshape(3, -1)), ensemble_std(p.reshape(3, -1)), mutual_information(jnp.log(p))
     np.testing.assert_allclose(three_measures(heads), package, atol=1e-6)
 
 # %% [markdown]
@@ -400,9 +400,9 @@ check.information_in_nats(information_in_nats)
 
 # %%
 WORLD = trained_world()
-CONFIG = explorer_config(lab(), "plan2explore")
+CONFIG = agent_config(lab(), "plan2explore")
 if SMOKE:  # few updates, but a memory in which episodes end
-    train = TrainConfig(envs=4, batch=4, capacity=2048, warm_up=1024, chunk_updates=2)
+    train = TrainConfig(envs=4, batch=4, capacity=2048, prefill_steps=1024, chunk_updates=2)
     CONFIG = dataclasses.replace(CONFIG, train=train)
 with tqdm(total=1, desc="an agent and its random play (compiles)", leave=False) as bar:
     curious = start_training(CONFIG, WORLD, key=jax.random.key(7))
@@ -412,7 +412,7 @@ second_start = np.flatnonzero(ordered.is_first[:, 0])[1]
 around = slice(second_start - 4, second_start + 4)
 rows = jax.tree.map(lambda leaf: jnp.swapaxes(leaf[around, :4], 0, 1), ordered)  # [batch time ...]
 states, log_posterior, _ = eqx.filter_jit(curious.agent.world_model.observe)(rows, key=jax.random.key(0))
-watched = Watched(states, jnp.exp(log_posterior))
+rollout = PosteriorRollout(states, jnp.exp(log_posterior))
 del ordered  # it is a copy of the whole memory
 print(f"{rows.reward.shape[0]} sequences of {rows.reward.shape[1]} rows; rows that begin an episode:")
 print(np.asarray(rows.is_first).astype(int))
@@ -422,9 +422,9 @@ print(np.asarray(rows.is_first).astype(int))
 
 
 # %%
-def loss_by_hand(ensemble, watched, action, is_first):
+def loss_by_hand(ensemble, rollout, action, is_first):
     """`Ensemble.loss` with a loop over pairs; also the number of pairs."""
-    settings, states, errors = ensemble.config, watched.states, []
+    settings, states, errors = ensemble.config, rollout.states, []
     every_head = eqx.filter_jit(eqx.filter_vmap(lambda head, x: head(x), in_axes=(eqx.if_array(0), None)))
     batch, time_steps = is_first.shape
     for b, t in np.ndindex(batch, time_steps - 1):
@@ -432,9 +432,9 @@ def loss_by_hand(ensemble, watched, action, is_first):
             continue  # nothing led from row t to row t+1
         s_t, a_t = states.features[b, t], action[b, t + 1]
         x = states.h[b, t + 1] if settings.reads == "memory" else np.concatenate([s_t, a_t])
-        z_tp1 = watched.posterior[b, t + 1] if settings.target == "mean" else states.z[b, t + 1]
+        z_tp1 = rollout.posterior[b, t + 1] if settings.target == "mean" else states.z[b, t + 1]
         guess = every_head(ensemble.heads, x).reshape(settings.heads, *z_tp1.shape)
-        if settings.measure == "information":
+        if settings.measure == "mutual_information":
             errors.append(np.sum(-z_tp1 * unimix(guess)))  # cross-entropy of probabilities
         else:
             errors.append(np.sum(np.square(guess - z_tp1)))  # squared error of numbers
@@ -443,14 +443,14 @@ def loss_by_hand(ensemble, watched, action, is_first):
 
 # %%
 sizes = CONFIG.world_model.deter, WORLD.actions.size, CONFIG.world_model.stoch, CONFIG.world_model.classes
-as_in_paper = EnsembleConfig(heads=3, hidden=16, reads="state", target="sample", measure="deviation")
+as_in_paper = EnsembleConfig(heads=3, hidden=16, reads="state", target="sample", measure="std")
 two = {
-    "the agent's": curious.agent.ensemble,
+    "the agent's": curious.agent.streams["disagreement"].network,
     "as in the paper": Ensemble(as_in_paper, *sizes, key=jax.random.key(1)),
 }
 for name, ensemble in two.items():
-    by_hand, pairs = loss_by_hand(ensemble, *jax.device_get((watched, rows.action, rows.is_first)))
-    package = eqx.filter_jit(Ensemble.loss)(ensemble, watched, rows.action, rows.is_first)
+    by_hand, pairs = loss_by_hand(ensemble, *jax.device_get((rollout, rows.action, rows.is_first)))
+    package = eqx.filter_jit(Ensemble.loss)(ensemble, rollout, rows.action, rows.is_first)
     np.testing.assert_allclose(by_hand, package, rtol=1e-4)
     print(f"{name}: {by_hand:.2f} by hand and in the package, from {pairs} of {4 * 7} pairs")
 
@@ -482,7 +482,7 @@ def expected_news(model, ensemble, room, has_key, unlocked, *, key):
         s_t, _ = model.rssm.observe_step(model.rssm.initial(), nothing, model.embed(picture, None), True, key=key)
         h_tp1 = jax.vmap(lambda a_t: model.rssm.recur(s_t, a_t))(actions)
         features = jnp.broadcast_to(s_t.features, (len(actions), len(s_t.features)))
-        return information(ensemble.predict(features, actions, h_tp1)).mean()
+        return mutual_information(ensemble.predict(features, actions, h_tp1)).mean()
 
     cells = jnp.indices(WORLD.grid_shape).reshape(2, -1).T
     return jax.vmap(of_cell)(cells, jax.random.split(key, len(cells))).reshape(WORLD.grid_shape)
@@ -514,7 +514,13 @@ def maps_of(agent):
     maps = {}
     for stage, flags in STAGES.items():
         each = [
-            expected_news(agent.world_model, agent.ensemble, room, *map(jnp.asarray, flags), key=jax.random.key(0))
+            expected_news(
+                agent.world_model,
+                agent.streams["disagreement"].network,
+                room,
+                *map(jnp.asarray, flags),
+                key=jax.random.key(0),
+            )
             for room in ROOMS
         ]
         maps[stage] = np.where(possible(*flags), np.mean(each, axis=0), np.nan)
@@ -644,7 +650,7 @@ figure, panels = plt.subplots(2, 3, figsize=(8, 5))
 of_agents = {"curious": np.asarray(curious.visits), "random play": np.asarray(random_visits)}
 for line, (name, visits) in zip(panels, of_agents.items(), strict=True):
     share = 1000 * visits.reshape(*WORLD.grid_shape, 2, 2) / visits.sum()  # cells, has the key, door open
-    line[0].set_ylabel(f"{name}\n{effective_number(visits):.0f} situations,\nvisited evenly", fontsize=9)
+    line[0].set_ylabel(f"{name}\n{perplexity(visits):.0f} situations,\nvisited evenly", fontsize=9)
     for axes, (stage, (has_key, unlocked)) in zip(line, STAGES.items(), strict=True):
         here = share[..., int(has_key), int(unlocked)]
         drawn = axes.imshow(np.where(here > 0, here, np.nan), vmin=0, vmax=30)

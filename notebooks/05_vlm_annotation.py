@@ -65,7 +65,7 @@ from sensei_lite.annotators.query import Budget, ask
 from sensei_lite.annotators.scripted import ScriptedAnnotator, interest
 from sensei_lite.annotators.store import AnnotatorId, Store
 from sensei_lite.course.checks import annotation as check
-from sensei_lite.course.pretrained import curious_observations, trained_taste
+from sensei_lite.course.pretrained import curious_observations, trained_reward_model
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.plots.style import use_style
 from sensei_lite.reward.model import rewards_of
@@ -687,7 +687,7 @@ print(f"\n{accuracy(my_prompts):.1%} right")
 # > $R_\psi$ learns from these and chooses the other half, for where $R_\psi$ is high its agent will go.
 
 # %% mystnb={"image": {"alt": "Shares of the five levels among asked pictures, for three ways to choose pairs."}}
-rewards = rewards_of(trained_taste(), D_init.images)
+rewards = rewards_of(trained_reward_model(), D_init.images)
 ways = {
     "random": random_pairs(D_init, PAIRS, seed=1),
     "spread": spread_pairs(D_init, min(PAIRS, 450), seed=1),

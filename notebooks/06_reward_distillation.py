@@ -46,7 +46,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sensei_lite.agent.returns import lasting_reward
+from sensei_lite.agent.returns import absorbing_state_reward
 from sensei_lite.annotators.clip.annotator import ClipAnnotator
 from sensei_lite.annotators.pairs import random_pairs
 from sensei_lite.annotators.query import ask
@@ -62,7 +62,7 @@ from sensei_lite.plots.style import use_style
 # %%
 from sensei_lite.reward import metrics as reward_report
 from sensei_lite.reward.distil import distil, preference_loss
-from sensei_lite.reward.hacking import find_farms
+from sensei_lite.reward.hacking import find_reward_hacks
 from sensei_lite.reward.model import rewards_of, scores_of
 from sensei_lite.reward.split import Split
 from sensei_lite.training.collect import play_observations
@@ -365,7 +365,7 @@ for name, (said, pupil, ceiling) in judged.items():
     unseen = np.isin(D_init.episode, pupil.split.episodes)
     truth = reward_report.accuracy_against_levels(rewards_of(pupil.reward, D_init.images[unseen]), levels[unseen])
     row = f"{pupil.held_out.accuracy:17.3f}  {low:.3f}-{high:.3f}   {ceiling:13.3f}  {truth:10.3f}"
-    print(f"{name:13} {row}  {float(pupil.reward.spread):11.2f}")
+    print(f"{name:13} {row}  {float(pupil.reward.std):11.2f}")
 
 # %% [markdown]
 # Compare the last but one column with the ceiling: the pupil can be better than its teacher, because random errors
@@ -538,7 +538,7 @@ said, pupil, _ = judged["errs in 30%"]
 held_out = pupil.split.held_out
 scores = scores_of(pupil.reward, said.images)
 d = scores[said.first[held_out]] - scores[said.second[held_out]]
-chances = {"raw": 1 / (1 + np.exp(-d)), "standardised": 1 / (1 + np.exp(-d / float(pupil.reward.spread)))}
+chances = {"raw": 1 / (1 + np.exp(-d)), "standardised": 1 / (1 + np.exp(-d / float(pupil.reward.std)))}
 np.testing.assert_allclose(
     chances["raw"], reward_report.preference_probabilities(pupil.reward, said, held_out), atol=1e-4
 )
@@ -590,8 +590,8 @@ for number, values in itertools.product(np.unique(D_init.episode[opened])[:3], t
     here = D_init.episode == number
     stay = values[here & ~opened].max() / (1 - GAMMA)
     go_on = values[here & opened & ~over].max() / (1 - GAMMA)
-    (farm,) = find_farms(values[here], D_init.choose(here), discount=GAMMA)
-    np.testing.assert_allclose((stay, go_on), (farm.stay, farm.go_on), rtol=1e-5)
+    (hack,) = find_reward_hacks(values[here], D_init.choose(here), discount=GAMMA)
+    np.testing.assert_allclose((stay, go_on), (hack.stay, hack.go_on), rtol=1e-5)
 
 # %% [markdown]
 # That was episode by episode. Now all of them.
@@ -599,10 +599,10 @@ for number, values in itertools.product(np.unique(D_init.episode[opened])[:3], t
 
 # %%
 def report(name, values):
-    (farm,) = find_farms(values, D_init, [("door_reached_with_key", "door_opened")], discount=GAMMA)
-    verdict = {True: "YES", False: "no", None: "cannot tell"}[farm.farmable]
-    gain = farm.advantage_of_staying
-    print(f"{name:13} stay {farm.stay:6.1f}   go on {farm.go_on:6.1f}   ", end="")
+    (hack,) = find_reward_hacks(values, D_init, [("door_reached_with_key", "door_opened")], discount=GAMMA)
+    verdict = {True: "YES", False: "no", None: "cannot tell"}[hack.hackable]
+    gain = hack.advantage_of_staying
+    print(f"{name:13} stay {hack.stay:6.1f}   go on {hack.go_on:6.1f}   ", end="")
     print(f"gain {gain.mean:6.1f} ({gain.low:.1f} to {gain.high:.1f})   farmable: {verdict}")
 
 
@@ -620,14 +620,16 @@ for name, values in tastes.items():
 r_open, r_exit = means["door_opened"].mean, means["exit_reached"].mean
 CONTINUES = jnp.array([1.0, 0.0])  # one more step at the open door, then the exit
 for r in (-1.0, 0.5):
-    np.testing.assert_allclose(lasting_reward(jnp.full(2, r), CONTINUES, GAMMA), [r, r / (1 - GAMMA)], rtol=1e-4)
+    np.testing.assert_allclose(
+        absorbing_state_reward(jnp.full(2, r), CONTINUES, GAMMA), [r, r / (1 - GAMMA)], rtol=1e-4
+    )
 
 
 def gain_of_leaving(constant, lasts):
     """How much more it is worth to go to the exit than to stay at the open door for ever."""
     reward = jnp.array([r_open, r_exit]) + constant
     if lasts:
-        reward = lasting_reward(reward, CONTINUES, GAMMA)
+        reward = absorbing_state_reward(reward, CONTINUES, GAMMA)
     return float(reward[0] + GAMMA * reward[1] - (r_open + constant) / (1 - GAMMA))
 
 
@@ -649,7 +651,7 @@ _ = axes.set(xlabel="constant added to all rewards (dots: none)", ylabel="worth 
 #
 # > **Paper vs code, R3.** In the paper nothing follows an episode's end. With rewards above 0 an agent then avoids
 # > every end, with rewards below 0 it seeks any. Our `lab` preset lets the end's own semantic reward last
-# > (`returns.lasting_reward`, after Kostrikov et al.); `paper` does as the paper does.
+# > (`returns.absorbing_state_reward`, after Kostrikov et al.); `paper` does as the paper does.
 
 # %% [markdown]
 # ## 8. How many pairs, and in which order?
@@ -701,7 +703,7 @@ for name, (asked, both) in ways.items():
 # ### Exercise 4 (open): a farm of your own, and its mending
 #
 # Invent a taste that can be farmed, show it with `report`, and mend it. Which single change is enough? Other farms:
-# `find_farms` takes any `[(waiting, event)]`, such as `[("key_in_view", "key_picked_up")]`.
+# `find_reward_hacks` takes any `[(waiting, event)]`, such as `[("key_in_view", "key_picked_up")]`.
 
 # %% tags=["exercise-4"]
 my_taste = ("key_picked_up", "door_opened", "exit_reached")  # dull ones first; yours

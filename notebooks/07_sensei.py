@@ -48,11 +48,10 @@ import numpy as np
 
 import sensei_lite
 from sensei_lite.agent.actor_critic import advantages
-from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, lasting_reward
-from sensei_lite.agent.switch import Switch
+from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, absorbing_state_reward
 from sensei_lite.config import SwitchConfig
 from sensei_lite.course.checks import switch as check
-from sensei_lite.course.pretrained import learning_curves, trained_agent, trained_taste, trained_world
+from sensei_lite.course.pretrained import learning_curves, trained_agent, trained_reward_model, trained_world
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.course.widgets.switch import switch_explorer, weigh
 from sensei_lite.plots.exploration import rates, spans, state_figure, trace_figure
@@ -60,7 +59,7 @@ from sensei_lite.plots.style import LOOKS, use_style
 from sensei_lite.plots.trace import play_trace
 
 # %%
-from sensei_lite.presets import explorer_config, lab, smoke
+from sensei_lite.presets import agent_config, lab, smoke
 from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.jax_loop import start_training, train_chunk
 
@@ -208,7 +207,7 @@ check.running_threshold(running_threshold)
 # %%
 go = {"semantic": 1.0, "disagreement": 1.0}
 explore = {"semantic": 1.0, "disagreement": 10.0}
-settings = SwitchConfig(compares="reward", percentile=60, go=tuple(go.items()), explore=tuple(explore.items()))
+settings = SwitchConfig(rule="reward", percentile=60, go=tuple(go.items()), explore=tuple(explore.items()))
 for _ in range(3):  # three dreams
     r_sem, r_dis = rng.normal(0, 1, 6), rng.uniform(0, 0.1, 6)
     Q = np.percentile(r_sem, 60)
@@ -216,7 +215,7 @@ for _ in range(3):  # three dreams
     for t in range(6):
         w = explore if r_sem[t] >= Q else go
         by_hand.append(w["semantic"] * r_sem[t] + w["disagreement"] * r_dis[t])
-    switch = Switch.create(settings).update(r_sem)
+    switch = RewardSwitch.create(settings).update(r_sem)
     exploring = switch.is_exploring(r_sem)
     rewards = {"semantic": r_sem, "disagreement": r_dis}
     np.testing.assert_allclose(switch.threshold, Q, rtol=1e-5)
@@ -282,14 +281,14 @@ check.exploration_reward(exploration_reward)
 # small noise stays small. One state by hand, in both branches:
 
 # %%
-code = SwitchConfig()  # the package's default: compares="return", with the weights of the table
+code = SwitchConfig()  # the package's default, with the weights of the table
 returns, values = {"semantic": 30.0, "disagreement": 0.30}, {"semantic": 28.0, "disagreement": 0.20}
 scales = {"semantic": PercentileNormaliser(20.0, 31.0), "disagreement": PercentileNormaliser(0.1, 0.4)}  # low, high
 of_semantic = (30.0 - 28.0) / max(1, 31.0 - 20.0)
 of_disagreement = (0.30 - 0.20) / max(1, 0.4 - 0.1)  # a small range is not stretched
 if_go = (1.0 * of_semantic + 0.1 * of_disagreement) / (0.3 + 1.0)
 if_explore = (0.3 * of_semantic + 1.0 * of_disagreement) / (0.3 + 1.0)
-total = Switch.create(code).total_weight
+total = ReturnSwitch.create(code).total_weight
 for branch, by_hand in {"go": if_go, "explore": if_explore}.items():
     weights = dict(getattr(code, branch))
     found = advantages(returns, values, scales, weights, total)
@@ -338,7 +337,7 @@ check.combined_advantage(combined_advantage)
 shape = (10, 64)  # steps, dreams
 R = {"semantic": rng.normal(30, 3, shape), "disagreement": rng.uniform(0, 0.5, shape)}
 v = {name: returns + rng.normal(0, 0.1, shape) for name, returns in R.items()}
-switch = Switch.create(code).update(R["semantic"])
+switch = ReturnSwitch.create(code).update(R["semantic"])
 exploring = np.asarray(switch.is_exploring(R["semantic"]))
 found = advantages(R, v, scales, switch.weights(exploring), switch.total_weight)
 for place in np.ndindex(shape):
@@ -360,7 +359,7 @@ for constant in (0, -24, -60):
     shifted = R["semantic"] + constant
     told = []
     for kind in (code, ranged):
-        switch = Switch.create(dataclasses.replace(kind, decay=0.0)).update(shifted)  # no memory: this batch only
+        switch = ReturnSwitch.create(dataclasses.replace(kind, decay=0.0)).update(shifted)  # no memory: this batch only
         told.append(f"{kind.threshold} {switch.threshold:6.2f}, explore {switch.is_exploring(shifted).mean():4.0%}")
     print(f"returns around {shifted.mean():5.1f}:  {told[0]}   |   {told[1]}")
 
@@ -376,7 +375,7 @@ for constant in (0, -24, -60):
 # We play the shipped agents. A played episode has no dream, so the critic's guess $v_{sem}(s_t)$ stands for the return.
 
 # %%
-world, taste = trained_world(), trained_taste()
+world, taste = trained_world(), trained_reward_model()
 sensei, films = trained_agent("sensei"), {}
 curious = sensei if SMOKE else trained_agent("plan2explore")  # every agent compiles a program of its own
 for name, agent in tqdm({"sensei": sensei, "curious": curious}.items(), desc="play", leave=False):
@@ -480,7 +479,7 @@ def train(config, updates, seed=1):
     return state, rows
 
 
-_, live = train(explorer_config(PRESET, "sensei"), UPDATES)
+_, live = train(agent_config(PRESET, "sensei"), UPDATES)
 total_steps, doors = (sum(row[name] for row in live) for name in ("steps", "door_opened"))
 print(f"{total_steps:,.0f} steps, the door opened {doors:.0f} times")
 
@@ -613,7 +612,7 @@ GAMMA = sensei.config.behaviour.discount
 r_exit, r_open = films["sensei"].semantic[-1], films["sensei"].semantic[-2]  # the last state, and the one before it
 for constant in (0, -3):
     exit_, open_ = r_exit + constant, r_open + constant
-    lasts = lasting_reward(np.array([exit_]), np.array([0.0]), GAMMA)[0]  # 0: the episode does not continue
+    lasts = absorbing_state_reward(np.array([exit_]), np.array([0.0]), GAMMA)[0]  # 0: the episode does not continue
     np.testing.assert_allclose(lasts, exit_ / (1 - GAMMA), rtol=1e-4)
     stay = open_ / (1 - GAMMA)
     print(f"r_sem {constant:+}: stay {stay:6.1f} | exit, then nothing {exit_:5.1f} | exit that lasts {lasts:6.1f}")
@@ -651,7 +650,7 @@ for row in read_study("trials.csv"):
 # %% tags=["exercise-4"]
 my_switch = None  # for example SwitchConfig(percentile=75.0, go=(("semantic", 1.0), ("disagreement", 0.3)))
 if my_switch:
-    mine = dataclasses.replace(explorer_config(PRESET, "sensei"), switch=my_switch)
+    mine = dataclasses.replace(agent_config(PRESET, "sensei"), switch=my_switch)
     _, my_rows = train(mine, UPDATES)
     for name, rows in {"default": live, "mine": my_rows}.items():
         print(name, rates(rows, "door_opened", len(rows) // 5)[1][:: max(1, len(rows) // 5)].round(1))
@@ -689,7 +688,7 @@ if my_switch:
 # | the switch, both forms | `sensei_lite/agent/switch.py` |
 # | running percentile, lasting reward | `sensei_lite/agent/returns.py` |
 # | advantages | `sensei_lite/agent/actor_critic.py` |
-# | one update with everything | `sensei_lite/agent/update.py` (`learn_to_act`, `after_the_end`) |
+# | one update with everything | `sensei_lite/agent/update.py` (`learn_to_act`, `terminal_bootstrap`) |
 # | traces, figures, knobs | `sensei_lite/plots/trace.py`, `exploration_figures.py`, `widgets/switch.py` |
 # | the whole method in one command | `sensei_lite/training/plan.py`, `pipeline.py` |
 

@@ -457,9 +457,9 @@ floor = 10 * train.chunk_updates * train.env_steps_per_update  # a little less: 
 learners = [agent for agent in agents if agent.startswith("task")]
 needed = {agent: over_seeds(study[agent, SUCCESS]) for agent in learners}
 explored = 2 * (
-    len(curve) * train.chunk_updates * train.env_steps_per_update + train.warm_up
+    len(curve) * train.chunk_updates * train.env_steps_per_update + train.prefill_steps
 )  # for D_init, then SENSEI
-each = needed["task"].iqm + train.warm_up  # who starts from scratch also begins with random rows
+each = needed["task"].iqm + train.prefill_steps  # who starts from scratch also begins with random rows
 saved = each - needed["task-after-sensei"].iqm
 print(f"exploring costs {explored:,.0f} steps and saves {saved:,.0f} a task: it pays from", end=" ")
 print(f"{explored / saved:.1f} tasks on")

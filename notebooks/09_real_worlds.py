@@ -62,12 +62,12 @@ from sensei_lite.annotators.clip.annotator import ClipAnnotator
 from sensei_lite.course.checks import real_worlds as check
 from sensei_lite.course.flops import flops_of
 from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.models.world_model import Rows
+from sensei_lite.models.world_model import Transition
 from sensei_lite.plots.style import episode, use_style
-from sensei_lite.presets import PRESETS, explorer_config
+from sensei_lite.presets import PRESETS, agent_config
 from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.host_loop import begin_host_training, play_at_random, train_host_chunk
-from sensei_lite.training.jax_loop import rounds_of, to_row
+from sensei_lite.training.jax_loop import chunk_schedule, to_transition
 from sensei_lite.training.plan import PLANS, run
 from sensei_lite.training.stages import read_stages
 from sensei_lite.worlds import make_world
@@ -102,15 +102,15 @@ else:
 IS_REAL = world_name.startswith("minihack")
 LABEL = "real MiniHack" if IS_REAL else "behind Gymnasium"
 host = make_world(world_name, num_envs=4, **world_settings)
-row = host.begin(seed=0)
+row = host.reset(seed=0)
 print(f"{host.name}: {host.num_envs} copies, pictures {host.image_shape}, {host.actions.size} actions")
 for action in ("east", "south", "apply"):
-    row = host.advance(np.full(host.num_envs, host.actions.names.index(action)))
+    row = host.step(np.full(host.num_envs, host.actions.names.index(action)))
     happened = {name: int(now.sum()) for name, now in row.events.items() if now.any()}
     print(f"{action:6} -> reward {row.reward}, events {happened or 'none'}")
 
 # %% [markdown]
-# The rows are the `Transition` of notebook 01, as NumPy arrays. `begin` and `advance` are all that a **host world**
+# The rows are the `TimeStep` of notebook 01, as NumPy arrays. `begin` and `advance` are all that a **host world**
 # (`HostWorld`) offers. Its state stays inside the game.
 #
 # What does a solution look like? In the package's KeyRoom-S15 the oracle of notebook 01 searches in the true states.
@@ -249,26 +249,26 @@ axes.set_axis_off()
 
 # %%
 @eqx.filter_jit
-def choose(agent, memory, image, is_first, *, key):
-    return agents.act(agent, memory, image, is_first, key=key)
+def choose(agent, policy_state, image, is_first, *, key):
+    return agents.act(agent, policy_state, image, is_first, key=key)
 
 
 @partial(jax.jit, static_argnums=1, donate_argnums=0)  # the old replay's memory is used for the new one
 def remember(replay, actions, row):
-    return replay.add(to_row(actions, row, None))
+    return replay.add(to_transition(actions, row, None))
 
 
 def collect_by_hand(config, world, state):
     """Act, step and remember, until it is time to learn."""
-    _, collects, _ = rounds_of(config.train)
+    _, collects, _ = chunk_schedule(config.train)
     _, collect_key, _ = jax.random.split(state.key, 3)
-    replay, row, memory = state.replay, state.row, state.memory
+    replay, row, policy_state = state.replay, state.timestep, state.policy_state
     for key in jax.random.split(collect_key, collects):
-        memory = choose(state.agent, memory, row.image, row.is_first, key=key)
-        action = agents.decode_action(world.actions, memory.action)
-        row = world.advance(np.asarray(action))  # out of the compiled code, into the game, and back
+        policy_state = choose(state.agent, policy_state, row.image, row.is_first, key=key)
+        action = agents.decode_action(world.actions, policy_state.action)
+        row = world.step(np.asarray(action))  # out of the compiled code, into the game, and back
         replay = remember(replay, world.actions, row)
-    return replay, row, memory
+    return replay, row, policy_state
 
 
 # %% [markdown]
@@ -276,7 +276,7 @@ def collect_by_hand(config, world, state):
 # our rows. We test it with the smallest preset and two seeds.
 
 # %%
-small = explorer_config(PRESETS["smoke"](), "plan2explore")
+small = agent_config(PRESETS["smoke"](), "plan2explore")
 
 
 def ready(seed):
@@ -285,7 +285,7 @@ def ready(seed):
     return play_at_random(small, host, state)
 
 
-_, collects, _ = rounds_of(small.train)
+_, collects, _ = chunk_schedule(small.train)
 for seed in (0, 1):
     before = ready(seed)
     begin = int(before.replay.written)
@@ -303,24 +303,24 @@ for seed in (0, 1):
 # %%
 rows = jax.tree.map(lambda leaf: leaf[: begin + collects], theirs.replay.rows)  # [time envs ...]
 agent, keys = theirs.agent, jax.random.split(SEED, begin + collects)
-memory = agents.first_memory(agent, host.num_envs, host.actions.size)
+policy_state = agents.initial_policy_state(agent, host.num_envs, host.actions.size)
 
 
 @eqx.filter_jit
-def act_in_scan(agent, memory):
-    def look(memory, seen):
+def act_in_scan(agent, policy_state):
+    def look(policy_state, seen):
         image, is_first, key = seen
-        memory = agents.act(agent, memory, image, is_first, key=key)
-        return memory, memory
+        policy_state = agents.act(agent, policy_state, image, is_first, key=key)
+        return policy_state, policy_state
 
-    return jax.lax.scan(look, memory, (rows.image, rows.is_first, keys))[1]
+    return jax.lax.scan(look, policy_state, (rows.image, rows.is_first, keys))[1]
 
 
-in_scan = act_in_scan(agent, memory)
+in_scan = act_in_scan(agent, policy_state)
 for t, key in enumerate(keys):
-    memory = choose(agent, memory, np.asarray(rows.image[t]), np.asarray(rows.is_first[t]), key=key)
-    np.testing.assert_array_equal(memory.action, in_scan.action[t])
-    np.testing.assert_allclose(memory.state.h, in_scan.state.h[t], atol=1e-5)
+    policy_state = choose(agent, policy_state, np.asarray(rows.image[t]), np.asarray(rows.is_first[t]), key=key)
+    np.testing.assert_array_equal(policy_state.action, in_scan.action[t])
+    np.testing.assert_allclose(policy_state.state.h, in_scan.state.h[t], atol=1e-5)
 print(f"{rows.reward.size} actions of {len(keys)} steps, the same in both loops")
 
 # %% [markdown]
@@ -330,8 +330,8 @@ print(f"{rows.reward.size} actions of {len(keys)} steps, the same in both loops"
 # `lab` agent the world is stepped eight times. Which of the four parts takes most of the time?
 
 # %%
-lab = explorer_config(PRESETS["lab"](), "plan2explore")
-short = dataclasses.replace(lab.train, capacity=4096, warm_up=256, chunk_updates=20)
+lab = agent_config(PRESETS["lab"](), "plan2explore")
+short = dataclasses.replace(lab.train, capacity=4096, prefill_steps=256, chunk_updates=20)
 config = small if SMOKE else dataclasses.replace(lab, train=short)
 many = make_world(world_name, num_envs=config.train.envs, **world_settings)
 state = play_at_random(config, many, begin_host_training(config, many, key=SEED))
@@ -342,12 +342,12 @@ for _ in tqdm(range(5), desc="chunks of updates (the first one compiles)", leave
     chunks.append(time.perf_counter() - began)
 updates_a_second = config.train.chunk_updates / np.median(chunks[1:])
 
-spent, replay, row, memory = [], state.replay, state.row, state.memory
+spent, replay, row, policy_state = [], state.replay, state.timestep, state.policy_state
 for key in jax.random.split(state.key, 40):
     clock = [time.perf_counter()]
-    memory = jax.block_until_ready(choose(state.agent, memory, row.image, row.is_first, key=key))
+    policy_state = jax.block_until_ready(choose(state.agent, policy_state, row.image, row.is_first, key=key))
     clock.append(time.perf_counter())
-    row = many.advance(np.asarray(agents.decode_action(many.actions, memory.action)))
+    row = many.step(np.asarray(agents.decode_action(many.actions, policy_state.action)))
     clock.append(time.perf_counter())
     replay = jax.block_until_ready(remember(replay, many.actions, row))
     spent.append(np.diff([*clock, time.perf_counter()]))  # seconds of act, step, remember
@@ -534,12 +534,12 @@ print(chat.estimate(PLANS["paper"].pairs))  # counts only: nobody is asked
 # %% [markdown]
 # ### Exercise 1: how many updates?
 #
-# `env_steps` counts all steps of the world. The first `warm_up` of them are random play, and nothing is learned
+# `env_steps` counts all steps of the world. The first `prefill_steps` of them are random play, and nothing is learned
 # meanwhile.
 
 
 # %% tags=["exercise-1"]
-def number_of_updates(env_steps, warm_up, train_ratio, batch, length):
+def number_of_updates(env_steps, prefill_steps, train_ratio, batch, length):
     """Updates in a run of so many environment steps."""
     return None  # your code
 
@@ -594,7 +594,7 @@ def flops_an_update(config):
     agent = eqx.filter_eval_shape(lambda key: init(key=key), SEED)  # shapes without numbers
     of = lambda *more, dtype=jnp.float32: jax.ShapeDtypeStruct((*shape, *more), dtype)  # noqa: E731
     flag, number = of(dtype=bool), of()
-    rows = Rows(of(*host.image_shape, dtype=jnp.uint8), of(host.actions.size), number, number, flag, flag)
+    rows = Transition(of(*host.image_shape, dtype=jnp.uint8), of(host.actions.size), number, number, flag, flag)
     return flops_of(lambda agent, rows, key: learning.update(agent, rows, key=key), agent, rows, SEED)
 
 
@@ -605,7 +605,7 @@ def flops_an_update(config):
 DOLLARS_A_GPU_HOUR = 2.0  # an ASSUMPTION, as PRICE is: put in what you pay
 PUBLISHED_STEPS_AN_HOUR = 250_000 / 10  # the research code on one A100, in Robodesk, with a larger model
 AGENTS = 2  # Plan2Explore collects, then SENSEI explores
-paper = explorer_config(PRESETS["paper"](), "sensei")
+paper = agent_config(PRESETS["paper"](), "sensei")
 gflops_here = updates_a_second * flops_an_update(config) / 1e9  # at the size that section 2 measured
 cost = {}
 for name, train in {"smoke" if SMOKE else "lab": config.train, "paper": paper.train}.items():

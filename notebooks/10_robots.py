@@ -62,7 +62,7 @@ from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.models.distributions import bounded_normal
 from sensei_lite.models.rssm import RSSM
 from sensei_lite.plots.style import use_style
-from sensei_lite.presets import PRESETS, explorer_config
+from sensei_lite.presets import PRESETS, agent_config
 from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.jax_loop import start_training, train_chunk
 from sensei_lite.training.plan import PLANS
@@ -124,7 +124,7 @@ np.testing.assert_allclose(policy.std, std, rtol=1e-5)
 samples = mean + std * generator.normal(size=(200_000, 4))
 entropy = np.log(std * np.sqrt(2 * np.pi * np.e)).sum()
 np.testing.assert_allclose(policy.entropy(), entropy, rtol=1e-5)
-print("mean", mean.round(2), "deviation", std.round(2))
+print("mean", mean.round(2), "std", std.round(2))
 print(f"entropy {entropy:.3f} nats; the mean of -ln pi(a) over samples: {-policy.log_prob(samples).mean():.3f}")
 print(f"{(abs(samples) > 1).any(1).mean():.0%} of the samples are clipped in some number")
 
@@ -455,7 +455,7 @@ SPAN = 16
 def explore_a_while(world, preset):
     """A curious agent after a short time in a world, and its losses in every chunk of updates."""
     short = dataclasses.replace(preset.train, capacity=preset.train.capacity if SMOKE else 8192)
-    config = dataclasses.replace(explorer_config(preset, "plan2explore"), train=short)
+    config = dataclasses.replace(agent_config(preset, "plan2explore"), train=short)
     state, losses = start_training(config, world, key=KEY), []
     chunk = eqx.filter_jit(lambda state: train_chunk(config, world, state), donate="all")
     for _ in tqdm(range(UPDATES // config.train.chunk_updates), desc="a curious agent", unit="chunk", leave=False):
@@ -493,7 +493,7 @@ print(f"loss of the picture: {first:.0f} in the first updates, {last:.1f} in the
 
 # %% mystnb={"image": {"alt": "Two rows of five pictures of the desk: what happened, and a dream of it."}}
 rows, model = last_steps(state), state.agent.world_model
-dreamt = eqx.filter_jit(lambda model, rows: model.draw(model.open_loop(rows, 1, key=KEY).features))(model, rows)
+dreamt = eqx.filter_jit(lambda model, rows: model.decode_image(model.open_loop(rows, 1, key=KEY).features))(model, rows)
 show_dream(rows.image[0], picture_of(dreamt[0]))
 
 # %% [markdown]
@@ -522,7 +522,9 @@ print(f"loss of the numbers: {first:.3f} in the first updates, {last:.3f} in the
 
 # %% mystnb={"image": {"alt": "Two rows of five pictures of the desk: what happened, and what a dream in numbers tells."}}
 rows, model = last_steps(numbers_state), numbers_state.agent.world_model
-told = eqx.filter_jit(lambda model, rows: model.tell(model.open_loop(rows, 1, key=KEY).features))(model, rows)[0]
+told = eqx.filter_jit(lambda model, rows: model.decode_vector(model.open_loop(rows, 1, key=KEY).features))(model, rows)[
+    0
+]
 show_dream(rows.image[0], jax.jit(jax.vmap(lambda numbers: world.render(state_of(numbers))))(told))
 off = np.linalg.norm(np.asarray(told - rows.vector[0])[:, :3] * UNIT, axis=1)
 print("the gripper of the dream is off by", ", ".join(f"{off[t]:.1f}" for t in (0, 3, 7, 11, 15)), "dm at these steps")
@@ -682,10 +684,10 @@ for name, score, number in zip(("all in its place", "block hidden", "block pushe
 # %%
 if importlib.util.find_spec("robodesk"):
     robodesk = make_world("robodesk", num_envs=2)
-    robodesk.begin(seed=0)
+    robodesk.reset(seed=0)
     counts = dict.fromkeys(robodesk.event_names, 0)
     for _ in range(5 if SMOKE else 100):
-        row = robodesk.advance(generator.uniform(-1, 1, (2, robodesk.actions.size)).astype(np.float32))
+        row = robodesk.step(generator.uniform(-1, 1, (2, robodesk.actions.size)).astype(np.float32))
         counts = {name: number + int(row.events[name].sum()) for name, number in counts.items()}
     robodesk.close()
     print("random actions:", {name: number for name, number in counts.items() if number} or "nothing moved")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from sensei_lite.training.compilation import keep_compiled_programs
-from sensei_lite.training.folder import only_one
+from sensei_lite.training.folder import folder_lock
 
 Explorer = Literal[
     "random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "sensei-range", "task"
@@ -92,11 +92,11 @@ def train(
     """
     from contextlib import closing
 
-    from sensei_lite.presets import PRESETS, explorer_config
+    from sensei_lite.presets import PRESETS, agent_config
     from sensei_lite.training.run import train_in
     from sensei_lite.worlds import make_world
 
-    config = explorer_config(PRESETS[preset](), agent)
+    config = agent_config(PRESETS[preset](), agent)
     with closing(make_world(world, num_envs=config.train.envs, **_read(settings))) as made:
         train_in(folder, config, made, updates=updates, seed=seed)
     print(f"metrics.csv, events.csv and checkpoint.npz are in {folder}")
@@ -178,7 +178,7 @@ def collect(
     from sensei_lite.training import pipeline
 
     chosen = _read(settings)
-    with only_one(folder):
+    with folder_lock(folder):
         if play == "curious":
             seen = pipeline.collect_curious(
                 folder, world, chosen, preset=preset, updates=updates, pictures=pictures, seed=seed
@@ -221,7 +221,7 @@ def annotate(
     from sensei_lite.annotators.query import Budget
     from sensei_lite.training import pipeline
 
-    with only_one(folder):
+    with folder_lock(folder):
         pipeline.annotate(
             folder,
             annotator,
@@ -253,7 +253,7 @@ def distil(
     from sensei_lite.plots.taste import draw_taste
     from sensei_lite.training import pipeline
 
-    with only_one(folder):
+    with folder_lock(folder):
         taste = pipeline.distil_taste(folder, _read(settings), annotator=annotator, version=version, seed=seed)
     held_out = taste.distilled.held_out
     print(f"R_psi {taste.content_hash} after {taste.distilled.best.number} epochs is in {folder / pipeline.REWARD}")
@@ -262,11 +262,11 @@ def distil(
     print(f"expected calibration error {taste.calibration.error:.3f}; mean R_psi by situation:")
     for name, one in taste.situations.items():
         print(f"  {name:24}{one.mean:8.2f}  [{one.low:.2f}, {one.high:.2f}]")
-    for farm in taste.farms:
+    for hack in taste.reward_hacks:
         can = {True: "CAN be farmed: standing still pays more", False: "cannot be farmed", None: "may be farmable"}
         print(
-            f"{farm.waiting} before {farm.event} {can[farm.farmable]} "
-            f"(standing for ever {farm.stay:.1f}, going on {farm.go_on:.1f}, to the end {farm.finish:.1f})"
+            f"{hack.waiting} before {hack.event} {can[hack.hackable]} "
+            f"(standing for ever {hack.stay:.1f}, going on {hack.go_on:.1f}, to the end {hack.finish:.1f})"
         )
     for path in draw_taste(folder, taste):
         print(path)

@@ -43,7 +43,7 @@ class WorldModelConfig:
     """Weight of the KL term that teaches the posterior. Paper: 0.1."""
     learning_rate: float = 3e-3
     """Adam. Paper: 1e-4."""
-    second_moment: float = 0.95
+    beta2: float = 0.95
     """Memory of Adam's mean of squared gradients (its beta 2). Paper: 0.999. The first gradients are large, and a long
     memory of them keeps steps small for a thousand updates: more than a lab has to spare."""
     clip: float = 1000.0
@@ -85,21 +85,21 @@ class EnsembleConfig:
     target: Literal["sample", "mean"] = "mean"
     """What every head is taught: the z that was drawn, or the probabilities that it was drawn from. Both have the same
     best guess, but the noise of a draw shakes the heads, and this shaking looks like disagreement. Paper: sample."""
-    measure: Literal["variance", "deviation", "information"] = "information"
+    measure: Literal["variance", "std", "mutual_information"] = "mutual_information"
     """How disagreement becomes a reward (see `disagreement`). Paper's text: variance; research code: deviation."""
     scale: float = 0.1
     """What the spread is multiplied by. Returns of a range under 1 are not stretched (see `returns`), so with a small
     scale an agent that has nothing left to find out acts at random again and does not follow noise. Paper: 1."""
     learning_rate: float = 1e-3
     """Adam. Paper: 1e-4."""
-    second_moment: float = 0.95
+    beta2: float = 0.95
     """Memory of Adam's mean of squared gradients. Paper: 0.999."""
     clip: float = 100.0
     """Global norm to which gradients are clipped. Paper: 100."""
 
     def __post_init__(self) -> None:
         _require(self.heads >= 2, f"ensemble.heads is {self.heads}; fewer than 2 cannot disagree")
-        measures = ("variance", "deviation", "information")
+        measures = ("variance", "std", "mutual_information")
         _require(self.measure in measures, f"ensemble.measure is {self.measure!r}; there are {', '.join(measures)}")
         _require(self.reads in ("state", "memory"), f"ensemble.reads is {self.reads!r}; it is 'state' or 'memory'")
         _require(self.target in ("sample", "mean"), f"ensemble.target is {self.target!r}; it is 'sample' or 'mean'")
@@ -117,7 +117,7 @@ class NoveltyConfig:
     """Hidden layers of both."""
     learning_rate: float = 1e-3
     """Adam."""
-    second_moment: float = 0.95
+    beta2: float = 0.95
     """Memory of Adam's mean of squared gradients."""
     clip: float = 100.0
     """Global norm to which gradients are clipped."""
@@ -134,9 +134,10 @@ class SwitchConfig:
     "Paper" below is the research code's KeyRoom.
     """
 
-    compares: Literal["reward", "return"] = "return"
-    """What is held against the threshold: the predicted semantic reward (the paper's text; rewards are then weighed
-    and added) or its lambda-return (the research code; advantages are then weighed and added)."""
+    rule: Literal["fixed", "return", "reward"] = "fixed"
+    """How streams of rewards become one advantage. fixed: by ``behaviour.reward_weights``, without a switch. return:
+    the switch compares the semantic lambda-return, and advantages are weighed (the research code). reward: it compares
+    the predicted semantic reward, and rewards are weighed (the paper's text)."""
     percentile: float = 90.0
     """k: the share of imagined states, in percent, that are not interesting enough to explore. Paper: 90."""
     threshold: Literal["percentile", "range"] = "percentile"
@@ -149,14 +150,15 @@ class SwitchConfig:
     """Weights of the streams above it. Paper: semantic 0.3, disagreement 1."""
 
     def __post_init__(self) -> None:
-        _require(self.compares in ("reward", "return"), f"switch.compares is {self.compares!r}; it is reward or return")
+        rules = ("fixed", "return", "reward")
+        _require(self.rule in rules, f"switch.rule is {self.rule!r}; there are {', '.join(rules)}")
         _require(0 < self.percentile < 100, f"switch.percentile is {self.percentile}; it must be between 0 and 100")
         thresholds = ("percentile", "range")
         _require(self.threshold in thresholds, f"switch.threshold is {self.threshold!r}; it is percentile or range")
         _require(0 <= self.decay < 1, f"switch.decay is {self.decay}; it must be from 0 to under 1")
         names, others = [name for name, _ in self.go], [name for name, _ in self.explore]
         _require(
-            sorted(names) == sorted(others) and "semantic" in names and set(names) <= set(STREAMS),
+            sorted(names) == sorted(others) and "semantic" in names,
             f"switch.go weighs {names} and switch.explore weighs {others}: both weigh the same streams, and one of "
             "these is semantic",
         )
@@ -167,13 +169,11 @@ class BehaviourConfig:
     """Learning to act in imagination. Raises ValueError for sizes that cannot work."""
 
     reward_weights: tuple[tuple[str, float], ...] = (("disagreement", 1.0),)
-    """The reward streams to maximise, each with its weight: extrinsic, semantic, disagreement, novelty. Disagreement
-    alone is Plan2Explore, the semantic stream VLM-Motif, the extrinsic stream a task agent (see `explorers`)."""
+    """The reward streams to maximise (see `agent.streams`), each with its weight, where ``switch.rule`` is fixed.
+    Disagreement alone is Plan2Explore, the semantic stream VLM-Motif, the extrinsic stream a task agent."""
     gradient: Literal["reinforce", "pathwise"] = "reinforce"
     """How the policy learns from dreams (see `actor_critic`). Research code: reinforce where actions are choices,
     pathwise where they are numbers, as in Robodesk."""
-    switched: bool = False
-    """Whether the go/explore switch chooses the weights (see `SwitchConfig`); ``reward_weights`` are then not used."""
     horizon: int = 10
     """Imagined steps. Paper: 15."""
     starts: int | None = None
@@ -181,11 +181,11 @@ class BehaviourConfig:
     discount: float = 0.95
     """Worth of a reward one step later. Paper: 1 - 1/333."""
     semantic_end: Literal["lasts", "nothing"] = "lasts"
-    """What follows an episode's end in the semantic stream: its last reward for ever (see `returns.lasting_reward`), or
+    """What follows an episode's end in the semantic stream: its last reward for ever (see `returns.absorbing_state_reward`), or
     nothing. Paper: nothing."""
     curiosity_end: Literal["average", "nothing"] = "nothing"
     """What follows an episode's end in the streams of disagreement and novelty: an average state (see
-    `learning.after_the_end`), or nothing. Paper: nothing."""
+    `learning.terminal_bootstrap`), or nothing. Paper: nothing."""
     lam: float = 0.95
     """The lambda of the return: 0 trusts the critic, 1 the imagined rewards. Paper: 0.95."""
     entropy: float = 5e-3
@@ -200,7 +200,7 @@ class BehaviourConfig:
     """Hidden layers of actor and critics. Paper: 2."""
     learning_rate: float = 6e-4
     """Adam. Paper: 3e-5."""
-    second_moment: float = 0.95
+    beta2: float = 0.95
     """Memory of Adam's mean of squared gradients. Paper: 0.999."""
     clip: float = 100.0
     """Global norm to which gradients are clipped. Paper: 100."""
@@ -213,14 +213,7 @@ class BehaviourConfig:
         )
         _require(0 < self.discount < 1, f"behaviour.discount is {self.discount}; it must be between 0 and 1")
         _require(self.starts is None or self.starts >= 1, f"behaviour.starts is {self.starts}; it must be at least 1")
-        names = [name for name, _ in self.reward_weights]
-        wrong = sorted(set(names) - set(STREAMS))
-        _require(bool(names) and not wrong, f"behaviour.reward_weights names {wrong}; streams are {', '.join(STREAMS)}")
-
-
-STREAMS = ("extrinsic", "semantic", "disagreement", "novelty")
-"""Where rewards come from: the world's task, the vision-language model's taste, the ensemble's disagreement, and for
-comparison random network distillation."""
+        _require(bool(self.reward_weights), "behaviour.reward_weights is empty; an agent must want something")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,7 +230,7 @@ class TrainConfig:
     """Environment steps (all worlds together) for each update. Paper: 2, which it calls a train ratio of 512."""
     capacity: int = 24_576
     """Rows that the replay holds, all worlds together. Paper: 1e6."""
-    warm_up: int = 2_048
+    prefill_steps: int = 2_048
     """Rows collected at random before the first update."""
     devices: int = 1
     """Devices of this machine that share every update: each has a part of the batch and the whole agent. Paper: 1."""
@@ -265,8 +258,8 @@ class TrainConfig:
             f"each, fewer than two sequences of train.length ({self.length})",
         )
         _require(
-            self.warm_up // self.envs >= self.length + 1,
-            f"train.warm_up is {self.warm_up}: with {self.envs} worlds that is fewer rows of each than a sequence",
+            self.prefill_steps // self.envs >= self.length + 1,
+            f"train.prefill_steps is {self.prefill_steps}: with {self.envs} worlds that is fewer rows of each than a sequence",
         )
         steps = self.env_steps_per_update / self.envs
         _require(
@@ -342,14 +335,8 @@ class Config:
     @property
     def streams(self) -> tuple[str, ...]:
         """The reward streams that count for anything."""
-        weights = self.switch.explore if self.behaviour.switched else self.behaviour.reward_weights
+        weights = self.behaviour.reward_weights if self.switch.rule == "fixed" else self.switch.explore
         return tuple(name for name, _ in weights)
-
-    @property
-    def critics(self) -> tuple[str, ...]:
-        """What is predicted: the return of every stream, or that of the one reward which the paper's switch makes."""
-        one_reward = self.behaviour.switched and self.switch.compares == "reward"
-        return ("exploration",) if one_reward else self.streams
 
 
 def config_from(description: Mapping[str, Any]) -> Config:

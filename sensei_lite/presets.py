@@ -4,22 +4,12 @@ Presets: `smoke` runs in seconds and is for tests; `lab` is what a student runs 
 for a robot's desk, and `lab-tabletop-numbers` for one who is told where everything is on it; `paper` has the sizes and
 ratios of SENSEI's research code for MiniHack (DreamerV3 size "S") and wants a GPU, `paper-robodesk` those for Robodesk.
 
-Agents: one program, and what each of them wants.
-
-| name | maximises |
-|---|---|
-| random | nothing: it acts at random and learns nothing |
-| rnd | novelty, by random network distillation (a baseline of the paper) |
-| plan2explore | disagreement (a baseline, and the agent that collects D_init) |
-| vlm-motif | the semantic reward alone (an ablation: no disagreement) |
-| sensei-no-switch | semantic reward and disagreement with fixed weights (an ablation: no switch) |
-| sensei-paper | both, with the go/explore switch as the paper writes it |
-| sensei | both, with the research code's switch on returns, and the paper's threshold, a percentile |
-| sensei-range | the same with the threshold that the research code really computes (call-out S1) |
-| task | the world's own reward |
+Agents: one program, and what each of them wants, in the table `AGENTS`.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from sensei_lite.config import (
     BehaviourConfig,
@@ -29,62 +19,84 @@ from sensei_lite.config import (
     SwitchConfig,
     TrainConfig,
     WorldModelConfig,
+    changed,
 )
 
-Weights = tuple[tuple[str, float], ...]
-
-FIXED: dict[str, Weights] = {
-    "random": (),
-    "rnd": (("novelty", 1.0),),
-    "plan2explore": (("disagreement", 1.0),),
-    "vlm-motif": (("semantic", 1.0),),
-    "sensei-no-switch": (("semantic", 0.5), ("disagreement", 0.5)),
-    "task": (("extrinsic", 1.0),),
+PAPER_FORM = {
+    "switch.rule": "reward",
+    "switch.go": (("semantic", 1.0), ("disagreement", 1.0)),
+    "switch.explore": (("semantic", 1.0), ("disagreement", 10.0)),
 }
-"""Agents whose weights are the same in every state."""
-
-PAPER_FORM_GO: Weights = (("semantic", 1.0), ("disagreement", 1.0))
-PAPER_FORM_EXPLORE: Weights = (("semantic", 1.0), ("disagreement", 10.0))
-"""Weights of the paper's form, which adds rewards that nothing has brought to one scale: the paper gives its beta for
-each environment, and these are KeyRoom's, for `measure="information"` at `scale=0.1`."""
-
-NAMES = (
-    "random",
-    "rnd",
-    "plan2explore",
-    "vlm-motif",
-    "sensei-no-switch",
-    "sensei-paper",
-    "sensei",
-    "sensei-range",
-    "task",
-)
+"""The paper's form adds rewards that nothing has brought to one scale: the paper gives its beta for each environment, and
+these are KeyRoom's, for `measure="mutual_information"` at `scale=0.1`."""
 
 
-def explorer_config(config: Config, name: str) -> Config:
-    """The same settings for another agent. Raises ValueError where there is no such agent."""
-    if name not in NAMES:
-        raise ValueError(f"there is no agent called {name!r}; there are {', '.join(NAMES)}")
-    behaviour, switch = config.behaviour, config.switch
-    if name in FIXED:
-        behaviour = dataclasses.replace(
-            behaviour, switched=False, reward_weights=FIXED[name] or behaviour.reward_weights
-        )
-        return dataclasses.replace(config, behaviour=behaviour)
-    if name == "sensei-paper":
-        switch = dataclasses.replace(switch, compares="reward", go=PAPER_FORM_GO, explore=PAPER_FORM_EXPLORE)
-    if name == "sensei-range":
-        switch = dataclasses.replace(switch, threshold="range")
-    return dataclasses.replace(config, switch=switch, behaviour=dataclasses.replace(behaviour, switched=True))
+@dataclasses.dataclass(frozen=True)
+class Agent:
+    """An agent that is compared with others: the same program with other settings."""
+
+    label: str
+    """How tables and figures call it."""
+    colour: str
+    settings: Mapping[str, Any]
+    """What differs from a preset, by full name; empty for the agent that learns nothing."""
+    meaning: str
+    """What it maximises."""
+
+
+def _fixed(**weights: float) -> dict[str, Any]:
+    return {"switch.rule": "fixed", "behaviour.reward_weights": tuple(weights.items())}
+
+
+AGENTS: dict[str, Agent] = {
+    "random": Agent("random", "0.55", {}, "nothing: it acts at random and learns nothing"),
+    "rnd": Agent("RND", "C5", _fixed(novelty=1.0), "novelty, by random network distillation (a baseline of the paper)"),
+    "plan2explore": Agent(
+        "Plan2Explore", "C0", _fixed(disagreement=1.0), "disagreement (a baseline, and the agent that collects D_init)"
+    ),
+    "vlm-motif": Agent(
+        "VLM-Motif", "C2", _fixed(semantic=1.0), "the semantic reward alone (an ablation: no disagreement)"
+    ),
+    "sensei-no-switch": Agent(
+        "SENSEI without switch",
+        "C4",
+        _fixed(semantic=0.5, disagreement=0.5),
+        "semantic reward and disagreement with fixed weights (an ablation: no switch)",
+    ),
+    "sensei-paper": Agent(
+        "SENSEI, paper's form", "C6", PAPER_FORM, "both, with the go/explore switch as the paper writes it"
+    ),
+    "sensei": Agent(
+        "SENSEI",
+        "C1",
+        {"switch.rule": "return"},
+        "both, with the research code's switch on returns, and the paper's threshold, a percentile",
+    ),
+    "sensei-range": Agent(
+        "SENSEI, range",
+        "C8",
+        {"switch.rule": "return", "switch.threshold": "range"},
+        "the same with the threshold that the research code really computes (call-out S1)",
+    ),
+    "task": Agent("task", "C3", _fixed(extrinsic=1.0), "the world's own reward"),
+}
+"""All agents that have a name. Command line, reports, figures and studies read this table; a new one is a line here."""
+
+
+def agent_config(config: Config, name: str) -> Config:
+    """Return the same settings for another agent. Raises ValueError where there is no such agent."""
+    if name not in AGENTS:
+        raise ValueError(f"there is no agent called {name!r}; there are {', '.join(AGENTS)}")
+    return changed(config, AGENTS[name].settings)
 
 
 def learns(name: str) -> bool:
-    """Whether an agent learns anything: all but the random one do."""
-    return bool(FIXED.get(name, True))
+    """Return whether an agent learns anything: all but the random one do."""
+    return name not in AGENTS or bool(AGENTS[name].settings)
 
 
-def needs_taste(config: Config) -> bool:
-    """Whether an agent with these settings needs an R_psi."""
+def needs_reward_model(config: Config) -> bool:
+    """Return whether an agent with these settings needs an R_psi."""
     return "semantic" in config.streams
 
 
@@ -99,7 +111,7 @@ def smoke() -> Config:
         ensemble=EnsembleConfig(heads=2, hidden=16),
         novelty=NoveltyConfig(hidden=16, features=8),
         behaviour=BehaviourConfig(horizon=3, starts=8, hidden=16),
-        train=TrainConfig(envs=4, batch=4, length=6, capacity=512, warm_up=64, chunk_updates=2),
+        train=TrainConfig(envs=4, batch=4, length=6, capacity=512, prefill_steps=64, chunk_updates=2),
     )
 
 
@@ -150,20 +162,20 @@ def paper() -> Config:
             encoder="conv",
             depth=32,
             learning_rate=1e-4,
-            second_moment=0.999,
+            beta2=0.999,
         ),
         ensemble=EnsembleConfig(
             layers=2,
             hidden=512,
             reads="state",
             target="sample",
-            measure="deviation",
+            measure="std",
             scale=1.0,
             learning_rate=1e-4,
-            second_moment=0.999,
+            beta2=0.999,
         ),
         switch=SwitchConfig(threshold="range"),
-        novelty=NoveltyConfig(hidden=512, layers=2, learning_rate=1e-4, second_moment=0.999),
+        novelty=NoveltyConfig(hidden=512, layers=2, learning_rate=1e-4, beta2=0.999),
         behaviour=BehaviourConfig(
             horizon=15,
             starts=None,
@@ -174,7 +186,7 @@ def paper() -> Config:
             hidden=512,
             layers=2,
             learning_rate=3e-5,
-            second_moment=0.999,
+            beta2=0.999,
         ),
         train=TrainConfig(envs=1, batch=16, length=64, env_steps_per_update=2.0, capacity=1_000_000),
     )

@@ -15,7 +15,7 @@ from PIL import Image as Picture
 
 from sensei_lite import cli
 from sensei_lite.plots.video import save_gif
-from sensei_lite.presets import NAMES, PRESETS
+from sensei_lite.presets import AGENTS, PRESETS
 from sensei_lite.training.plan import PLANS
 from sensei_lite.worlds import KeyRoom
 
@@ -32,7 +32,7 @@ def test_the_demo_counts_events_and_draws(tmp_path, capsys):
 
 
 def test_the_command_line_offers_every_agent_and_preset():
-    assert set(get_args(cli.Explorer)) == set(NAMES)
+    assert set(get_args(cli.Explorer)) == set(AGENTS)
     assert set(get_args(cli.Preset)) == set(PRESETS) == set(PLANS)
 
 

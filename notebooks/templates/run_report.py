@@ -31,7 +31,7 @@ from sensei_lite.plots import exploration, reward
 from sensei_lite.plots.style import EVENT_WORDS, agent_style, picture, rounded, show, table, words_for
 from sensei_lite.plots.trace import play_trace
 from sensei_lite.plots.video import save_mp4
-from sensei_lite.presets import NAMES
+from sensei_lite.presets import AGENTS
 from sensei_lite.reward.metrics import mean_rewards
 from sensei_lite.reward.model import load_reward, rewards_of
 from sensei_lite.training import pipeline, scores
@@ -50,7 +50,7 @@ world = pipeline.world_of(run) if plan["world"] in JAX_WORLDS else None
 reward_model = load_reward(run / pipeline.REWARD) if (run / pipeline.REWARD).exists() else None
 explored = {path.parent.name: scores.read_chunks(path.parent) for path in sorted(run.glob("*/events.csv"))}
 # The plan's agents first, then whoever else explored in this folder.
-order = dict.fromkeys([*plan.get("agents", ()), *NAMES, *explored])
+order = dict.fromkeys([*plan.get("agents", ()), *AGENTS, *explored])
 chunks = {name: explored[name] for name in order if explored.get(name)}
 label = {name: agent_style(name).label for name in chunks}
 lead = next((name for name in chunks if name.startswith("sensei")), next(iter(chunks), None))

@@ -3,7 +3,7 @@
 From replayed states the world model dreams T steps under the policy. Each stream k (task, semantic, disagreement) has
 rewards, a critic v_k and a return R_k of its own. The policy follows the weighted, normalised advantages:
 
-    A_t = sum_k w_k (R_k,t - v_k(s_t)) / scale_k / W,    W = sum_k w_k (with a switch: of its explore weights)
+    A_t = sum_k w_k (R_k,t - v_k(s_t)) / scale_k / sum_k w_k                        (see `switch`)
     REINFORCE    L_actor = -E[ weight_t ( sg(A_t) ln pi(a_t | s_t) + eta H[pi(. | s_t)] ) ]
     pathwise     L_actor = -E[ weight_t ( A_t                      + eta H[pi(. | s_t)] ) ]
     L_critic,k = E[ weight_t ( -ln p_k(R_k,t | s_t) - ln p_k(slow v_k(s_t) | s_t) ) ]
@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from sensei_lite.agent.returns import PercentileNormaliser, discount_weights
+from sensei_lite.agent.returns import discount_weights
 from sensei_lite.config import BehaviourConfig
 from sensei_lite.models.distributions import (
     BoundedNormal,
@@ -114,21 +114,6 @@ def imagine(
     _, (states, actions, policy) = jax.lax.scan(step, start, jax.random.split(key, horizon))
     states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), start, states)
     return kept(states), actions, policy
-
-
-def advantages(
-    returns: dict[str, Float[Array, "steps starts"]],
-    values: dict[str, Float[Array, "steps starts"]],
-    normalisers: dict[str, PercentileNormaliser],
-    weights: dict[str, float] | dict[str, Float[Array, "steps starts"]],
-    total: float,
-) -> Float[Array, "steps starts"]:
-    """A_t: every stream's advantage on its own scale, weighed, added, and divided by ``total``.
-
-    A weight is one number, or one for every imagined state where the go/explore switch chooses them.
-    """
-    parts = [weights[name] * (returns[name] - values[name]) / normalisers[name].scale for name in returns]
-    return sum(parts, jnp.zeros(())) / total
 
 
 def actor_loss(

@@ -13,20 +13,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from sensei_lite.models.world_model import Rows
+from sensei_lite.models.world_model import Transition
 from sensei_lite.types import Count, Seed
 
 
 class Replay(eqx.Module):
     """The ring buffer."""
 
-    rows: Rows
+    rows: Transition
     facts: dict[str, Bool[Array, "slots envs"]]
     written: Int[Array, ""]
     """Rows written to each world's ring since the beginning."""
 
     @classmethod
-    def create(cls, slots: int, example: Rows, facts: dict[str, Bool[Array, " envs"]] | None = None) -> "Replay":
+    def create(cls, slots: int, example: Transition, facts: dict[str, Bool[Array, " envs"]] | None = None) -> "Replay":
         """An empty ring of ``slots`` rows for each world, shaped like one row of all worlds [envs ...] and its facts.
 
         Without ``facts`` none are kept.
@@ -44,7 +44,7 @@ class Replay(eqx.Module):
         """Rows that it holds now."""
         return jnp.minimum(self.written, self.slots)
 
-    def add(self, row: Rows, facts: dict[str, Bool[Array, " envs"]] | None = None) -> "Replay":
+    def add(self, row: Transition, facts: dict[str, Bool[Array, " envs"]] | None = None) -> "Replay":
         """Remember one row of every world, and the facts about it if such are kept."""
         at, rings = self.written % self.slots, (self.rows, self.facts)
         rings = jax.tree.map(
@@ -52,7 +52,7 @@ class Replay(eqx.Module):
         )
         return Replay(rings[0], rings[1], self.written + 1)
 
-    def sample(self, batch: int, length: int, *, key: Seed) -> Rows:
+    def sample(self, batch: int, length: int, *, key: Seed) -> Transition:
         """Draw ``batch`` sequences of ``length`` rows. There must be that many rows of each world."""
         start_key, env_key = jax.random.split(key)
         start = jax.random.randint(start_key, (batch, 1), 0, self.filled - length + 1)
@@ -61,7 +61,7 @@ class Replay(eqx.Module):
         slot = (oldest + start + jnp.arange(length)) % self.slots
         return jax.tree.map(lambda ring: ring.at[slot, env].get(mode="promise_in_bounds"), self.rows)
 
-    def in_order(self) -> tuple[Rows, dict[str, Bool[Array, "rows envs"]]]:
+    def in_order(self) -> tuple[Transition, dict[str, Bool[Array, "rows envs"]]]:
         """All rows that it holds, oldest first [rows envs ...], and the facts about them. Not for compiled code."""
         filled = int(self.filled)
         slots = (int(self.written) - filled + jnp.arange(filled)) % self.slots

@@ -3,7 +3,7 @@
     R_t = r_{t+1} + d_{t+1} ((1 - lam) v_{t+1} + lam R_{t+1}),     R_T = v_T
 
 The lambda-return R_t adds up the rewards that follow s_t, and at each step trusts the critic's value v a little. Time
-is aligned on arrival, as in `worlds.base.Transition`: index t of ``reward``, ``value`` and ``discount_continue``
+is aligned on arrival, as in `worlds.base.TimeStep`: index t of ``reward``, ``value`` and ``discount_continue``
 belongs to s_t. So r_t is the reward for arriving in s_t, and d_t discounts whatever comes after s_t: gamma times the
 probability that the episode goes on, 0 where the world ended. An imagination starts in s_0; r_0 and d_0 belong to its
 past and are never used.
@@ -30,7 +30,7 @@ def lambda_return(
     discount_continue: Float[Array, "time *batch"],
     lam: float,
 ) -> Float[Array, "time-1 *batch"]:
-    """R_0 to R_{T-1} by the equation above, in the unit of the rewards.
+    """Compute R_0 to R_{T-1} by the equation above, in the unit of the rewards.
 
     lam = 0 is the one-step return r_{t+1} + d_{t+1} v_{t+1}; lam = 1 adds up all rewards and ends with v_T.
 
@@ -48,10 +48,10 @@ def lambda_return(
     return returns
 
 
-def lasting_reward(
+def absorbing_state_reward(
     reward: Float[Array, "time *batch"], continues: Float[Array, "time *batch"], discount: float
 ) -> Float[Array, "time *batch"]:
-    """A reward that goes on for ever where the episode ends: r_t + (1 - c_t) (g r_t + g^2 r_t + ...), g: discount.
+    """Compute a reward that goes on for ever where the episode ends: r_t + (1 - c_t) (g r_t + g^2 r_t + ...), g: discount.
 
     Preferences fix a reward only up to a constant, so no constant may change what an agent does. But where nothing
     follows an end, it does: with rewards above 0 an agent never wants to end an episode, however interesting the end
@@ -66,7 +66,7 @@ def lasting_reward(
 
 
 def discount_weights(discount_continue: Float[Array, "time *batch"]) -> Float[Array, "time-1 *batch"]:
-    """How much an imagined step counts in a loss: w_t = d_1 d_2 ... d_t, the chance to get there, discounted; w_0 = 1.
+    """Compute how much an imagined step counts in a loss: w_t = d_1 d_2 ... d_t, the chance to get there, discounted; w_0 = 1.
 
     Imagination goes on after it has foreseen the end, and what it says there must teach nothing. Whether the *start* is
     already an end is known from replay, not imagined: the caller multiplies by 1 - is_terminal of s_0. No gradient
@@ -95,14 +95,14 @@ class PercentileNormaliser(eqx.Module):
 
     @staticmethod
     def create() -> "PercentileNormaliser":
-        """The state before any return was seen: scale 1, offset 0."""
+        """Return the state before any return was seen: scale 1, offset 0."""
         return PercentileNormaliser(low=jnp.zeros(()), high=jnp.zeros(()))
 
     def update(
         self, returns: Float[Array, "..."], *, decay: float = 0.99, percentiles: tuple[float, float] = (5.0, 95.0)
     ) -> "PercentileNormaliser":
-        """The state after a batch of returns of any shape. No gradient flows through it."""
-        low, high = jnp.percentile(jax.lax.stop_gradient(returns), jnp.asarray(percentiles))
+        """Return the state after a batch of returns of any shape. No gradient flows through it."""
+        low, high = (jnp.percentile(jax.lax.stop_gradient(returns), k) for k in percentiles)
         return PercentileNormaliser(
             low=_moving_average(self.low, low, decay), high=_moving_average(self.high, high, decay)
         )
@@ -126,11 +126,11 @@ class RunningQuantile(eqx.Module):
 
     @staticmethod
     def create() -> "RunningQuantile":
-        """The state before anything was seen; its value, 0, means nothing yet."""
+        """Return the state before anything was seen; its value, 0, means nothing yet."""
         return RunningQuantile(value=jnp.zeros(()), initialised=jnp.zeros((), bool))
 
     def update(self, x: Float[Array, "..."], percentile: float, *, decay: float = 0.99) -> "RunningQuantile":
-        """The state after a batch of any shape; ``percentile`` goes from 0 to 100. No gradient flows through it.
+        """Return the state after a batch of any shape; ``percentile`` goes from 0 to 100. No gradient flows through it.
 
         Raises ValueError if ``percentile`` is outside 0 to 100.
         """

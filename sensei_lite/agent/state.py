@@ -1,10 +1,9 @@
 """The agent: everything that changes in one pytree, and two pure functions around it.
 
-    init(config, image_shape, actions, key)  -> AgentState
-    act(state, memory, image, is_first, key) -> memory, with the action in it
+    init(config, image_shape, actions, key)        -> AgentState
+    act(state, policy_state, image, is_first, key) -> policy_state, with the action in it
 
-How it changes stands in `learning.update`. Here are the parts that it is made of, and the optimisers, one for each part
-that learns at a rate of its own.
+How it changes stands in `update`. Here are the parts that it is made of.
 
 Sources: DreamerV3 (arXiv 2301.04104), Plan2Explore (arXiv 2005.05960), SENSEI (arXiv 2503.01584).
 """
@@ -17,12 +16,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, PyTree
 
+from sensei_lite.agent import optimisers, streams
 from sensei_lite.agent.actor_critic import Actor
 from sensei_lite.agent.returns import PercentileNormaliser
-from sensei_lite.agent.switch import Switch
-from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, NoveltyConfig, WorldModelConfig
-from sensei_lite.models.ensemble import Ensemble
-from sensei_lite.models.rnd import RandomDistillation
+from sensei_lite.agent.streams.base import RewardStream, Sizes
+from sensei_lite.agent.switch import RULES, Rule
+from sensei_lite.config import Config
 from sensei_lite.models.rssm import State
 from sensei_lite.models.world_model import TwoHotHead, WorldModel
 from sensei_lite.types import AnyArray, Box, Discrete, Images, Seed
@@ -30,12 +29,10 @@ from sensei_lite.types import AnyArray, Box, Discrete, Images, Seed
 Metrics = dict[str, Array]
 
 
-class Optimisers(NamedTuple):
-    """The optimiser states of the things that learn with rates of their own."""
+class OptimiserStates(NamedTuple):
+    """The optimisers' states of world model and behaviour; each stream has its own."""
 
     world_model: PyTree
-    ensemble: PyTree
-    novelty: PyTree
     behaviour: PyTree
 
 
@@ -43,21 +40,21 @@ class AgentState(eqx.Module):
     """Everything that changes while the agent learns."""
 
     world_model: WorldModel
-    ensemble: Ensemble
-    novelty: RandomDistillation
+    streams: dict[str, RewardStream]
+    """The reward streams that count for anything, by name."""
     actor: Actor
     critics: dict[str, TwoHotHead]
     slow_critics: dict[str, TwoHotHead]
     normalisers: dict[str, PercentileNormaliser]
-    switch: Switch | None
-    """The go/explore switch, where there is one."""
-    optimisers: Optimisers
+    rule: Rule
+    """How the streams become one advantage: fixed weights, or the go/explore switch."""
+    optimisers: OptimiserStates
     updates: Array
     """Updates so far."""
     config: Config = eqx.field(static=True)
 
 
-class Memory(NamedTuple):
+class PolicyState(NamedTuple):
     """What the agent carries from one step to the next, for every world [envs ...]."""
 
     state: State
@@ -68,108 +65,86 @@ class Memory(NamedTuple):
 def init(
     config: Config, image_shape: tuple[int, int, int], actions: Discrete | Box, vector_size: int = 0, *, key: Seed
 ) -> AgentState:
-    """A new agent for pictures of ``image_shape``, ``vector_size`` numbers beside them, and an action space.
+    """Initialise an agent for pictures of ``image_shape``, ``vector_size`` numbers beside them, and an action space.
 
-    Raises ValueError where the pictures do not fit the encoder.
+    Raises ValueError where the pictures do not fit the encoder, or a reward stream is not known.
     """
-    model_key, ensemble_key, actor_key, critic_key = jax.random.split(key, 4)
+    model_key, streams_key, actor_key, critic_key = jax.random.split(key, 4)
     model, behaviour = config.world_model, config.behaviour
     world_model = WorldModel(model, image_shape, actions.size, vector_size, key=model_key)
-    size_z = model.stoch * model.classes
-    size = model.deter + size_z
-    ensemble = Ensemble(config.ensemble, model.deter, actions.size, model.stoch, model.classes, key=ensemble_key)
-    novelty = RandomDistillation(config.novelty, size, key=jax.random.fold_in(ensemble_key, 1))
+    size = model.deter + model.stoch * model.classes
+    sizes = Sizes(size, model.deter, model.stoch, model.classes, actions.size)
     discrete = isinstance(actions, Discrete)
     actor = Actor(behaviour, size, actions.size, discrete, model.unimix, key=actor_key)
-    names = config.critics
+    rule = RULES[config.switch.rule]
+    names = rule.critics(config.streams)
     keys = jax.random.split(critic_key, len(names))
     critics = {
         name: TwoHotHead(size, behaviour.hidden, behaviour.layers, model.bins, key=k)
         for name, k in zip(names, keys, strict=True)
     }
-    optimisers = Optimisers(
-        model_optimiser(config).init(world_model),
-        ensemble_optimiser(config).init(ensemble),
-        novelty_optimiser(config).init(novelty),
-        behaviour_optimiser(config).init((actor, critics)),
-    )
     return AgentState(
         world_model=world_model,
-        ensemble=ensemble,
-        novelty=novelty,
+        streams={name: streams.stream(name).init(config, sizes, key=streams_key) for name in config.streams},
         actor=actor,
         critics=critics,
         # A copy of its own: donated buffers must not appear twice in one state.
         slow_critics=jax.tree.map(jnp.copy, critics),
         normalisers={name: PercentileNormaliser.create() for name in names},
-        switch=Switch.create(config.switch) if behaviour.switched else None,
-        optimisers=optimisers,
+        rule=rule.create(config),
+        optimisers=OptimiserStates(
+            optimisers.init(model_optimiser(config), world_model),
+            optimisers.init(behaviour_optimiser(config), (actor, critics)),
+        ),
         updates=jnp.zeros((), jnp.int32),
         config=config,
     )
 
 
-def _adam(
-    settings: WorldModelConfig | EnsembleConfig | NoveltyConfig | BehaviourConfig, eps: float
-) -> optax.GradientTransformation:
-    # Call-out A2 (ours): beta 2 is a setting, and 0.95 in the lab preset, for the reason given in `WorldModelConfig`.
-    adam = optax.adam(settings.learning_rate, b2=settings.second_moment, eps=eps)
-    return optax.chain(optax.clip_by_global_norm(settings.clip), adam)
-
-
 def model_optimiser(config: Config) -> optax.GradientTransformation:
-    """Of the world model."""
-    return _adam(config.world_model, eps=1e-8)
-
-
-def ensemble_optimiser(config: Config) -> optax.GradientTransformation:
-    """Of the ensemble."""
-    return _adam(config.ensemble, eps=1e-5)
-
-
-def novelty_optimiser(config: Config) -> optax.GradientTransformation:
-    """Of random network distillation."""
-    return _adam(config.novelty, eps=1e-5)
+    """Make the optimiser of the world model."""
+    return optimisers.adam(config.world_model, eps=1e-8)
 
 
 def behaviour_optimiser(config: Config) -> optax.GradientTransformation:
-    """Of policy and critics, as the pair (actor, critics)."""
+    """Make the optimiser of policy and critics, as the pair (actor, critics)."""
     # Actor and critics are clipped each by its own norm, as in the research code, and so share no scale.
-    one = _adam(config.behaviour, eps=1e-5)
+    one = optimisers.adam(config.behaviour, eps=1e-5)
+    names = RULES[config.switch.rule].critics(config.streams)
     labels = lambda tree: (  # noqa: E731
         jax.tree.map(lambda _: "actor", tree[0]),
         {name: jax.tree.map(lambda _, name=name: name, critic) for name, critic in tree[1].items()},
     )
-    return optax.multi_transform({"actor": one} | {name: one for name in config.critics}, labels)
+    return optax.multi_transform({"actor": one} | {name: one for name in names}, labels)
 
 
 def encode_action(actions: Discrete | Box, action: AnyArray) -> Float[Array, "*batch action"]:
-    """A world's action as the model reads it: a choice becomes one-hot, numbers stay."""
+    """Encode a world's action as the model reads it: a choice becomes one-hot, numbers stay."""
     return jax.nn.one_hot(action, actions.size) if isinstance(actions, Discrete) else action
 
 
 def decode_action(actions: Discrete | Box, action: Float[Array, "*batch action"]) -> Array:
-    """The model's action as the world takes it: a one-hot vector becomes a choice, numbers are kept within -1 and 1."""
+    """Decode the model's action as the world takes it: one-hot becomes a choice, numbers are kept within -1 and 1."""
     if isinstance(actions, Discrete):
         return action.argmax(-1).astype(jnp.int32)
     return jnp.clip(action, -1.0, 1.0)
 
 
-def first_memory(agent: AgentState, envs: int, action_size: int) -> Memory:
-    """The memory before anything was seen."""
+def initial_policy_state(agent: AgentState, envs: int, action_size: int) -> PolicyState:
+    """Return the policy's state before anything was seen."""
     state = jax.tree.map(lambda x: jnp.broadcast_to(x, (envs, *x.shape)), agent.world_model.rssm.initial())
-    return Memory(state, jnp.zeros((envs, action_size)))
+    return PolicyState(state, jnp.zeros((envs, action_size)))
 
 
 def act(
     agent: AgentState,
-    memory: Memory,
+    policy_state: PolicyState,
     image: Images,
     is_first: Bool[Array, " batch"],
     vector: Float[Array, "batch vector"] | None = None,
     *,
     key: Seed,
-) -> Memory:
+) -> PolicyState:
     """Look at the newest picture of every world and choose an action, which stands in the memory that is returned.
 
     ``is_first`` says which pictures start an episode: there the memory is wiped.
@@ -178,6 +153,6 @@ def act(
     embeddings = agent.world_model.embed(image, vector)
     keys = jax.random.split(state_key, len(embeddings))
     state, _ = jax.vmap(lambda s, a, e, f, k: agent.world_model.rssm.observe_step(s, a, e, f, key=k))(
-        memory.state, memory.action, embeddings, is_first, keys
+        policy_state.state, policy_state.action, embeddings, is_first, keys
     )
-    return Memory(state, jax.vmap(agent.actor)(state.features).sample(key=action_key))
+    return PolicyState(state, jax.vmap(agent.actor)(state.features).sample(key=action_key))

@@ -1,50 +1,121 @@
-"""The go/explore switch: go where it is interesting, and once there, explore.
+"""Go or explore: from rewards, values and returns to one advantage, by one of three rules.
 
-For every imagined state a threshold Q says which of two branches it is in, and each branch weighs the semantic reward
-and disagreement in its own way. There are two forms of it, and they are not the same:
+    fixed    (Plan2Explore, VLM-Motif, mixtures)    A_t = sum_s w_s (R_s,t - v_s(s_t)) / scale_s / sum_s w_s
+    return   (SENSEI's research code)               explore_t = R_sem,t >= Q_k(R_sem)
+                                                    A_t as above, with the weights w_s of the branch that t is in,
+                                                    divided by the sum of the explore weights; a critic for each reward
+    reward   (SENSEI's paper)                       explore_t = r_sem,t >= Q_k(r_sem)
+                                                    r_t = w_sem r_sem,t + w_dis r_dis,t      one critic, of this reward
 
-    reward (the paper's)            explore_t = r_sem,t >= Q_k(r_sem)
-                                    r_t = w_sem r_sem,t + w_dis r_dis,t             one critic, of this one reward
-    return (the research code's)    explore_t = R_sem,t >= Q_k(R_sem)
-                                    A_t = sum_s w_s (R_s,t - v_s(s_t)) / scale_s / sum_s w_s^explore
-                                                                                    a critic for each reward s
+Go where it is interesting, and once there, explore: below the threshold Q the semantic reward weighs more, above it
+disagreement. Q_k is a moving average of each batch's k-th percentile, R the lambda-return. By reward a state counts as
+interesting by itself; by return, if something interesting follows soon, so exploring begins a few steps before.
 
-where (w_sem, w_dis) are the weights of the branch that t is in, Q_k is a moving average of each batch's k-th
-percentile, and R is the lambda-return. In the first form a state counts as interesting by itself; in the second, if
-something interesting follows soon, so exploring begins a few steps before.
+A new rule is a class here with a line in `RULES`.
 
 Source: SENSEI (arXiv 2503.01584) and its research code, whose numbers are golden in `tests/golden`. Built in notebook
 07_sensei.
 """
+
+import abc
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile
-from sensei_lite.config import SwitchConfig
+from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, lambda_return
+from sensei_lite.config import BehaviourConfig, Config, SwitchConfig
 from sensei_lite.types import Scalar
 
+Stream = dict[str, Float[Array, "time starts"]]
+Steps = dict[str, Float[Array, "steps starts"]]
+Normalisers = dict[str, PercentileNormaliser]
+AnySwitch = TypeVar("AnySwitch", bound="Switch")
 
-class Switch(eqx.Module):
-    """The switch with what it remembers: the moving average behind Q."""
+
+class Imagined(NamedTuple):
+    """What a rule reads of a dream, each [time starts]."""
+
+    rewards: Stream
+    """By stream."""
+    bootstrapped: Stream
+    """The same with what follows an end (`streams.base.RewardStream.bootstrap`)."""
+    values: Stream
+    """By critic."""
+    discount_continue: Float[Array, "time starts"]
+
+
+class Judgement(NamedTuple):
+    """What a dream is worth."""
+
+    returns: Steps
+    """By critic."""
+    advantage: Float[Array, "steps starts"]
+    normalisers: Normalisers
+    """As they are after these returns."""
+    rule: "Rule"
+    """Likewise."""
+    metrics: dict[str, Array]
+
+
+class Rule(eqx.Module):
+    """How streams of rewards become one advantage."""
+
+    @classmethod
+    @abc.abstractmethod
+    def create(cls, config: Config) -> "Rule":
+        """Initialise the rule before anything was imagined."""
+
+    @staticmethod
+    def critics(streams: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of what is predicted: by default the return of every stream."""
+        return streams
+
+    @abc.abstractmethod
+    def judge(self, dream: Imagined, normalisers: Normalisers, settings: BehaviourConfig) -> Judgement:
+        """Compute returns and advantage of a dream, and the rule after it."""
+
+
+class FixedWeights(Rule):
+    """Weigh every stream the same in every state."""
+
+    weights: tuple[tuple[str, float], ...] = eqx.field(static=True)
+
+    @classmethod
+    def create(cls, config: Config) -> "FixedWeights":
+        """Take the weights from ``behaviour.reward_weights``."""
+        return cls(config.behaviour.reward_weights)
+
+    def judge(self, dream: Imagined, normalisers: Normalisers, settings: BehaviourConfig) -> Judgement:
+        """Compute returns and advantage by the equation of the module."""
+        returns = _returns(dream, dream.bootstrapped, settings)
+        normalisers = _updated(normalisers, returns, settings)
+        weights = dict(self.weights)
+        advantage = advantages(returns, dream.values, normalisers, weights, sum(weights.values()))
+        return Judgement(returns, advantage, normalisers, self, {})
+
+
+class Switch(Rule):
+    """What both switches share: the threshold with its moving average, and the weights of the two branches."""
 
     seen: RunningQuantile | PercentileNormaliser
     settings: SwitchConfig = eqx.field(static=True)
 
-    @staticmethod
-    def create(settings: SwitchConfig) -> "Switch":
-        """The state before anything was imagined."""
+    @classmethod
+    def create(cls: type[AnySwitch], config: Config | SwitchConfig) -> AnySwitch:
+        """Initialise the switch from the settings of an agent, or from its own."""
+        settings = config if isinstance(config, SwitchConfig) else config.switch
         is_range = settings.threshold == "range"
-        return Switch(PercentileNormaliser.create() if is_range else RunningQuantile.create(), settings)
+        return cls(PercentileNormaliser.create() if is_range else RunningQuantile.create(), settings)
 
-    def update(self, semantic: Float[Array, "..."]) -> "Switch":
-        """The state after a batch of imagined semantic rewards (or returns) of any shape. No gradient flows through."""
+    def update(self: AnySwitch, semantic: Float[Array, "..."]) -> AnySwitch:
+        """Update the threshold with imagined semantic rewards (or returns) of any shape. No gradient flows through."""
         k, decay = self.settings.percentile, self.settings.decay
         if isinstance(self.seen, PercentileNormaliser):
-            return Switch(self.seen.update(semantic, decay=decay, percentiles=(5.0, k)), self.settings)
-        return Switch(self.seen.update(semantic, k, decay=decay), self.settings)
+            return type(self)(self.seen.update(semantic, decay=decay, percentiles=(5.0, k)), self.settings)
+        return type(self)(self.seen.update(semantic, k, decay=decay), self.settings)
 
     @property
     def threshold(self) -> Scalar:
@@ -55,11 +126,11 @@ class Switch(eqx.Module):
         return self.seen.scale if isinstance(self.seen, PercentileNormaliser) else self.seen.value
 
     def is_exploring(self, semantic: Float[Array, "*batch"]) -> Bool[Array, "*batch"]:
-        """True: here it is interesting, so explore. False: go on to something interesting."""
+        """Return the branch: true where it is interesting, so explore; false where to go on to something interesting."""
         return jax.lax.stop_gradient(semantic) >= self.threshold
 
     def weights(self, exploring: Bool[Array, "*batch"]) -> dict[str, Float[Array, "*batch"]]:
-        """The weight of every reward stream in every state, by its branch."""
+        """Return the weight of every reward stream in every state, by its branch."""
         go, explore = dict(self.settings.go), dict(self.settings.explore)
         return {name: jnp.where(exploring, explore[name], go[name]) for name in explore}
 
@@ -68,9 +139,76 @@ class Switch(eqx.Module):
         """What weighed advantages are divided by in both branches: the sum of the explore weights."""
         return sum(weight for _, weight in self.settings.explore)
 
+    def _metrics(self, exploring: Bool[Array, "*batch"]) -> dict[str, Array]:
+        return {"switch/threshold": self.threshold, "switch/exploring": exploring.mean()}
+
+
+class ReturnSwitch(Switch):
+    """Switch on the semantic return, and weigh advantages: the research code's form."""
+
+    def judge(self, dream: Imagined, normalisers: Normalisers, settings: BehaviourConfig) -> Judgement:
+        """Compute returns and advantage by the equation of the module."""
+        returns = _returns(dream, dream.bootstrapped, settings)
+        switch = self.update(returns["semantic"])
+        exploring = switch.is_exploring(returns["semantic"])
+        normalisers = _updated(normalisers, returns, settings)
+        advantage = advantages(returns, dream.values, normalisers, switch.weights(exploring), switch.total_weight)
+        return Judgement(returns, advantage, normalisers, switch, switch._metrics(exploring))
+
+
+class RewardSwitch(Switch):
+    """Switch on the semantic reward, and weigh rewards: the paper's form."""
+
+    @staticmethod
+    def critics(streams: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the one name of what is predicted: the return of the reward that the switch makes."""
+        return ("exploration",)
+
     def reward(
         self, rewards: dict[str, Float[Array, "*batch"]], exploring: Bool[Array, "*batch"]
     ) -> Float[Array, "*batch"]:
-        """The paper's one reward: every state's semantic reward and disagreement, weighed by its branch and added."""
+        """Compute the paper's one reward: semantic reward and disagreement, weighed by each state's branch and added."""
         weights = self.weights(exploring)
         return sum((weights[name] * rewards[name] for name in weights), jnp.zeros(()))
+
+    def judge(self, dream: Imagined, normalisers: Normalisers, settings: BehaviourConfig) -> Judgement:
+        """Compute returns and advantage by the equation of the module."""
+        switch = self.update(dream.rewards["semantic"][1:])
+        exploring = switch.is_exploring(dream.rewards["semantic"])
+        one = {"exploration": switch.reward(dream.bootstrapped, exploring)}
+        returns = _returns(dream, one, settings)
+        normalisers = _updated(normalisers, returns, settings)
+        advantage = advantages(returns, dream.values, normalisers, {"exploration": 1.0}, 1.0)
+        return Judgement(returns, advantage, normalisers, switch, switch._metrics(exploring))
+
+
+RULES: dict[str, type[Rule]] = {"fixed": FixedWeights, "return": ReturnSwitch, "reward": RewardSwitch}
+"""By the setting ``switch.rule``."""
+
+
+def advantages(
+    returns: Steps,
+    values: Stream,
+    normalisers: Normalisers,
+    weights: dict[str, float] | dict[str, Float[Array, "steps starts"]],
+    total: float,
+) -> Float[Array, "steps starts"]:
+    """Compute A_t: every stream's advantage on its own scale, weighed, added, and divided by ``total``.
+
+    A weight is one number, or one for every imagined state where a switch chooses them. Of ``values`` the last, v(s_T),
+    is not used.
+    """
+    steps = {name: len(of) for name, of in returns.items()}
+    parts = [weights[k] * (returns[k] - values[k][: steps[k]]) / normalisers[k].scale for k in returns]
+    return sum(parts, jnp.zeros(())) / total
+
+
+def _returns(dream: Imagined, rewards: Stream, settings: BehaviourConfig) -> Steps:
+    return {
+        name: lambda_return(rewards[name], value, dream.discount_continue, settings.lam)
+        for name, value in dream.values.items()
+    }
+
+
+def _updated(normalisers: Normalisers, returns: Steps, settings: BehaviourConfig) -> Normalisers:
+    return {name: n.update(returns[name], decay=settings.return_decay) for name, n in normalisers.items()}

@@ -1,11 +1,10 @@
-"""Learning: one update teaches the model, the ensemble, and, in a dream, the policy and its critics.
+"""Learning: one update teaches the model, the reward streams, and, in a dream, the policy and its critics.
 
-    update(agent, rows, key)
-        learn_model         rows -> states s_t                       one step of encoder, RSSM, decoder and heads
-        learn_to_disagree   (s_t, a_t) -> z_{t+1}                    one step of the ensemble
-        learn_novelty       s_t                                      one step of random network distillation
-        dream_starts        some of the states s_t
-        learn_to_act        s_0 -> dream -> rewards -> returns -> advantages -> one step of policy and critics
+    update(agent, batch, key)
+        learn_model      batch -> states s_t                      one step of encoder, RSSM, decoder and heads
+        learn_streams    (s_t, a_t, s_{t+1})                      one step of what each reward stream learns
+        dream_starts     some of the states s_t
+        learn_to_act     s_0 -> dream -> rewards -> returns -> advantages -> one step of policy and critics
 
 Which rewards count is a setting: Plan2Explore maximises disagreement, VLM-Motif the semantic reward, a task agent the
 extrinsic one, and SENSEI switches between two of them. In a dream policy and critics are asked once about every state
@@ -15,151 +14,86 @@ Sources: DreamerV3 (arXiv 2301.04104), Plan2Explore (arXiv 2005.05960), SENSEI (
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
+from sensei_lite.agent import optimisers
 from sensei_lite.agent.actor_critic import (
     Actor,
     Policy,
     actor_loss,
-    advantages,
     critic_loss,
     dream_weights,
     imagine,
     pathwise_loss,
 )
-from sensei_lite.agent.returns import PercentileNormaliser, lambda_return, lasting_reward
-from sensei_lite.agent.state import (
-    AgentState,
-    Metrics,
-    behaviour_optimiser,
-    ensemble_optimiser,
-    model_optimiser,
-    novelty_optimiser,
-)
-from sensei_lite.agent.switch import Switch
-from sensei_lite.config import BehaviourConfig
+from sensei_lite.agent.state import AgentState, Metrics, behaviour_optimiser, model_optimiser
+from sensei_lite.agent.switch import Imagined, Judgement
 from sensei_lite.models.distributions import TwoHot
-from sensei_lite.models.layers import in_precision
+from sensei_lite.models.layers import cast_to_compute_dtype
 from sensei_lite.models.rssm import State
-from sensei_lite.models.world_model import Rows, TwoHotHead, Watched
+from sensei_lite.models.world_model import PosteriorRollout, Transition, TwoHotHead
 from sensei_lite.types import Seed
 
 
-def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Metrics]:
-    """Learn from one batch of sequences. Metrics are scalars by name; units as in `WorldModel.loss`."""
+def update(agent: AgentState, batch: Transition, *, key: Seed) -> tuple[AgentState, Metrics]:
+    """Take one step of everything on a batch of sequences [batch time ...].
+
+    Returns the agent and its metrics, scalars by name; units as in `WorldModel.loss`.
+    """
     model_key, start_key, dream_key = jax.random.split(key, 3)
-    agent, watched, of_model = learn_model(agent, rows, key=model_key)
-    agent, of_ensemble = learn_to_disagree(agent, watched, rows)
-    agent, of_novelty = learn_novelty(agent, watched)
-    start, start_is_terminal = dream_starts(watched.states, rows, agent.config.behaviour.starts, key=start_key)
+    agent, rollout, of_model = learn_model(agent, batch, key=model_key)
+    agent, of_streams = learn_streams(agent, rollout, batch)
+    start, start_is_terminal = dream_starts(rollout.states, batch, agent.config.behaviour.starts, key=start_key)
     agent, of_behaviour = learn_to_act(agent, start, start_is_terminal, key=dream_key)
-    return dataclasses.replace(agent, updates=agent.updates + 1), of_model | of_ensemble | of_novelty | of_behaviour
+    return dataclasses.replace(agent, updates=agent.updates + 1), of_model | of_streams | of_behaviour
 
 
-def as_it_computes(agent: AgentState) -> AgentState:
-    """The agent with its networks in the precision in which it computes (``train.precision``), to read and not keep."""
-    names = ("world_model", "ensemble", "novelty", "actor", "critics", "slow_critics")
-    parts = {name: in_precision(getattr(agent, name), agent.config.train.precision) for name in names}
+def cast_networks(agent: AgentState) -> AgentState:
+    """Return the agent with its networks in the precision in which it computes (``train.precision``), to read only."""
+    precision = agent.config.train.precision
+    names = ("world_model", "actor", "critics", "slow_critics")
+    parts = {name: cast_to_compute_dtype(getattr(agent, name), precision) for name in names}
+    parts["streams"] = {name: stream.cast(precision) for name, stream in agent.streams.items()}
     return dataclasses.replace(agent, **parts)
 
 
-def learn_model(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Watched, Metrics]:
-    """One step of the world model; also what it saw in the rows before that step."""
+def learn_model(agent: AgentState, batch: Transition, *, key: Seed) -> tuple[AgentState, PosteriorRollout, Metrics]:
+    """Take one step of the world model. Also returns the states that it inferred from the batch before that step."""
     precision = agent.config.train.precision
-    (_, (terms, watched)), gradient = eqx.filter_value_and_grad(
-        lambda model: in_precision(model, precision).loss(rows, key=key), has_aux=True
+    (_, (terms, rollout)), gradient = eqx.filter_value_and_grad(
+        lambda model: cast_to_compute_dtype(model, precision).loss(batch, key=key), has_aux=True
     )(agent.world_model)
-    model, state, norm = _step(model_optimiser(agent.config), gradient, agent.optimisers.world_model, agent.world_model)
-    metrics = {f"loss/{name}": term for name, term in terms.items()} | {"gradient/world_model": norm}
-    optimisers = agent.optimisers._replace(world_model=state)
-    return dataclasses.replace(agent, world_model=model, optimisers=optimisers), watched, metrics
-
-
-def learn_to_disagree(agent: AgentState, watched: Watched, rows: Rows) -> tuple[AgentState, Metrics]:
-    """One step of the ensemble, if its reward counts for anything."""
-    if "disagreement" not in agent.config.streams:
-        return agent, {}
-    precision = agent.config.train.precision
-    loss, gradient = eqx.filter_value_and_grad(
-        lambda ensemble: in_precision(ensemble, precision).loss(watched, rows.action, rows.is_first)
-    )(agent.ensemble)
-    ensemble, state, _ = _step(ensemble_optimiser(agent.config), gradient, agent.optimisers.ensemble, agent.ensemble)
-    optimisers = agent.optimisers._replace(ensemble=state)
-    return dataclasses.replace(agent, ensemble=ensemble, optimisers=optimisers), {"loss/ensemble": loss}
-
-
-def learn_novelty(agent: AgentState, watched: Watched) -> tuple[AgentState, Metrics]:
-    """One step of random network distillation, if its reward counts for anything."""
-    if "novelty" not in agent.config.streams:
-        return agent, {}
-    features, precision = watched.states.features, agent.config.train.precision
-    loss, gradient = eqx.filter_value_and_grad(lambda novelty: in_precision(novelty, precision).error(features).mean())(
-        agent.novelty
+    model, state, norm = optimisers.step(
+        model_optimiser(agent.config), gradient, agent.optimisers.world_model, agent.world_model
     )
-    novelty, state, _ = _step(novelty_optimiser(agent.config), gradient, agent.optimisers.novelty, agent.novelty)
-    optimisers = agent.optimisers._replace(novelty=state)
-    agent = dataclasses.replace(agent, novelty=novelty.updated(loss), optimisers=optimisers)
-    return agent, {"loss/novelty": loss}
+    metrics = {f"loss/{name}": term for name, term in terms.items()} | {"gradient/world_model": norm}
+    states = agent.optimisers._replace(world_model=state)
+    return dataclasses.replace(agent, world_model=model, optimisers=states), rollout, metrics
 
 
-def _step(
-    optimiser: optax.GradientTransformation, gradient: PyTree, state: PyTree, module: PyTree
-) -> tuple[Any, PyTree, Array]:
-    changes, state = optimiser.update(gradient, state, module)
-    return optax.apply_updates(module, changes), state, optax.tree.norm(gradient)
+def learn_streams(agent: AgentState, rollout: PosteriorRollout, batch: Transition) -> tuple[AgentState, Metrics]:
+    """Take one step of what each reward stream learns, such as the ensemble."""
+    learned = {name: stream.learn(agent.config, rollout, batch) for name, stream in agent.streams.items()}
+    metrics = {name: value for _, told in learned.values() for name, value in told.items()}
+    return dataclasses.replace(agent, streams={name: stream for name, (stream, _) in learned.items()}), metrics
 
 
-def dream_starts(states: State, rows: Rows, number: int | None, *, key: Seed) -> tuple[State, Float[Array, " starts"]]:
-    """The replayed states from which dreams start: all of them, or some drawn at random without repetition."""
+def dream_starts(
+    states: State, batch: Transition, number: int | None, *, key: Seed
+) -> tuple[State, Float[Array, " starts"]]:
+    """Sample the replayed states from which dreams start, without repetition; all of them where ``number`` is None."""
     # Call-out A3 (ours): with a number in `behaviour.starts` only so many dreams are dreamt, to save time.
     flat = jax.tree.map(lambda x: jax.lax.stop_gradient(x).reshape(-1, *x.shape[2:]), states)
-    is_terminal = rows.is_terminal.reshape(-1).astype(jnp.float32)
+    is_terminal = batch.is_terminal.reshape(-1).astype(jnp.float32)
     if number is None or number >= len(is_terminal):
         return flat, is_terminal
     chosen = jax.random.choice(key, len(is_terminal), (number,), replace=False)
     return jax.tree.map(lambda x: x[chosen], flat), is_terminal[chosen]
-
-
-def stream_rewards(
-    agent: AgentState, states: State, actions: Float[Array, "steps starts action"]
-) -> dict[str, Float[Array, "time starts"]]:
-    """The rewards of a dream for every stream that counts, on arrival: index t belongs to s_t, index 0 is not used."""
-    features, model = states.features, agent.world_model
-    of: dict[str, Any] = {
-        "extrinsic": lambda: jax.vmap(jax.vmap(model.reward))(features),
-        "semantic": lambda: jax.vmap(jax.vmap(model.semantic))(features),
-        "novelty": lambda: agent.novelty.reward(features),
-        "disagreement": lambda: jnp.pad(agent.ensemble.reward(states, actions), ((1, 0), (0, 0))),
-    }
-    return {name: of[name]() for name in agent.config.streams}
-
-
-def after_the_end(
-    settings: BehaviourConfig,
-    rewards: dict[str, Float[Array, "time starts"]],
-    values: dict[str, Float[Array, "time starts"]],
-    continues: Float[Array, "time starts"],
-) -> dict[str, Float[Array, "time starts"]]:
-    """The rewards of a dream, with what is to follow where it foresees an episode's end.
-
-    What is interesting lasts (`returns.lasting_reward`). Curiosity finds an average state, for a new episode begins:
-    the mean value of the states from which dreams start. The task's reward is over.
-    """
-    rewards = dict(rewards)
-    if settings.semantic_end == "lasts" and "semantic" in rewards:
-        rewards["semantic"] = lasting_reward(rewards["semantic"], continues, settings.discount)
-    if settings.curiosity_end == "average":
-        for name in [name for name in values if name in ("disagreement", "novelty")]:
-            # Call-out A4 (ours): in paper and research code nothing follows, and the curious are afraid of ends, such
-            # as an exit. Random network distillation's authors, too, let curiosity go on (arXiv 1810.12894).
-            rewards[name] += (1.0 - continues) * settings.discount * values[name][0].mean()
-    return rewards
 
 
 class Dream(NamedTuple):
@@ -170,21 +104,16 @@ class Dream(NamedTuple):
     predicted: dict[str, TwoHot]
     """The critics' answers; their gradient reaches the critics."""
     slow_values: dict[str, Float[Array, "steps starts"]]
-    returns: dict[str, Float[Array, "steps starts"]]
-    advantage: Float[Array, "steps starts"]
+    judgement: Judgement
     weight: Float[Array, "steps starts"]
-    normalisers: dict[str, PercentileNormaliser]
-    """As they are after these returns."""
-    switch: Switch | None
-    """Likewise."""
     metrics: Metrics
 
 
 def dream(agent: AgentState, start: State, start_is_terminal: Float[Array, " starts"], *, key: Seed) -> Dream:
     """Dream from ``start`` [starts ...] under the agent's policy, and judge every step by the streams that count.
 
-    The gradient of ``policy`` reaches the actor and that of ``predicted`` the critics. That of ``advantage`` reaches
-    the actor where the pathwise one is wanted (``behaviour.gradient``), and nothing otherwise.
+    The gradient of ``policy`` reaches the actor and that of ``predicted`` the critics. That of the judgement's
+    advantage reaches the actor where the pathwise one is wanted (``behaviour.gradient``), and nothing otherwise.
     """
     settings, pathwise = agent.config.behaviour, agent.config.behaviour.gradient == "pathwise"
     stop = jax.lax.stop_gradient
@@ -192,10 +121,8 @@ def dream(agent: AgentState, start: State, start_is_terminal: Float[Array, " sta
         agent.world_model, agent.actor, start, settings.horizon, gradient=pathwise, key=key
     )
     features = states.features
-    rewards = stream_rewards(agent, states, actions)
+    rewards = {name: stream.reward(agent.world_model, states, actions) for name, stream in agent.streams.items()}
     continues = jax.vmap(jax.vmap(agent.world_model.continues))(features)
-    discount_continue = settings.discount * continues
-    told = {f"reward/{name}": reward[1:].mean() for name, reward in rewards.items()}
 
     predicted = {name: jax.vmap(jax.vmap(critic.predict))(stop(features)) for name, critic in agent.critics.items()}
     if pathwise:  # the policy's gradient runs through what a critic read, but not into the critic: asked a second time
@@ -204,70 +131,56 @@ def dream(agent: AgentState, start: State, start_is_terminal: Float[Array, " sta
         values = {name: stop(answer).mean() for name, answer in predicted.items()}
     slow_values = {name: jax.vmap(jax.vmap(slow))(features[:-1]) for name, slow in agent.slow_critics.items()}
 
-    lasting = after_the_end(settings, rewards, values, continues)
-    weights: dict[str, Any] = dict(settings.reward_weights)
-    total, switch, by_reward = sum(weights.values()), agent.switch, agent.config.critics == ("exploration",)
-    if switch and by_reward:
-        switch = switch.update(rewards["semantic"][1:])
-        exploring = switch.is_exploring(rewards["semantic"])
-        lasting, weights, total = {"exploration": switch.reward(lasting, exploring)}, {"exploration": 1.0}, 1.0
-        told |= {"switch/threshold": switch.threshold, "switch/exploring": exploring.mean()}
-    returns = {name: lambda_return(lasting[name], values[name], discount_continue, settings.lam) for name in values}
-    if switch and not by_reward:
-        switch = switch.update(returns["semantic"])
-        exploring = switch.is_exploring(returns["semantic"])
-        weights, total = switch.weights(exploring), switch.total_weight
-        told |= {"switch/threshold": switch.threshold, "switch/exploring": exploring.mean()}
-    normalisers = {
-        name: normaliser.update(returns[name], decay=settings.return_decay)
-        for name, normaliser in agent.normalisers.items()
+    bootstrapped = {
+        name: stream.bootstrap(settings, rewards[name], values.get(name), continues)
+        for name, stream in agent.streams.items()
     }
-    for name in returns:
-        told |= {f"return/{name}": returns[name].mean(), f"scale/{name}": normalisers[name].scale}
-    values_before, predicted_before = jax.tree.map(lambda x: x[:-1], (values, predicted))
+    discount_continue = settings.discount * continues
+    judgement = agent.rule.judge(
+        Imagined(rewards, bootstrapped, values, discount_continue), agent.normalisers, settings
+    )
+    metrics = {f"reward/{name}": reward[1:].mean() for name, reward in rewards.items()} | judgement.metrics
+    for name, returns in judgement.returns.items():
+        metrics |= {f"return/{name}": returns.mean(), f"scale/{name}": judgement.normalisers[name].scale}
     return Dream(
         actions=actions,
         policy=policy,
-        predicted=predicted_before,
+        predicted=jax.tree.map(lambda x: x[:-1], predicted),
         slow_values=slow_values,
-        returns=returns,
-        advantage=advantages(returns, values_before, normalisers, weights, total),
+        judgement=judgement,
         weight=dream_weights(discount_continue, start_is_terminal),
-        normalisers=normalisers,
-        switch=switch,
-        metrics=told,
+        metrics=metrics,
     )
 
 
 def learn_to_act(
     agent: AgentState, start: State, start_is_terminal: Float[Array, " starts"], *, key: Seed
 ) -> tuple[AgentState, Metrics]:
-    """Dream from ``start`` [starts ...], and one step of the policy and its critics with what was dreamt."""
+    """Dream from ``start`` [starts ...], and take one step of the policy and its critics on what was dreamt."""
     settings = agent.config.behaviour
 
-    def loss(behaviour: tuple[Actor, dict[str, TwoHotHead]]) -> tuple[Array, tuple[Metrics, Dream]]:
+    def loss(behaviour: tuple[Actor, dict[str, TwoHotHead]]) -> tuple[Array, tuple[Metrics, Judgement]]:
         actor, critics = behaviour
-        learner = as_it_computes(dataclasses.replace(agent, actor=actor, critics=critics))
+        learner = cast_networks(dataclasses.replace(agent, actor=actor, critics=critics))
         dreamt = dream(learner, start, start_is_terminal, key=key)
+        advantage, returns = dreamt.judgement.advantage, dreamt.judgement.returns
         # Call-out A5 (ours): `lab` takes REINFORCE for actions that are numbers, too, as danijar/dreamerv3 does today.
         # Version 1 and SENSEI take the pathwise gradient there.
         if settings.gradient == "pathwise":
-            of_actor, entropy = pathwise_loss(dreamt.policy, dreamt.advantage, dreamt.weight, settings.entropy)
+            of_actor, entropy = pathwise_loss(dreamt.policy, advantage, dreamt.weight, settings.entropy)
         else:
-            of_actor, entropy = actor_loss(
-                dreamt.policy, dreamt.actions, dreamt.advantage, dreamt.weight, settings.entropy
-            )
+            of_actor, entropy = actor_loss(dreamt.policy, dreamt.actions, advantage, dreamt.weight, settings.entropy)
         of_critics = {
-            name: critic_loss(predicted, dreamt.returns[name], dreamt.slow_values[name], dreamt.weight)
+            name: critic_loss(predicted, returns[name], dreamt.slow_values[name], dreamt.weight)
             for name, predicted in dreamt.predicted.items()
         }
-        metrics = {"loss/actor": of_actor, "policy/entropy": entropy}
+        metrics = dreamt.metrics | {"loss/actor": of_actor, "policy/entropy": entropy}
         metrics |= {f"loss/critic_{name}": value for name, value in of_critics.items()}
-        return of_actor + sum(of_critics.values(), jnp.zeros(())), (metrics, dreamt)
+        return of_actor + sum(of_critics.values(), jnp.zeros(())), (metrics, dreamt.judgement)
 
     behaviour = (agent.actor, agent.critics)
-    (_, (metrics, dreamt)), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(behaviour)
-    (actor, critics), state, _ = _step(
+    (_, (metrics, judgement)), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(behaviour)
+    (actor, critics), state, _ = optimisers.step(
         behaviour_optimiser(agent.config), gradient, agent.optimisers.behaviour, behaviour
     )
     rate = settings.slow_rate
@@ -277,8 +190,8 @@ def learn_to_act(
         actor=actor,
         critics=critics,
         slow_critics=slow,
-        normalisers=dreamt.normalisers,
-        switch=dreamt.switch,
+        normalisers=judgement.normalisers,
+        rule=judgement.rule,
         optimisers=agent.optimisers._replace(behaviour=state),
     )
-    return agent, metrics | dreamt.metrics
+    return agent, metrics

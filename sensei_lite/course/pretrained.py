@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +34,7 @@ from sensei_lite.annotators.data import Observations, load_observations, save_ob
 from sensei_lite.config import config_from
 from sensei_lite.reward.model import SemanticReward, load_reward
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import read_claim
+from sensei_lite.training.folder import read_manifest
 from sensei_lite.training.run import load_run
 from sensei_lite.training.scores import read_chunks
 from sensei_lite.training.storage import load_checkpoint, save_checkpoint
@@ -42,15 +43,15 @@ from sensei_lite.worlds.registry import make_world
 
 FOLDER = Path(__file__).parent / "trained"
 NAMES = ("plan2explore", "sensei")
-PARTS = ("world_model", "ensemble", "actor", "critics", "normalisers", "switch", "updates")
-"""What is kept of an agent."""
+PARTS = ("world_model", "actor", "critics", "normalisers", "rule", "updates")
+"""What is kept of an agent, beside what its reward streams have learned."""
 LARGE = 256
 """Arrays of at least so many numbers are stored in half precision."""
 
 
 def trained_world(folder: Path = FOLDER) -> GridWorld:
     """The world that the agents were trained in."""
-    description = read_claim(folder / "world.json")
+    description = read_manifest(folder / "world.json")
     world = make_world(description["world"], **description["settings"])
     assert isinstance(world, GridWorld)
     return world
@@ -66,13 +67,24 @@ def trained_agent(name: str, folder: Path = FOLDER) -> AgentState:
     world = trained_world(folder)
     config = config_from(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
     new = agents.init(config, world.image_shape, world.actions, key=jax.random.key(0))
-    parts = {part: getattr(new, part) for part in PARTS}
+    parts = parts_of(new)
     stored = load_checkpoint(folder / f"{name}.npz", jax.eval_shape(_halved, parts))
     parts = jax.tree.map(lambda half, full: half.astype(full.dtype), stored, parts)
-    return dataclasses.replace(new, slow_critics=jax.tree.map(jnp.copy, parts["critics"]), **parts)
+    networks = parts.pop("streams")
+    streams = {
+        name: eqx.tree_at(lambda s: s.network, stream, networks[name], is_leaf=lambda x: x is None)
+        for name, stream in new.streams.items()
+    }
+    return dataclasses.replace(new, streams=streams, slow_critics=jax.tree.map(jnp.copy, parts["critics"]), **parts)
 
 
-def trained_taste(folder: Path = FOLDER) -> SemanticReward:
+def parts_of(agent: AgentState) -> dict[str, Any]:
+    """Return what is kept of an agent, by name: `PARTS`, and the networks of its reward streams."""
+    networks = {name: stream.network for name, stream in agent.streams.items()}
+    return {part: getattr(agent, part) for part in PARTS} | {"streams": networks}
+
+
+def trained_reward_model(folder: Path = FOLDER) -> SemanticReward:
     """R_psi, distilled from the bundled CLIP's answers about what the curious agent saw."""
     return load_reward(folder / "semantic_reward")
 
@@ -118,7 +130,7 @@ def keep(run: Path, /, folder: Path = FOLDER, pictures: int = 4000) -> None:
             agent = load_run(run / name, world).agent
             settings = json.dumps(dataclasses.asdict(agent.config), indent=1)
             (folder / f"{name}.json").write_text(settings + "\n", encoding="utf-8")
-            save_checkpoint(folder / f"{name}.npz", _halved({part: getattr(agent, part) for part in PARTS}))
+            save_checkpoint(folder / f"{name}.npz", _halved(parts_of(agent)))
             (folder / "curves" / name).mkdir(parents=True, exist_ok=True)
             shutil.copy(run / name / "events.csv", folder / "curves" / name / "events.csv")
     shutil.copytree(run / "semantic_reward", folder / "semantic_reward", dirs_exist_ok=True)

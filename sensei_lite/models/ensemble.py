@@ -2,16 +2,16 @@
 
     f_n(s_t, a_t), n = 1 ... N, each trained to give z_{t+1}
 
-    variance     r_dis = mean over dimensions of  Var_n f_n                              (SENSEI's text)
-    deviation    r_dis = mean over dimensions of  sqrt(Var_n f_n)                        (SENSEI's research code)
-    information  r_dis = sum over categoricals of H[mean_n p_n] - mean_n H[p_n]          (this code's lab preset)
+    variance             r_dis = mean over dimensions of  Var_n f_n                      (SENSEI's text)
+    std                  r_dis = mean over dimensions of  sqrt(Var_n f_n)                (SENSEI's research code)
+    mutual_information   r_dis = sum over categoricals of H[mean_n p_n] - mean_n H[p_n]  (this code's lab preset)
 
 Members start from different weights and see the same data. Where data is plenty they agree, even about what is random
 (all predict its mean); where it is scarce they do not. So disagreement rewards the unknown and not the noisy.
 
 Plan2Explore derives its reward as the information gained about which member is right. For members that give a number
 with equal noise, the variance stands for it; z is made of categoricals, and for members that give probabilities p_n the
-information is the third line, in nats.
+mutual information is the third line, in nats.
 
 Source: Plan2Explore (arXiv 2005.05960), SENSEI (arXiv 2503.01584). Built in notebook 04_curiosity.
 """
@@ -22,40 +22,49 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from sensei_lite.config import EnsembleConfig
-from sensei_lite.models._fast.microbatch import a_few_at_a_time
+from sensei_lite.models import _fast
+from sensei_lite.models._fast.normed_linear import mean_over_heads
 from sensei_lite.models.distributions import categorical_entropy, unimix
-from sensei_lite.models.layers import MLP
+from sensei_lite.models.layers import MLP, microbatch
 from sensei_lite.models.rssm import State
-from sensei_lite.models.world_model import Watched
+from sensei_lite.models.world_model import PosteriorRollout
 from sensei_lite.types import Seed
 
 ROWS = 512
-"""Rows of a dream that an ensemble judges together on a CPU (see `a_few_at_a_time`)."""
+"""Rows of a dream that an ensemble judges together on a CPU: a microbatch."""
 
 
-def spread(predictions: Float[Array, "heads *batch size"], measure: str) -> Float[Array, "*batch"]:
-    """Variance or standard deviation over heads (dividing by their number), averaged over dimensions."""
-    mean = _mean_over_heads(predictions)
-    variance = _mean_over_heads(jnp.square(predictions - mean))
-    if measure == "variance":
-        return variance.mean(-1)
+@_fast.on_cpu(mean_over_heads)
+def mean_of_heads(x: Float[Array, "heads *rest"]) -> Float[Array, "*rest"]:
+    """Compute the mean over the leading axis."""
+    return x.mean(0)
+
+
+def ensemble_variance(predictions: Float[Array, "heads *batch size"]) -> Float[Array, "*batch"]:
+    """Compute the variance over heads (divided by their number), averaged over dimensions."""
+    return _variance(predictions).mean(-1)
+
+
+def ensemble_std(predictions: Float[Array, "heads *batch size"]) -> Float[Array, "*batch"]:
+    """Compute the standard deviation over heads, averaged over dimensions."""
+    variance = _variance(predictions)
     # The square root has no finite slope at 0, where heads agree exactly: there it passes no gradient on.
     agree = variance == 0
     return jnp.where(agree, 0.0, jnp.sqrt(jnp.where(agree, 1.0, variance))).mean(-1)
 
 
-def information(log_probs: Float[Array, "heads *batch stoch classes"]) -> Float[Array, "*batch"]:
-    """I: what one would learn, on average, from being told which head is right, in nats, summed over the categoricals.
+def _variance(predictions: Float[Array, "heads *batch size"]) -> Float[Array, "*batch size"]:
+    return mean_of_heads(jnp.square(predictions - mean_of_heads(predictions)))
 
-    0 where heads agree, however uncertain they are; ln(heads) for each categorical where all are sure of another class.
+
+def mutual_information(log_probs: Float[Array, "heads *batch stoch classes"]) -> Float[Array, "*batch"]:
+    """Compute the mutual information of z and the choice of a head, in nats, summed over the categoricals.
+
+    It is what one would learn, on average, from being told which head is right: 0 where heads agree, however uncertain
+    they are; ln(heads) for each categorical where all are sure of another class.
     """
-    mean = _mean_over_heads(jnp.exp(log_probs))
-    return (categorical_entropy(jnp.log(mean)) - _mean_over_heads(categorical_entropy(log_probs))).sum(-1)
-
-
-def _mean_over_heads(x: Float[Array, "heads *rest"]) -> Float[Array, "*rest"]:
-    """``x.mean(0)``, written as a sum of a few arrays: XLA reduces a leading axis ten times slower on a CPU."""
-    return sum(x[1:], x[0]) / len(x)
+    mean = mean_of_heads(jnp.exp(log_probs))
+    return (categorical_entropy(jnp.log(mean)) - mean_of_heads(categorical_entropy(log_probs))).sum(-1)
 
 
 class Ensemble(eqx.Module):
@@ -78,40 +87,41 @@ class Ensemble(eqx.Module):
         a_t: Float[Array, "*rows action"],
         h_tp1: Float[Array, "*rows deter"],
     ) -> Float[Array, "heads *rows stoch classes"]:
-        """Every head's guess of z_{t+1}: numbers, or for ``measure="information"`` log-probabilities."""
+        """Every head's guess of z_{t+1}: numbers, or for ``measure="mutual_information"`` log-probabilities."""
         # Call-out E2 (ours): `reads="memory"` makes each head a prior of its own. The RSSM has already worked out where
         # a_t leads, so heads fit much sooner, and what they still disagree about is what is rare.
         x = h_tp1 if self.config.reads == "memory" else jnp.concatenate([s_t, a_t], axis=-1)
         rows = x.reshape(-1, x.shape[-1])
         guesses = eqx.filter_vmap(lambda head: jax.vmap(head)(rows))(self.heads)
         guesses = guesses.reshape(len(guesses), *x.shape[:-1], -1, self.classes).astype(jnp.float32)
-        return unimix(guesses) if self.config.measure == "information" else guesses
+        return unimix(guesses) if self.config.measure == "mutual_information" else guesses
 
     def reward(self, states: State, actions: Float[Array, "steps *batch action"]) -> Float[Array, "steps *batch"]:
         """r_dis for every a_t in a dream's states [time *batch ...]: the last state is only arrived in."""
 
         def of_rows(*rows: Array) -> Array:
             guesses = self.predict(*rows)
-            if self.config.measure == "information":
-                return self.config.scale * information(guesses)
-            return self.config.scale * spread(guesses.reshape(*guesses.shape[:-2], -1), self.config.measure)
+            if self.config.measure == "mutual_information":
+                return self.config.scale * mutual_information(guesses)
+            measure = ensemble_variance if self.config.measure == "variance" else ensemble_std
+            return self.config.scale * measure(guesses.reshape(*guesses.shape[:-2], -1))
 
         asked = (states.features[:-1], actions, states.h[1:])
-        rewards = a_few_at_a_time(of_rows, *(part.reshape(-1, part.shape[-1]) for part in asked), few=ROWS)
+        rewards = microbatch(of_rows, *(part.reshape(-1, part.shape[-1]) for part in asked), size=ROWS)
         return rewards.reshape(actions.shape[:-1])
 
     def loss(
-        self, watched: Watched, action: Float[Array, "batch time action"], is_first: Bool[Array, "batch time"]
+        self, rollout: PosteriorRollout, action: Float[Array, "batch time action"], is_first: Bool[Array, "batch time"]
     ) -> Float[Array, ""]:
         """Error of every head, summed over dimensions and heads, averaged over pairs (t, t+1) of one episode.
 
         Squared error for numbers, cross-entropy for probabilities. ``action`` is aligned on arrival, so the a_t that
         leads from s_t to s_{t+1} stands in row t+1. No gradient flows into the world model.
         """
-        states, posterior = jax.lax.stop_gradient(watched)
+        states, posterior = jax.lax.stop_gradient(rollout)
         z_tp1 = (states.z if self.config.target == "sample" else posterior)[:, 1:]
         guesses = self.predict(states.features[:, :-1], action[:, 1:], states.h[:, 1:])
-        is_information = self.config.measure == "information"
+        is_information = self.config.measure == "mutual_information"
         error = (-z_tp1 * guesses if is_information else jnp.square(guesses - z_tp1)).sum((-2, -1)).sum(0)
         # Call-out E1 (ours): the research code also learns from pairs whose second row starts a new episode.
         inside = ~is_first[:, 1:]

@@ -14,17 +14,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sensei_lite.models._fast.convolutions import double, halve
-from sensei_lite.models._fast.layer_norm import LayerNorm, centred
-from sensei_lite.models._fast.microbatch import a_few_at_a_time, mean_in_one_pass, worth_keeping
-from sensei_lite.models.layers import Block, Linear, Vectors, in_rows, linear, truncated_normal
+from sensei_lite.models import _fast
+from sensei_lite.models._fast import convolutions, normed_linear
+from sensei_lite.models.layers import (
+    Block,
+    Linear,
+    Vectors,
+    batch_apply,
+    layer_norm,
+    linear,
+    mean_loss,
+    microbatch,
+    truncated_normal,
+)
 from sensei_lite.types import Seed
 
 Pictures = Float[Array, "*batch _ _ _"]
 """Rows, columns and channels, which a layer may all change."""
 
+Stack = Float[Array, "n _ _ _"]
+Kernel = Float[Array, "_ _ _ _"]
+
 PICTURES = 32
-"""Pictures that go through all convolutions together on a CPU (see `a_few_at_a_time`)."""
+"""Pictures of a microbatch on a CPU, which go through all convolutions together."""
 
 
 def patches_of(pictures: Pictures, patch: int) -> Float[Array, "*batch patches pixels"]:
@@ -34,9 +46,49 @@ def patches_of(pictures: Pictures, patch: int) -> Float[Array, "*batch patches p
     return jnp.swapaxes(squares, -4, -3).reshape(*batch, -1, patch * patch * 3)
 
 
+@_fast.on_cpu(normed_linear.sum_of_squares)
 def sum_of_squares(errors: Float[Array, "*batch rows size"]) -> Float[Array, "*batch"]:
-    """Sum over the last two axes, first the last: XLA adds long rows of a matrix faster than small blocks."""
-    return jnp.square(errors).reshape(-1, errors.shape[-1]).sum(-1).reshape(errors.shape[:-1]).sum(-1)
+    """Sum the squares over the last two axes."""
+    return jnp.square(errors).sum((-2, -1))
+
+
+@_fast.on_cpu(convolutions.conv_down)
+def conv_down(x: Stack, kernel: Kernel) -> Stack:
+    """Convolve with stride 2, one row and column of zeros around: kernel [4 4 in out] halves even sides."""
+    return _conv_down(x, kernel)
+
+
+def _conv_down(x: Stack, kernel: Kernel) -> Stack:
+    return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@_fast.on_cpu(convolutions.conv_up)
+def conv_transpose_up(y: Stack, kernel: Kernel) -> Stack:
+    """Apply the transpose of `conv_down`: the same kernel, [4 4 out in], doubles the sides."""
+    n, height, width, _ = y.shape
+    large = jax.ShapeDtypeStruct((n, 2 * height, 2 * width, kernel.shape[2]), kernel.dtype)
+    (x,) = jax.linear_transpose(lambda x: _conv_down(x, kernel), large)(y.astype(kernel.dtype))
+    return x
+
+
+@_fast.on_cpu(convolutions.normed_conv_down)
+def normed_conv_down(x: Stack, kernel: Kernel, scale: Array, bias: Array) -> Stack:
+    """Compute LayerNorm over channels of `conv_down`."""
+    return layer_norm(conv_down(x.astype(kernel.dtype), kernel), scale, bias)
+
+
+@_fast.on_cpu(convolutions.normed_conv_up)
+def normed_conv_up(y: Stack, kernel: Kernel, scale: Array, bias: Array) -> Stack:
+    """Compute LayerNorm over channels of `conv_transpose_up`."""
+    return layer_norm(conv_transpose_up(y, kernel), scale, bias)
+
+
+@_fast.on_cpu(convolutions.conv_valid)
+def conv_valid(x: Stack, kernel: Kernel, stride: int) -> Stack:
+    """Convolve without padding."""
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 class PatchEncoder(eqx.Module):
@@ -50,12 +102,12 @@ class PatchEncoder(eqx.Module):
         self.embed = Block(patch * patch * 3, depth, key=key)
 
     def __call__(self, pictures: Pictures) -> Vectors:
-        """Pictures with values around 0 to their embeddings, the patches' embeddings in a row."""
-        return in_rows(self.embed, patches_of(pictures, self.patch)).reshape(*pictures.shape[:-3], -1)
+        """Encode pictures with values around 0: the embeddings of their patches, in a row."""
+        return batch_apply(self.embed, patches_of(pictures, self.patch)).reshape(*pictures.shape[:-3], -1)
 
     def size(self, shape: tuple[int, int, int]) -> int:
-        """How long the embedding of a picture of this shape is."""
-        return shape[0] // self.patch * (shape[1] // self.patch) * self.embed.linear.weight.shape[0]
+        """Return the length of the embedding of a picture of this shape."""
+        return shape[0] // self.patch * (shape[1] // self.patch) * self.embed.normed.weight.shape[0]
 
 
 class PatchDecoder(eqx.Module):
@@ -63,135 +115,120 @@ class PatchDecoder(eqx.Module):
 
     patch: int = eqx.field(static=True)
     shape: tuple[int, int, int] = eqx.field(static=True)
-    spread: Block
-    draw: Linear
+    dense: Block
+    out: Linear
 
     def __init__(self, size_in: int, shape: tuple[int, int, int], patch: int, depth: int, *, key: Seed):
-        spread_key, draw_key = jax.random.split(key)
+        dense_key, out_key = jax.random.split(key)
         self.patch, self.shape = patch, shape
         patches = shape[0] // patch * (shape[1] // patch)
-        self.spread = Block(size_in, patches * depth, key=spread_key)
-        self.draw = linear(depth, patch * patch * 3, key=draw_key)
+        self.dense = Block(size_in, patches * depth, key=dense_key)
+        self.out = linear(depth, patch * patch * 3, key=out_key)
 
     def __call__(self, features: Vectors) -> Pictures:
-        """Features to pictures with values around 0."""
+        """Decode features: pictures with values around 0."""
         height, width, _ = self.shape
         batch, p = features.shape[:-1], self.patch
         squares = self._patches(features).reshape(*batch, height // p, width // p, p, p, 3)
         return jnp.swapaxes(squares, -4, -3).reshape(*batch, height, width, 3)
 
     def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, ""]:
-        """The sum of squared pixel errors, mean over pictures.
+        """Compute the sum of squared pixel errors, mean over pictures.
 
         Patch by patch: putting the drawn patches in their places takes longer.
         """
         return sum_of_squares(self._patches(features) - patches_of(pictures, self.patch)).mean()
 
     def _patches(self, features: Vectors) -> Float[Array, "*batch patches pixels"]:
-        embeddings = in_rows(self.spread, features).reshape(*features.shape[:-1], -1, self.draw.weight.shape[1])
-        return in_rows(self.draw, embeddings)
+        embeddings = batch_apply(self.dense, features).reshape(*features.shape[:-1], -1, self.out.weight.shape[1])
+        return batch_apply(self.out, embeddings)
 
 
-class StridedConvolution(eqx.Module):
-    """A convolution with kernel 4 and stride 2 that halves the picture (see `convolutions`), for a norm to follow."""
+class NormedConv(eqx.Module):
+    """Convolve with kernel 4 and stride 2, down to half of the sides or up to twice, and normalise over channels."""
 
-    kernel: Float[Array, "4 4 channel_in channel_out"]
+    kernel: Float[Array, "4 4 _ _"]
+    scale: Float[Array, " channel_out"]
+    bias: Float[Array, " channel_out"]
+    up: bool = eqx.field(static=True)
 
-    def __init__(self, channels_in: int, channels_out: int, *, key: Seed):
-        deviation = 1 / np.sqrt(16 * channels_in)
-        self.kernel = truncated_normal((4, 4, channels_in, channels_out), deviation, key=key)
+    def __init__(self, channels_in: int, channels_out: int, *, up: bool, key: Seed):
+        self.up, self.kernel = up, conv_kernel(channels_in, channels_out, up=up, key=key)
+        self.scale, self.bias = jnp.ones(channels_out), jnp.zeros(channels_out)
 
-    def __call__(self, x: Pictures) -> Pictures:
-        """[height width in] to [height/2 width/2 out], the mean over ``out`` taken off (see `layer_norm`)."""
-        *batch, height, width, channels = x.shape
-        flat = halve(x.reshape(-1, height, width, channels).astype(self.kernel.dtype), centred(self.kernel, axis=-1))
-        return worth_keeping(flat.reshape(*batch, *flat.shape[1:]))
-
-
-class StridedDeconvolution(eqx.Module):
-    """The transpose of `StridedConvolution`: doubles the picture."""
-
-    kernel: Float[Array, "4 4 channel_out channel_in"]
-
-    def __init__(self, channels_in: int, channels_out: int, *, key: Seed):
-        deviation = 1 / np.sqrt(4 * channels_in)  # every output pixel is a sum over 2 x 2 inputs
-        self.kernel = truncated_normal((4, 4, channels_out, channels_in), deviation, key=key)
-
-    def __call__(self, x: Pictures) -> Pictures:
-        """[height width in] to [2 height 2 width out]."""
-        return _doubled(x, self.kernel)
-
-    def centred(self, x: Pictures) -> Pictures:
-        """The same, the mean over ``out`` taken off, for the norm that follows (see `layer_norm`)."""
-        return _doubled(x, centred(self.kernel, axis=2))
+    def __call__(self, x: Stack) -> Stack:
+        """Return the normalised maps [n height width channel_out]."""
+        convolve = normed_conv_up if self.up else normed_conv_down
+        return convolve(x, self.kernel, self.scale, self.bias)
 
 
-def _doubled(x: Pictures, kernel: Array) -> Pictures:
-    *batch, height, width, channels = x.shape
-    flat = double(x.reshape(-1, height, width, channels).astype(kernel.dtype), kernel)
-    return worth_keeping(flat.reshape(*batch, *flat.shape[1:]))
+def conv_kernel(channels_in: int, channels_out: int, *, up: bool, key: Seed) -> Kernel:
+    """Initialise a kernel: [4 4 in out] to go down, [4 4 out in] to go up."""
+    if not up:
+        return truncated_normal((4, 4, channels_in, channels_out), 1 / np.sqrt(16 * channels_in), key=key)
+    # Every output pixel is a sum over 2 x 2 inputs.
+    return truncated_normal((4, 4, channels_out, channels_in), 1 / np.sqrt(4 * channels_in), key=key)
 
 
 class ConvEncoder(eqx.Module):
-    """Four strided convolutions, each with LayerNorm over channels and SiLU; channels double, sides halve."""
+    """Four convolutions of stride 2, each with LayerNorm over channels and SiLU; channels double, sides halve."""
 
-    layers: tuple[StridedConvolution, ...]
-    norms: tuple[LayerNorm, ...]
+    layers: tuple[NormedConv, ...]
 
     def __init__(self, depth: int, *, key: Seed):
         sizes = [3, depth, 2 * depth, 4 * depth, 8 * depth]
         keys = jax.random.split(key, 4)
         self.layers = tuple(
-            StridedConvolution(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
+            NormedConv(a, b, up=False, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
         )
-        self.norms = tuple(LayerNorm(size) for size in sizes[1:])
 
     def __call__(self, pictures: Pictures) -> Vectors:
-        """Pictures with values around 0 to their embeddings."""
-        embeddings = a_few_at_a_time(self._embed, pictures.reshape(-1, *pictures.shape[-3:]), few=PICTURES)
+        """Encode pictures with values around 0: their embeddings."""
+        embeddings = microbatch(self._embed, pictures.reshape(-1, *pictures.shape[-3:]), size=PICTURES)
         return embeddings.reshape(*pictures.shape[:-3], -1)
 
-    def _embed(self, x: Pictures) -> Vectors:
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = jax.nn.silu(in_rows(norm, layer(x)))
+    def _embed(self, x: Stack) -> Vectors:
+        for layer in self.layers:
+            x = jax.nn.silu(layer(x))
         return x.reshape(len(x), -1)
 
     def size(self, shape: tuple[int, int, int]) -> int:
-        """How long the embedding of a picture of this shape is."""
+        """Return the length of the embedding of a picture of this shape."""
         return shape[0] // 16 * (shape[1] // 16) * self.layers[-1].kernel.shape[-1]
 
 
 class ConvDecoder(eqx.Module):
-    """The way back: a linear layer to a small picture, then four strided deconvolutions."""
+    """The way back: a dense layer to a small picture, then four transposed convolutions."""
 
     small: tuple[int, int, int] = eqx.field(static=True)
-    spread: Linear
-    layers: tuple[StridedDeconvolution, ...]
-    norms: tuple[LayerNorm, ...]
+    dense: Linear
+    layers: tuple[NormedConv, ...]
+    kernel: Float[Array, "4 4 3 depth"]
 
     def __init__(self, size_in: int, shape: tuple[int, int, int], depth: int, *, key: Seed):
-        spread_key, *keys = jax.random.split(key, 5)
-        sizes = [8 * depth, 4 * depth, 2 * depth, depth, 3]
+        dense_key, *keys = jax.random.split(key, 5)
+        sizes = [8 * depth, 4 * depth, 2 * depth, depth]
         self.small = (shape[0] // 16, shape[1] // 16, sizes[0])
-        self.spread = linear(size_in, int(np.prod(self.small)), key=spread_key)
+        self.dense = linear(size_in, int(np.prod(self.small)), key=dense_key)
         self.layers = tuple(
-            StridedDeconvolution(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
+            NormedConv(a, b, up=True, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys[:-1], strict=True)
         )
-        self.norms = tuple(LayerNorm(size) for size in sizes[1:-1])
+        self.kernel = conv_kernel(depth, 3, up=True, key=keys[-1])
 
     def __call__(self, features: Vectors) -> Pictures:
-        """Features to pictures with values around 0."""
-        x = in_rows(self.spread, features).reshape(*features.shape[:-1], *self.small)
-        for layer, norm in zip(self.layers[:-1], self.norms, strict=True):
-            x = jax.nn.silu(in_rows(norm, layer.centred(x)))
-        return self.layers[-1](x)
+        """Decode features: pictures with values around 0."""
+        x = batch_apply(self.dense, features).reshape(-1, *self.small)
+        for layer in self.layers:
+            x = jax.nn.silu(layer(x))
+        pictures = conv_transpose_up(x, self.kernel)
+        return pictures.reshape(*features.shape[:-1], *pictures.shape[1:])
 
     def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, ""]:
-        """The sum of squared pixel errors, mean over pictures. The gradient reaches the decoder and the features."""
+        """Compute the sum of squared pixel errors, mean over pictures, for the decoder and the features to learn."""
 
         def of_each(decoder: ConvDecoder, features: Vectors, pictures: Pictures) -> Float[Array, " n"]:
             errors = decoder(features) - pictures
             return sum_of_squares(errors.reshape(*errors.shape[:-2], -1))
 
         stacks = (features.reshape(-1, features.shape[-1]), pictures.reshape(-1, *pictures.shape[-3:]))
-        return mean_in_one_pass(of_each, self, *stacks, few=PICTURES)
+        return mean_loss(of_each, self, *stacks, size=PICTURES)

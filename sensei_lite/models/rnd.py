@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sensei_lite.config import NoveltyConfig
-from sensei_lite.models.layers import MLP, in_rows
+from sensei_lite.models.layers import MLP, batch_apply
 from sensei_lite.types import Scalar, Seed
 
 
@@ -23,28 +23,28 @@ class RandomDistillation(eqx.Module):
     """The fixed network f, the learner g, and how large errors usually are."""
 
     target: MLP
-    guess: MLP
-    usual: Scalar
+    predictor: MLP
+    error_mean: Scalar
     """Moving mean of the error before it is divided."""
 
     def __init__(self, config: NoveltyConfig, size: int, *, key: Seed):
         target_key, guess_key = jax.random.split(key)
-        self.target, self.guess = (
+        self.target, self.predictor = (
             MLP(size, config.features, config.hidden, config.layers, key=k) for k in (target_key, guess_key)
         )
-        self.usual = jnp.ones(())
+        self.error_mean = jnp.ones(())
 
     def error(self, features: Float[Array, "*batch features"]) -> Float[Array, "*batch"]:
         """The squared error of g, averaged over what f gives. No gradient reaches f or the world model."""
         features = jax.lax.stop_gradient(features)
-        wanted = jax.lax.stop_gradient(in_rows(self.target, features)).astype(jnp.float32)
-        return jnp.square(in_rows(self.guess, features) - wanted).mean(-1)
+        wanted = jax.lax.stop_gradient(batch_apply(self.target, features)).astype(jnp.float32)
+        return jnp.square(batch_apply(self.predictor, features) - wanted).mean(-1)
 
     def reward(self, features: Float[Array, "*batch features"]) -> Float[Array, "*batch"]:
         """r_nov: 1 where the error is as large as it usually is in replayed states."""
-        return self.error(features) / self.usual
+        return self.error(features) / self.error_mean
 
     def updated(self, error: Scalar, decay: float = 0.99) -> "RandomDistillation":
         """The same after one more batch with this mean error."""
-        usual = decay * self.usual + (1 - decay) * jax.lax.stop_gradient(error)
-        return eqx.tree_at(lambda rnd: rnd.usual, self, usual)
+        error_mean = decay * self.error_mean + (1 - decay) * jax.lax.stop_gradient(error)
+        return eqx.tree_at(lambda rnd: rnd.error_mean, self, error_mean)

@@ -7,7 +7,7 @@ A state is a pair s_t = (h_t, z_t): a deterministic memory and a row of categori
     posterior  q(z_t | h_t, x_t)                what it believes after looking at x_t
 
 Training pulls the two together; then the prior can take the posterior's place and the model dreams. Time is aligned on
-arrival, as in `worlds.base.Transition`: the action of row t is a_{t-1}, the one that led to x_t. Where a row starts an
+arrival, as in `worlds.base.TimeStep`: the action of row t is a_{t-1}, the one that led to x_t. Where a row starts an
 episode, memory and action are wiped, so nothing leaks from one episode into the next.
 
 Source: DreamerV3 (arXiv 2301.04104). Built in notebook 02_rssm.
@@ -21,9 +21,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from sensei_lite.config import WorldModelConfig
-from sensei_lite.models._fast.layer_norm import LayerNorm
 from sensei_lite.models.distributions import mode_one_hot, sample_one_hot, unimix
-from sensei_lite.models.layers import Block, Linear, RecurrentCell, linear
+from sensei_lite.models.layers import Block, Linear, NormedLinear, RecurrentCell, linear
 from sensei_lite.types import Flag, Seed
 
 LogProbs = Float[Array, "stoch classes"]
@@ -50,9 +49,8 @@ class RSSM(eqx.Module):
     cell: RecurrentCell
     prior_block: Block
     prior_out: Linear
-    from_memory: Linear
+    from_memory: NormedLinear
     from_picture: Linear
-    posterior_norm: LayerNorm
     posterior_out: Linear
     stoch: int = eqx.field(static=True)
     classes: int = eqx.field(static=True)
@@ -69,9 +67,8 @@ class RSSM(eqx.Module):
         self.prior_out = linear(hidden, size_z, key=prior_out)
         # The posterior's first layer reads [h, x] and is kept in two parts, W [h, x] = W_h h + W_x x: the second needs
         # no memory, so `observe` computes it for all times at once, outside the loop over time.
-        self.from_memory = linear(config.deter, hidden, bias=False, key=memory)
+        self.from_memory = NormedLinear(config.deter, hidden, key=memory)
         self.from_picture = linear(embedding_size, hidden, bias=False, key=picture)
-        self.posterior_norm = LayerNorm(hidden)
         self.posterior_out = linear(hidden, size_z, key=posterior_out)
 
     def initial(self) -> State:
@@ -90,7 +87,7 @@ class RSSM(eqx.Module):
 
     def posterior(self, h: Float[Array, " deter"], embedding: Float[Array, " embedding"]) -> LogProbs:
         """Ln q(z_t | h_t, x_t), from the picture's embedding."""
-        return self._posterior(h, self.from_picture.centred(embedding))
+        return self._posterior(h, self.from_picture(embedding))
 
     def observe_step(
         self,
@@ -102,7 +99,7 @@ class RSSM(eqx.Module):
         key: Seed,
     ) -> tuple[State, LogProbs]:
         """s_t and its posterior, from s_{t-1}, a_{t-1} and x_t."""
-        return self._observe_step(state, action, self.from_picture.centred(embedding), is_first, key=key)
+        return self._observe_step(state, action, self.from_picture(embedding), is_first, key=key)
 
     def observe(
         self,
@@ -121,7 +118,7 @@ class RSSM(eqx.Module):
             return state, (state, posterior)
 
         keys: Key[Array, " time"] = jax.random.split(key, len(actions))
-        rows = (actions, jax.vmap(self.from_picture.centred)(embeddings), is_first, keys)
+        rows = (actions, jax.vmap(self.from_picture)(embeddings), is_first, keys)
         _, (states, posteriors) = jax.lax.scan(step, state, rows)
         return states, posteriors, jax.vmap(self.prior)(states.h)
 
@@ -139,7 +136,7 @@ class RSSM(eqx.Module):
         return State(h, sample_one_hot(posterior, key=key)), posterior
 
     def _posterior(self, h: Array, projected: Array) -> LogProbs:
-        hidden = jax.nn.silu(self.posterior_norm(self.from_memory.centred(h) + projected))
+        hidden = jax.nn.silu(self.from_memory(h, plus=projected))
         return self._log_probs(self.posterior_out(hidden))
 
     def _log_probs(self, logits: Array) -> LogProbs:

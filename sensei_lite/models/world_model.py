@@ -24,13 +24,13 @@ from jaxtyping import Array, Bool, Float, UInt8
 from sensei_lite.config import WorldModelConfig
 from sensei_lite.models.distributions import TwoHot, balanced_kl, symexp, symlog
 from sensei_lite.models.image_layers import ConvDecoder, ConvEncoder, PatchDecoder, PatchEncoder
-from sensei_lite.models.layers import MLP, in_rows
+from sensei_lite.models.layers import MLP, batch_apply
 from sensei_lite.models.rssm import RSSM, State
 from sensei_lite.types import Image, Seed
 
 
-class Rows(NamedTuple):
-    """Remembered rows, aligned on arrival (`worlds.base.Transition`). Axes in front: worlds, or batch and time."""
+class Transition(NamedTuple):
+    """Remembered rows, aligned on arrival (`worlds.base.TimeStep`). Axes in front: worlds, or batch and time."""
 
     image: UInt8[Array, "*rows height width channel"]
     action: Float[Array, "*rows action"]
@@ -44,7 +44,7 @@ class Rows(NamedTuple):
     """The world's numbers beside the picture, if it has any."""
 
 
-class Watched(NamedTuple):
+class PosteriorRollout(NamedTuple):
     """What the model made of a batch of sequences."""
 
     states: State
@@ -52,7 +52,9 @@ class Watched(NamedTuple):
     """The probabilities from which each state's z was drawn."""
 
 
-def centred(image: Image | UInt8[Array, "*batch height width channel"]) -> Float[Array, "*batch height width channel"]:
+def normalize_image(
+    image: Image | UInt8[Array, "*batch height width channel"],
+) -> Float[Array, "*batch height width channel"]:
     """A picture's bytes as numbers from -0.5 to 0.5."""
     return image.astype(jnp.float32) / 255.0 - 0.5
 
@@ -82,13 +84,13 @@ class WorldModel(eqx.Module):
     """Encoder, RSSM, decoder and heads."""
 
     encoder: PatchEncoder | ConvEncoder | None
-    read_vector: MLP | None
-    tell_vector: MLP | None
+    vector_encoder: MLP | None
+    vector_decoder: MLP | None
     rssm: RSSM
     decoder: PatchDecoder | ConvDecoder | None
     reward: TwoHotHead
     semantic: TwoHotHead
-    goes_on: MLP
+    continue_head: MLP
     config: WorldModelConfig = eqx.field(static=True)
 
     def __init__(
@@ -102,7 +104,7 @@ class WorldModel(eqx.Module):
     ):
         config.check_image(image_shape)
         self.config = config
-        encoder, rssm, decoder, reward, semantic, goes_on = jax.random.split(key, 6)
+        encoder, rssm, decoder, reward, semantic, continue_head = jax.random.split(key, 6)
         size = config.deter + config.stoch * config.classes
         if config.encoder == "none" and not vector_size:
             raise ValueError("world_model.encoder is 'none', and this world gives no numbers beside its pictures")
@@ -114,20 +116,20 @@ class WorldModel(eqx.Module):
             self.encoder = ConvEncoder(config.depth, key=encoder)
             self.decoder = ConvDecoder(size, image_shape, config.depth, key=decoder)
         embedding_size = 0 if self.encoder is None else self.encoder.size(image_shape)
-        self.read_vector = self.tell_vector = None
+        self.vector_encoder = self.vector_decoder = None
         if vector_size:
             read, tell = jax.random.split(jax.random.fold_in(key, 1))
-            self.read_vector = MLP(vector_size, config.hidden, config.hidden, config.layers, key=read)
-            self.tell_vector = MLP(size, vector_size, config.hidden, config.layers, key=tell)
+            self.vector_encoder = MLP(vector_size, config.hidden, config.hidden, config.layers, key=read)
+            self.vector_decoder = MLP(size, vector_size, config.hidden, config.layers, key=tell)
             embedding_size += config.hidden
         self.rssm = RSSM(config, action_size, embedding_size, key=rssm)
         self.reward = TwoHotHead(size, config.hidden, config.layers, config.bins, key=reward)
         self.semantic = TwoHotHead(size, config.hidden, config.layers, config.bins, key=semantic)
-        self.goes_on = MLP(size, 1, config.hidden, config.layers, key=goes_on)
+        self.continue_head = MLP(size, None, config.hidden, config.layers, key=continue_head)
 
     def continues(self, features: Float[Array, " features"]) -> Float[Array, ""]:
         """The probability that the world did not end in this state."""
-        return jax.nn.sigmoid(self.goes_on(features)[0].astype(jnp.float32))
+        return jax.nn.sigmoid(self.continue_head(features).astype(jnp.float32))
 
     def embed(
         self,
@@ -138,28 +140,28 @@ class WorldModel(eqx.Module):
 
         Raises ValueError where numbers are missing or not expected.
         """
-        if (vector is None) != (self.read_vector is None):
-            expected = "expects no numbers" if self.read_vector is None else "expects numbers"
+        if (vector is None) != (self.vector_encoder is None):
+            expected = "expects no numbers" if self.vector_encoder is None else "expects numbers"
             raise ValueError(f"this world model {expected} beside the picture")
-        parts = [] if self.encoder is None else [self.encoder(centred(image))]
-        if vector is not None and self.read_vector is not None:
-            parts.append(in_rows(self.read_vector, symlog(vector)))
+        parts = [] if self.encoder is None else [self.encoder(normalize_image(image))]
+        if vector is not None and self.vector_encoder is not None:
+            parts.append(batch_apply(self.vector_encoder, symlog(vector)))
         return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
 
-    def draw(self, features: Float[Array, "*rows features"]) -> Float[Array, "*rows height width channel"]:
-        """What a state looks like, with values around 0 (see `centred`). Raises ValueError where it draws nothing."""
+    def decode_image(self, features: Float[Array, "*rows features"]) -> Float[Array, "*rows height width channel"]:
+        """What a state looks like, with values around 0 (see `normalize_image`). Raises ValueError where it draws nothing."""
         if self.decoder is None:
             raise ValueError("this world model (world_model.encoder 'none') draws no pictures; it tells numbers")
         return self.decoder(features)
 
-    def tell(self, features: Float[Array, "*rows features"]) -> Float[Array, "*rows vector"]:
+    def decode_vector(self, features: Float[Array, "*rows features"]) -> Float[Array, "*rows vector"]:
         """The world's numbers in a state. Raises ValueError where the world gives none."""
-        if self.tell_vector is None:
+        if self.vector_decoder is None:
             raise ValueError("this world model tells no numbers: its world gave none beside its pictures")
-        return symexp(in_rows(self.tell_vector, features).astype(jnp.float32))
+        return symexp(batch_apply(self.vector_decoder, features).astype(jnp.float32))
 
     def observe(
-        self, rows: Rows, *, key: Seed
+        self, rows: Transition, *, key: Seed
     ) -> tuple[State, Float[Array, "batch time stoch classes"], Float[Array, "batch time stoch classes"]]:
         """States, posteriors and priors of every row of a batch. Here, and only here, batch is added by ``vmap``."""
         embeddings = self.embed(rows.image, rows.vector)
@@ -172,7 +174,7 @@ class WorldModel(eqx.Module):
             rows.action, embeddings, is_first, keys
         )
 
-    def open_loop(self, rows: Rows, watch: int, *, key: Seed) -> State:
+    def open_loop(self, rows: Transition, watch: int, *, key: Seed) -> State:
         """Look at the first ``watch`` rows, then close the eyes and follow the actions taken: [batch time ...].
 
         What the decoder draws from these states, beside the rows' own pictures, shows what the model has understood.
@@ -195,14 +197,16 @@ class WorldModel(eqx.Module):
         _, dreamt = jax.lax.scan(step, last, (actions, jax.random.split(dream_key, time - watch)))
         return jax.tree.map(lambda a, b: jnp.concatenate([a, jnp.swapaxes(b, 0, 1)], axis=1), seen, dreamt)
 
-    def loss(self, rows: Rows, *, key: Seed) -> tuple[Float[Array, ""], tuple[dict[str, Array], Watched]]:
+    def loss(
+        self, rows: Transition, *, key: Seed
+    ) -> tuple[Float[Array, ""], tuple[dict[str, Array], PosteriorRollout]]:
         """The total loss; its terms by name (means over batch and time, not weighted); what it saw in the rows."""
         states, posterior, prior = self.observe(rows, key=key)
         features = states.features
         kl = balanced_kl(posterior, prior, self.config.free_bits)
-        logits = jax.vmap(jax.vmap(self.goes_on))(features)[..., 0].astype(jnp.float32)
+        logits = jax.vmap(jax.vmap(self.continue_head))(features).astype(jnp.float32)
         went_on = 1.0 - rows.is_terminal
-        terms = {} if self.decoder is None else {"image": self.decoder.loss(features, centred(rows.image))}
+        terms = {} if self.decoder is None else {"image": self.decoder.loss(features, normalize_image(rows.image))}
         terms |= {
             "reward": jax.vmap(jax.vmap(self.reward.loss))(features, rows.reward),
             "continue": jax.nn.softplus(logits) - went_on * logits,
@@ -212,8 +216,8 @@ class WorldModel(eqx.Module):
             "dynamics": kl.dynamics,
             "representation": kl.representation,
         }
-        if rows.vector is not None and self.tell_vector is not None:
-            told = in_rows(self.tell_vector, features)
+        if rows.vector is not None and self.vector_decoder is not None:
+            told = batch_apply(self.vector_decoder, features)
             terms["vector"] = jnp.square(told - symlog(rows.vector)).sum(-1)
         settings = self.config
         # Call-out W3 (ours): the weight of the numbers is a setting. At the usual 1 an error of the size that decides
@@ -225,4 +229,4 @@ class WorldModel(eqx.Module):
         }
         means = {name: term.mean() for name, term in terms.items()}
         total = sum((weights.get(name, 1.0) * mean for name, mean in means.items()), jnp.zeros(()))
-        return total, ({**means, "kl": kl.raw.mean()}, Watched(states, jnp.exp(posterior)))
+        return total, ({**means, "kl": kl.raw.mean()}, PosteriorRollout(states, jnp.exp(posterior)))

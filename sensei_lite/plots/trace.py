@@ -31,10 +31,11 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent.state import AgentState
+from sensei_lite.agent.switch import Switch
 from sensei_lite.models.rssm import State
 from sensei_lite.reward.model import SemanticReward
 from sensei_lite.types import AnyArray, Discrete, Seed
-from sensei_lite.worlds.base import TimeStep, World, step_batch, reset_batch
+from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_batch
 
 
 class Trace(NamedTuple):
@@ -97,7 +98,7 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
     last = int(rows.is_last.argmax())  # what comes after it belongs to another episode
     disagreement = internals.pop("disagreement", None)
     rows, internals = jax.tree.map(lambda leaf: leaf[: last + 1], (rows, internals))
-    switch, discrete = agent.switch, isinstance(world.actions, Discrete)
+    switch, discrete = switch_of(agent), isinstance(world.actions, Discrete)
     return Trace(
         images=rows.image,
         actions=rows.action[1:],
@@ -109,7 +110,7 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
         taste=internals.get("taste"),
         disagreement=None if disagreement is None else disagreement[:last],
         weights={name: internals["weights"][name] for name in agent.config.streams},
-        compares=None if switch is None else switch.settings.compares,
+        compares=None if switch is None else switch.settings.rule,
         compared=internals.get("compared"),
         threshold=None if switch is None else float(switch.threshold),
         exploring=internals.get("exploring"),
@@ -120,7 +121,7 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
 def _play(
     agent: AgentState, world: World, taste: SemanticReward | None, *, key: Seed
 ) -> tuple[TimeStep, dict[str, Any]]:
-    """Return the rows of ``max_steps`` steps in one world, without the axis of worlds, and what the agent computed from them."""
+    """Return the rows of ``max_steps`` steps in one world, without the axis of worlds, and `agent_internals`."""
     begin_key, play_key, last_key = jax.random.split(key, 3)
     world_state, row = reset_batch(world, keys=begin_key[None])
     memory = agents.initial_policy_state(agent, 1, world.actions.size)
@@ -146,6 +147,11 @@ def _play(
     return rows, agent_internals(agent, memories.state, memories.action[:-1], rows.image, taste)
 
 
+def switch_of(agent: AgentState) -> Switch | None:
+    """Return the agent's go/explore switch, None where it has fixed weights."""
+    return agent.rule if isinstance(agent.rule, Switch) else None
+
+
 def agent_internals(
     agent: AgentState,
     states: State,
@@ -157,18 +163,18 @@ def agent_internals(
 
     ``actions`` are one-hot or continuous. What an agent does not have is left out. Pure: it can be compiled.
     """
-    features, streams, switch = states.features, agent.config.streams, agent.switch
+    features, streams, switch = states.features, agent.config.streams, switch_of(agent)
     told: dict[str, Any] = {}
     if "semantic" in streams:
         told["semantic"] = jax.vmap(agent.world_model.semantic)(features)
     if "disagreement" in streams:
-        told["disagreement"] = agent.ensemble.reward(states, actions)
+        told["disagreement"] = agent.streams["disagreement"].network.reward(states, actions)
     if taste is not None:
         told["taste"] = taste(images)
     if switch is None:
         fixed = agent.config.behaviour.reward_weights
         return told | {"weights": {name: jnp.full(len(features), weight) for name, weight in fixed}}
-    by_reward = switch.settings.compares == "reward"
+    by_reward = switch.settings.rule == "reward"
     told["compared"] = told["semantic"] if by_reward else jax.vmap(agent.critics["semantic"])(features)
     told["exploring"] = switch.is_exploring(told["compared"])
     return told | {"weights": switch.weights(told["exploring"])}

@@ -6,7 +6,7 @@ An agent maximises a discounted sum of rewards. Standing for ever where the rewa
 
 So if the best place *before* an event pays more than the best place *after* it, an agent that has understood its
 reward stands there and never lets the event happen. And where the event leads to the end of the episode, standing
-still is held against the rewards that are left until then, with nothing after them. `find_farms` looks for both in
+still is held against the rewards that are left until then, with nothing after them. `find_reward_hacks` looks for both in
 played episodes.
 
 Adding a constant to all rewards does not change the first answer, but it does change the second: whoever is paid for
@@ -31,7 +31,7 @@ WAITS = {
 """For an event of our worlds: where one can wait for it, and with what the episode ends."""
 
 
-class Farm(NamedTuple):
+class RewardHack(NamedTuple):
     """What one event is worth to an agent that knows R_psi."""
 
     waiting: str
@@ -53,7 +53,7 @@ class Farm(NamedTuple):
     number where none did."""
 
     @property
-    def farmable(self) -> bool | None:
+    def hackable(self) -> bool | None:
         """Whether standing still pays more than the event. None: these episodes cannot tell."""
         low, high = self.advantage_of_staying.low, self.advantage_of_staying.high
         return True if low > 0 else False if high < 0 else None
@@ -64,14 +64,14 @@ class Farm(NamedTuple):
         return self.stay > self.finish
 
 
-def find_farms(
+def find_reward_hacks(
     rewards: np.ndarray,
     observations: Observations,
     waits: Sequence[tuple[str, str]] = (("door_reached_with_key", "door_opened"),),
     *,
     end: str = "exit_reached",
     discount: float = 0.95,
-) -> list[Farm]:
+) -> list[RewardHack]:
     """Look for events that a clever agent would not let happen, one result for each (waiting, event) of ``waits``.
 
     ``rewards`` is R_psi of the observations, [n]; these must be whole episodes in order. ``end`` is the fact with which
@@ -85,7 +85,9 @@ def find_farms(
     return [_farm(rewards, observations, waiting, event, end, discount) for waiting, event in waits]
 
 
-def _farm(rewards: np.ndarray, observations: Observations, waiting: str, event: str, end: str, discount: float) -> Farm:
+def _farm(
+    rewards: np.ndarray, observations: Observations, waiting: str, event: str, end: str, discount: float
+) -> RewardHack:
     facts, episode = observations.facts, observations.episode
     waits, after = facts[waiting] & ~facts[event], facts[event]
     before_best, after_best, finish, numbers = [], [], [], []
@@ -105,7 +107,7 @@ def _farm(rewards: np.ndarray, observations: Observations, waiting: str, event: 
         raise ValueError(f"nobody waited at {waiting!r} or met {event!r} in these episodes: play more, or guided ones")
     for_ever = 1 / (1 - discount)
     gain = (np.array(before_best) - np.array(after_best)) * for_ever
-    return Farm(
+    return RewardHack(
         waiting=waiting,
         event=event,
         reward_waiting=over_episodes(rewards[waits], episode[waits]),
@@ -117,16 +119,16 @@ def _farm(rewards: np.ndarray, observations: Observations, waiting: str, event: 
     )
 
 
-def farm_table(farms: Sequence[Farm]) -> str:
-    """The results of `find_farms` as a Markdown table."""
+def reward_hack_table(reward_hacks: Sequence[RewardHack]) -> str:
+    """The results of `find_reward_hacks` as a Markdown table."""
     words = {True: "YES: standing still pays more", False: "no", None: "these episodes cannot tell"}
     lines = [
         "| waiting | event | R waiting | R after | stay for ever | go on | finish | farmable? | avoids the end? |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for farm in farms:
-        numbers = (farm.reward_waiting.mean, farm.reward_after.mean, farm.stay, farm.go_on, farm.finish)
-        cells = [farm.waiting, farm.event, *(f"{number:.2f}" for number in numbers)]
-        cells += [words[farm.farmable], "yes" if farm.finish_is_avoided else "no"]
+    for hack in reward_hacks:
+        numbers = (hack.reward_waiting.mean, hack.reward_after.mean, hack.stay, hack.go_on, hack.finish)
+        cells = [hack.waiting, hack.event, *(f"{number:.2f}" for number in numbers)]
+        cells += [words[hack.hackable], "yes" if hack.finish_is_avoided else "no"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

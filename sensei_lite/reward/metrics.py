@@ -71,7 +71,7 @@ def accuracy_against_levels(rewards: np.ndarray, levels: np.ndarray) -> float:
     return float(right / pairs)
 
 
-def spread_within(rewards: np.ndarray, levels: np.ndarray) -> float:
+def std_within(rewards: np.ndarray, levels: np.ndarray) -> float:
     """How much R_psi differs among pictures of one level, in units of the mean distance from a level to the next.
 
     0: a level is one value; at 1, two pictures of one level differ as much as neighbouring levels do. The deviations of

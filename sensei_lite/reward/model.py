@@ -34,15 +34,14 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from sensei_lite.config import DistilConfig
-from sensei_lite.models.image_layers import PatchEncoder
-from sensei_lite.models.layers import MLP, Block, in_rows
+from sensei_lite.models.image_layers import PatchEncoder, conv_valid
+from sensei_lite.models.layers import MLP, Block, batch_apply
 from sensei_lite.training.storage import CheckpointError, load_checkpoint, save_checkpoint
 from sensei_lite.types import Scalar, Seed
 
 Shape = tuple[int, int, int]
 Flat = Float[Array, "batch height width channel"]
 """Pictures in one row, with values around 0."""
-Maps = Float[Array, "batch _ _ _"]
 """Rows, columns and channels, which a convolution changes."""
 
 WEIGHTS, SETTINGS = "weights.npz", "reward.json"
@@ -69,11 +68,11 @@ class PatchNetwork(eqx.Module):
         grid = self.encoder(pictures).reshape(batch, rows, columns, -1)
         grid = jnp.pad(grid, ((0, 0), (1, 1), (1, 1), (0, 0)))
         near = [grid[:, i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
-        features = in_rows(self.look, jnp.concatenate(near, -1)).reshape(batch, rows * columns, -1)
+        features = batch_apply(self.look, jnp.concatenate(near, -1)).reshape(batch, rows * columns, -1)
         # Not max(): its gradient asks which places equal the maximum, and where XLA computes the features anew for that
         # question, rounded differently, none does and the gradient is 0 / 0.
         strongest = jax.lax.stop_gradient(features).argmax(1, keepdims=True)
-        return in_rows(self.head, jnp.take_along_axis(features, strongest, 1)[:, 0])[:, 0]
+        return batch_apply(self.head, jnp.take_along_axis(features, strongest, 1)[:, 0])[:, 0]
 
 
 class ConvNetwork(eqx.Module):
@@ -106,39 +105,17 @@ class ConvNetwork(eqx.Module):
         """Pictures to raw scores."""
         x = _convolve(self.kernels, self.biases, pictures)
         for layer in self.dense[:-1]:
-            x = jax.nn.relu(in_rows(layer, x))
-        return in_rows(self.dense[-1], x)[:, 0]
+            x = jax.nn.relu(batch_apply(layer, x))
+        return batch_apply(self.dense[-1], x)[:, 0]
 
 
 def _convolve(kernels: tuple[Array, ...], biases: tuple[Array, ...], x: Flat) -> Float[Array, "batch features"]:
     for kernel, bias, stride in zip(kernels, biases, (4, 2, 2), strict=True):
-        x = jax.nn.elu(_convolution(x, kernel, stride) + bias)
+        x = jax.nn.elu(conv_valid(x, kernel, stride) + bias)
     # A picture under 52 pixels leaves fewer than 2 rows or columns: then there is nothing to pool.
     window = (1, min(2, x.shape[1]), min(2, x.shape[2]), 1)
     x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "VALID")
     return x.reshape(len(x), -1)
-
-
-def _convolution(x: Maps, kernel: Float[Array, "_ _ _ _"], stride: int) -> Maps:
-    """A convolution without padding, as one matrix product.
-
-    On a CPU, XLA computes a convolution's gradient inside a loop many times more slowly. Here the picture becomes
-    blocks of ``stride`` x ``stride`` pixels, and an output cell sees as many of them as cover the kernel, which zeros
-    fill up.
-    """
-    side, reach = kernel.shape[0], -(-kernel.shape[0] // stride)
-    rows, columns = ((size - side) // stride + 1 for size in x.shape[1:3])
-    high, wide = rows + reach - 1, columns + reach - 1
-    x = jnp.pad(x, ((0, 0), (0, stride), (0, stride), (0, 0)))[:, : high * stride, : wide * stride]
-    blocks = x.reshape(len(x), high, stride, wide, stride, -1).swapaxes(2, 3).reshape(len(x), high, wide, -1)
-    offsets = [(i, j) for i in range(reach) for j in range(reach)]
-    seen = jnp.concatenate([blocks[:, i : i + rows, j : j + columns] for i, j in offsets], -1)
-    more = reach * stride - side
-    kernel = jnp.pad(kernel, ((0, more), (0, more), (0, 0), (0, 0)))
-    matrix = (
-        kernel.reshape(reach, stride, reach, stride, *kernel.shape[2:]).swapaxes(1, 2).reshape(-1, kernel.shape[-1])
-    )
-    return (seen.reshape(-1, seen.shape[-1]) @ matrix).reshape(*seen.shape[:-1], -1)
 
 
 def _orthogonal_linear(size_in: int, size_out: int, *, key: Seed) -> eqx.nn.Linear:
@@ -151,10 +128,10 @@ class SemanticReward(eqx.Module):
     """R_psi. Pure, so it can be called inside compiled code, on any axes in front of the pictures."""
 
     network: PatchNetwork | ConvNetwork
-    centre: Scalar
+    mean: Scalar
     """Mean of the raw scores of the pictures it was taught with."""
-    spread: Scalar
-    """Their deviation, in logits: a difference of 1 in R_psi is ``spread`` in the log-odds of being preferred."""
+    std: Scalar
+    """Their deviation, in logits: a difference of 1 in R_psi is ``std`` in the log-odds of being preferred."""
     image_shape: Shape = eqx.field(static=True)
     config: DistilConfig = eqx.field(static=True)
 
@@ -164,14 +141,14 @@ class SemanticReward(eqx.Module):
         self.config, self.image_shape = config, image_shape
         patches = config.encoder == "patch"
         self.network = PatchNetwork(config, key=key) if patches else ConvNetwork(config, image_shape, key=key)
-        self.centre, self.spread = jnp.zeros(()), jnp.ones(())
+        self.mean, self.std = jnp.zeros(()), jnp.ones(())
 
     def __call__(self, images: UInt8[Array | np.ndarray, "*batch height width channel"]) -> Float[Array, "*batch"]:
         """How interesting each picture is: 0 for an average one of its training, +1 for a deviation above it.
 
         Raises ValueError for pictures of another size or type than those it was taught with.
         """
-        return (self.scores(images) - self.centre) / self.spread
+        return (self.scores(images) - self.mean) / self.std
 
     def scores(self, images: UInt8[Array | np.ndarray, "*batch height width channel"]) -> Float[Array, "*batch"]:
         """The raw f_psi: sigmoid(f(a) - f(b)) is the probability that a is preferred to b."""
@@ -189,16 +166,16 @@ class SemanticReward(eqx.Module):
         Raises ValueError where all of them have the same score: then there is no scale.
         """
         scores = scores_of(self, images)
-        centre, spread = float(scores.mean()), float(scores.std())
-        if not spread > 1e-6:
+        mean, std = float(scores.mean()), float(scores.std())
+        if not std > 1e-6:
             raise ValueError(f"R_psi says the same of all {len(images)} pictures: are they different at all?")
-        where = lambda reward: (reward.centre, reward.spread)  # noqa: E731
-        return eqx.tree_at(where, self, (jnp.float32(centre), jnp.float32(spread)))
+        where = lambda reward: (reward.mean, reward.std)  # noqa: E731
+        return eqx.tree_at(where, self, (jnp.float32(mean), jnp.float32(std)))
 
 
 def rewards_of(reward: SemanticReward, images: np.ndarray, chunk: int = 256) -> Float[np.ndarray, " n"]:
     """R_psi of many pictures, uint8 [n height width 3], ``chunk`` at a time. Raises ValueError as R_psi does."""
-    return (scores_of(reward, images, chunk) - float(reward.centre)) / float(reward.spread)
+    return (scores_of(reward, images, chunk) - float(reward.mean)) / float(reward.std)
 
 
 def scores_of(reward: SemanticReward, images: np.ndarray, chunk: int = 256) -> Float[np.ndarray, " n"]:

@@ -18,7 +18,7 @@ from jaxtyping import Array
 from sensei_lite.agent.replay import Replay
 from sensei_lite.annotators.data import Observations, join_observations
 from sensei_lite.types import Seed
-from sensei_lite.worlds.base import World, advance_batch, begin_batch
+from sensei_lite.worlds.base import World, reset_batch, step_batch
 from sensei_lite.worlds.grid.oracle import way_to_success
 from sensei_lite.worlds.grid.world import GridWorld
 from sensei_lite.worlds.random_play import random_actions
@@ -108,7 +108,7 @@ def _knowledge(world: World, state: Any, *, key: Seed) -> Callable[[Any], Array]
 def _play(world: World, episodes: int, guided: bool, scale: int, *, key: Seed) -> tuple[Array, Array, dict[str, Array]]:
     """Pictures [time episodes ...], which of them belong to first episodes, and facts [time episodes]."""
     begin_key, boldness_key, play_key = jax.random.split(key, 3)
-    state, row = begin_batch(world, keys=jax.random.split(begin_key, episodes))
+    state, timestep = reset_batch(world, keys=jax.random.split(begin_key, episodes))
     known = _knowledge(world, state, key=jax.random.fold_in(key, 3)) if guided else None
     boldness = jax.random.uniform(boldness_key, (episodes,))
 
@@ -116,18 +116,18 @@ def _play(world: World, episodes: int, guided: bool, scale: int, *, key: Seed) -
         return jax.vmap(lambda s: world.render(s, scale))(state), jax.vmap(world.facts)(state)
 
     def step(carry: tuple, key: Array) -> tuple[tuple, tuple[Array, Array, dict[str, Array]]]:
-        state, row, running = carry
+        state, timestep, running = carry
         act_key, choice_key, world_key = jax.random.split(key, 3)
         action = random_actions(world, (episodes,), key=act_key)
         if known is not None:
             bold = jax.random.uniform(choice_key, (episodes,)) < boldness
             action = jnp.where(bold.reshape(-1, *[1] * (action.ndim - 1)), known(state), action)
-        state, row = advance_batch(world, state, row.is_last, action, keys=jax.random.split(world_key, episodes))
+        state, timestep = step_batch(world, state, timestep.is_last, action, keys=jax.random.split(world_key, episodes))
         image, facts = see(state)
-        return (state, row, running & ~row.is_last), (image, running, facts)
+        return (state, timestep, running & ~timestep.is_last), (image, running, facts)
 
     image, facts = see(state)
-    start = (state, row, jnp.ones(episodes, bool))
+    start = (state, timestep, jnp.ones(episodes, bool))
     keys = jax.random.split(play_key, world.max_steps)  # type: ignore[attr-defined]
     _, (images, valid, later) = jax.lax.scan(step, start, keys)
     first = (image, jnp.ones(episodes, bool), facts)

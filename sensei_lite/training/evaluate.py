@@ -19,7 +19,7 @@ from scipy import stats
 from sensei_lite.agent import state as agents
 from sensei_lite.agent.state import AgentState
 from sensei_lite.types import Seed
-from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
+from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_batch
 from sensei_lite.worlds.random_play import random_actions
 
 
@@ -44,21 +44,21 @@ def play_episodes(agent: AgentState, world: World, episodes: int, *, key: Seed) 
 
     Raises ValueError where the world has no limit of steps (``max_steps``).
     """
-    memory = agents.first_memory(agent, episodes, world.actions.size)
+    policy_state = agents.initial_policy_state(agent, episodes, world.actions.size)
 
-    def choose(memory: Any, row: Transition, key: Array) -> tuple[Any, Array]:
-        memory = agents.act(agent, memory, row.image, row.is_first, row.vector, key=key)
-        return memory, agents.decode_action(world.actions, memory.action)
+    def choose(policy_state: Any, timestep: TimeStep, key: Array) -> tuple[Any, Array]:
+        policy_state = agents.act(agent, policy_state, timestep.image, timestep.is_first, timestep.vector, key=key)
+        return policy_state, agents.decode_action(world.actions, policy_state.action)
 
-    return _first_episodes(world, episodes, choose, memory, key=key)
+    return _first_episodes(world, episodes, choose, policy_state, key=key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def play_random_episodes(world: World, episodes: int, *, key: Seed) -> Outcome:
     """The same for random actions: what any agent must beat."""
 
-    def choose(memory: Any, row: Transition, key: Array) -> tuple[Any, Array]:
-        return memory, random_actions(world, (episodes,), key=key)
+    def choose(policy_state: Any, timestep: TimeStep, key: Array) -> tuple[Any, Array]:
+        return policy_state, random_actions(world, (episodes,), key=key)
 
     return _first_episodes(world, episodes, choose, (), key=key)
 
@@ -66,8 +66,8 @@ def play_random_episodes(world: World, episodes: int, *, key: Seed) -> Outcome:
 def _first_episodes(
     world: World,
     episodes: int,
-    choose: Callable[[Any, Transition, Array], tuple[Any, Array]],
-    memory: Any,
+    choose: Callable[[Any, TimeStep, Array], tuple[Any, Array]],
+    policy_state: Any,
     *,
     key: Seed,
 ) -> Outcome:
@@ -75,23 +75,23 @@ def _first_episodes(
     if limit is None:
         raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
     begin_key, play_key = jax.random.split(key)
-    state, row = begin_batch(world, keys=jax.random.split(begin_key, episodes))
+    state, timestep = reset_batch(world, keys=jax.random.split(begin_key, episodes))
     running, visited = jnp.ones(episodes, bool), jnp.zeros((episodes, world.situations), bool)
 
-    def step(carry: tuple[Any, Transition, Any, Array, Array], key: Array) -> tuple[tuple, tuple[Any, Array, Array]]:
-        state, row, memory, running, visited = carry
+    def step(carry: tuple[Any, TimeStep, Any, Array, Array], key: Array) -> tuple[tuple, tuple[Any, Array, Array]]:
+        state, timestep, policy_state, running, visited = carry
         act_key, world_key = jax.random.split(key)
-        memory, action = choose(memory, row, act_key)
+        policy_state, action = choose(policy_state, timestep, act_key)
         keys = jax.random.split(world_key, episodes)
-        state, row = advance_batch(world, state, row.is_last, action, keys=keys)
+        state, timestep = step_batch(world, state, timestep.is_last, action, keys=keys)
         if world.situations:
             situation = jax.vmap(world.situation)(state)
             visited = visited.at[jnp.arange(episodes), situation].max(running)
-        counted = {name: happened & running for name, happened in row.events.items()}
-        result = (counted, jnp.where(running, row.reward, 0.0), running)
-        return (state, row, memory, running & ~row.is_last, visited), result
+        counted = {name: happened & running for name, happened in timestep.events.items()}
+        result = (counted, jnp.where(running, timestep.reward, 0.0), running)
+        return (state, timestep, policy_state, running & ~timestep.is_last, visited), result
 
-    start = (state, row, memory, running, visited)
+    start = (state, timestep, policy_state, running, visited)
     end, (events, rewards, steps) = jax.lax.scan(step, start, jax.random.split(play_key, limit))
     visited = end[-1]
     return Outcome(

@@ -15,7 +15,7 @@ class RunError(ValueError):
 
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[None]:
     """Inside, no other process works in this folder. The folder is made if need be; a killed process frees it.
 
     Raises RunError where another process works there already, OSError where the folder cannot be written.
@@ -33,7 +33,7 @@ def only_one(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def claim(path: Path, description: dict[str, Any]) -> None:
+def write_or_verify_manifest(path: Path, description: dict[str, Any]) -> None:
     """Write down what the work is, as JSON, or make sure that what stands there is the same.
 
     Raises RunError where it is not, or the file is damaged.
@@ -45,12 +45,12 @@ def claim(path: Path, description: dict[str, Any]) -> None:
         unfinished.write_text(json.dumps(description, indent=1) + "\n")
         unfinished.replace(path)  # whoever is killed here leaves no half of it
         return
-    if different := _first_difference(read_claim(path), description):
+    if different := _first_difference(read_manifest(path), description):
         raise RunError(f"{path} belongs to another run: {different}. Choose another folder")
 
 
-def read_claim(path: Path) -> dict[str, Any]:
-    """What `claim` wrote. Raises FileNotFoundError, or RunError where the file is damaged."""
+def read_manifest(path: Path) -> dict[str, Any]:
+    """What `write_or_verify_manifest` wrote. Raises FileNotFoundError, or RunError where the file is damaged."""
     try:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:

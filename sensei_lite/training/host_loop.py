@@ -18,52 +18,63 @@ from jaxtyping import Array
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent.replay import Replay
-from sensei_lite.agent.state import AgentState, Memory, Metrics
+from sensei_lite.agent.state import AgentState, Metrics, PolicyState
 from sensei_lite.config import Config
 from sensei_lite.reward.model import SemanticReward
-from sensei_lite.training.jax_loop import TrainState, check_taste, count_row, learn_step, rounds_of, to_row
+from sensei_lite.training.jax_loop import (
+    TrainState,
+    check_reward_model,
+    chunk_schedule,
+    count_row,
+    learn_step,
+    to_transition,
+)
 from sensei_lite.types import Box, Discrete, Seed
-from sensei_lite.worlds.base import Transition
+from sensei_lite.worlds.base import TimeStep
 from sensei_lite.worlds.gym_adapter import HostWorld
 
 
 def begin_host_training(
-    config: Config, world: HostWorld, taste: SemanticReward | None = None, *, key: Seed
+    config: Config, world: HostWorld, reward_model: SemanticReward | None = None, *, key: Seed
 ) -> TrainState:
     """A new agent in a host world that has just begun; its replay holds the first rows only.
 
     Raises ValueError where the world does not have ``train.envs`` copies, and as `start_training` does.
     """
-    check_taste(config, taste)
+    check_reward_model(config, reward_model)
     settings = config.train
     if world.num_envs != settings.envs:
         raise ValueError(f"train.envs is {settings.envs}, but {world.name} was made with {world.num_envs} copies")
     agent_key, begin_key, key = jax.random.split(key, 3)
     agent = eqx.filter_jit(agents.init)(config, world.image_shape, world.actions, world.vector_size, key=agent_key)
-    row = world.begin(seed=_number(begin_key))
-    replay = Replay.create(settings.capacity // settings.envs, to_row(world.actions, row, taste))
-    memory = agents.first_memory(agent, settings.envs, world.actions.size)
-    replay = _remember(replay, world.actions, row, taste)
-    return TrainState(agent, replay, (), row, memory, key, jnp.zeros((), jnp.int32), jnp.zeros(0, jnp.int32), taste)
+    timestep = world.reset(seed=_number(begin_key))
+    replay = Replay.create(settings.capacity // settings.envs, to_transition(world.actions, timestep, reward_model))
+    policy_state = agents.initial_policy_state(agent, settings.envs, world.actions.size)
+    replay = _remember(replay, world.actions, timestep, reward_model)
+    return TrainState(
+        agent, replay, (), timestep, policy_state, key, jnp.zeros((), jnp.int32), jnp.zeros(0, jnp.int32), reward_model
+    )
 
 
 def play_at_random(config: Config, world: HostWorld, state: TrainState) -> TrainState:
-    """Fill the replay with ``train.warm_up`` rows of random play; ``state`` is used up."""
+    """Fill the replay with ``train.prefill_steps`` rows of random play; ``state`` is used up."""
     key, play_key = jax.random.split(state.key)
     chance = np.random.default_rng(_number(play_key))
-    replay, row, steps = state.replay, state.row, 0
-    for _ in range(config.train.warm_up // config.train.envs):
-        row = world.advance(_random_actions(world, chance))
-        replay = _remember(replay, world.actions, row, state.taste)
-        steps += int((~row.is_first).sum())
-    return state._replace(replay=replay, row=row, key=key, steps=state.steps + steps)
+    replay, timestep, steps = state.replay, state.timestep, 0
+    for _ in range(config.train.prefill_steps // config.train.envs):
+        timestep = world.step(_random_actions(world, chance))
+        replay = _remember(replay, world.actions, timestep, state.reward_model)
+        steps += int((~timestep.is_first).sum())
+    return state._replace(replay=replay, timestep=timestep, key=key, steps=state.steps + steps)
 
 
 def go_on_in_new_episodes(world: HostWorld, state: TrainState) -> TrainState:
     """Go on from a checkpoint: the same agent and replay, in worlds that begin again."""
     key, begin_key = jax.random.split(state.key)
-    row = world.begin(seed=_number(begin_key))
-    return state._replace(row=row, replay=_remember(state.replay, world.actions, row, state.taste), key=key)
+    timestep = world.reset(seed=_number(begin_key))
+    return state._replace(
+        timestep=timestep, replay=_remember(state.replay, world.actions, timestep, state.reward_model), key=key
+    )
 
 
 def _number(key: Seed) -> int:
@@ -74,17 +85,17 @@ def train_host_chunk(
     config: Config, world: HostWorld, state: TrainState
 ) -> tuple[TrainState, Metrics, dict[str, Array]]:
     """As `train.train_chunk`, for a host world; ``state`` is used up."""
-    rounds, collects, updates = rounds_of(config.train)
+    rounds, collects, updates = chunk_schedule(config.train)
     actions, rows, metrics = world.actions, [], []
     for _ in range(rounds):
         key, collect_key, learn_key = jax.random.split(state.key, 3)
-        agent, replay, row, memory = state.agent, state.replay, state.row, state.memory
+        agent, replay, timestep, policy_state = state.agent, state.replay, state.timestep, state.policy_state
         for act_key in jax.random.split(collect_key, collects):
-            memory, action = _choose(agent, memory, row._replace(events={}), actions, key=act_key)
-            row = world.advance(np.asarray(action))
-            replay = _remember(replay, actions, row, state.taste)
-            rows.append(count_row(row))
-        state = state._replace(replay=replay, row=row, memory=memory, key=key)
+            policy_state, action = _choose(agent, policy_state, timestep._replace(events={}), actions, key=act_key)
+            timestep = world.step(np.asarray(action))
+            replay = _remember(replay, actions, timestep, state.reward_model)
+            rows.append(count_row(timestep))
+        state = state._replace(replay=replay, timestep=timestep, policy_state=policy_state, key=key)
         for update_key in jax.random.split(learn_key, updates):
             agent, new = _learn(config, state.agent, state.replay, key=update_key)
             state = state._replace(agent=agent)
@@ -102,15 +113,17 @@ def _random_actions(world: HostWorld, chance: np.random.Generator) -> np.ndarray
 
 @eqx.filter_jit
 def _choose(
-    agent: AgentState, memory: Memory, row: Transition, actions: Discrete | Box, *, key: Seed
-) -> tuple[Memory, Array]:
-    memory = agents.act(agent, memory, row.image, row.is_first, row.vector, key=key)
-    return memory, agents.decode_action(actions, memory.action)
+    agent: AgentState, policy_state: PolicyState, timestep: TimeStep, actions: Discrete | Box, *, key: Seed
+) -> tuple[PolicyState, Array]:
+    policy_state = agents.act(agent, policy_state, timestep.image, timestep.is_first, timestep.vector, key=key)
+    return policy_state, agents.decode_action(actions, policy_state.action)
 
 
 @functools.partial(jax.jit, static_argnums=1, donate_argnums=0)
-def _remember(replay: Replay, actions: Discrete | Box, row: Transition, taste: SemanticReward | None) -> Replay:
-    return replay.add(to_row(actions, row, taste))
+def _remember(
+    replay: Replay, actions: Discrete | Box, timestep: TimeStep, reward_model: SemanticReward | None
+) -> Replay:
+    return replay.add(to_transition(actions, timestep, reward_model))
 
 
 @eqx.filter_jit

@@ -19,12 +19,12 @@ from jaxtyping import Array, Int, Key, PyTree
 from sensei_lite.agent import state as agents
 from sensei_lite.agent import update as learning
 from sensei_lite.agent.replay import Replay
-from sensei_lite.agent.state import AgentState, Memory, Metrics
+from sensei_lite.agent.state import AgentState, Metrics, PolicyState
 from sensei_lite.config import Config, TrainConfig
-from sensei_lite.models.world_model import Rows
+from sensei_lite.models.world_model import Transition
 from sensei_lite.reward.model import SemanticReward
 from sensei_lite.types import Box, Discrete, Seed
-from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
+from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_batch
 from sensei_lite.worlds.gym_adapter import HostWorld
 from sensei_lite.worlds.random_play import random_actions
 
@@ -35,33 +35,33 @@ class TrainState(NamedTuple):
     agent: AgentState
     replay: Replay
     world: PyTree
-    row: Transition
+    timestep: TimeStep
     """The newest row of every world; it is already in the replay."""
-    memory: Memory
+    policy_state: PolicyState
     key: Key[Array, ""]
     """All randomness of what is still to come."""
     steps: Array
     """Environment steps so far, all worlds together."""
     visits: Int[Array, " situations"]
     """How often the agent was in each situation of the world (see `World.situation`), random play not counted."""
-    taste: SemanticReward | None = None
+    reward_model: SemanticReward | None = None
     """R_psi, which never changes here; None: nothing is interesting."""
 
 
-def to_row(actions: Discrete | Box, row: Transition, taste: SemanticReward | None) -> Rows:
+def to_transition(actions: Discrete | Box, timestep: TimeStep, reward_model: SemanticReward | None) -> Transition:
     """A world's row as it is remembered: with how interesting R_psi finds the picture."""
-    return Rows(
-        image=row.image,
-        action=agents.encode_action(actions, row.action),
-        reward=row.reward,
-        semantic=jnp.zeros_like(row.reward) if taste is None else taste(row.image),
-        is_first=row.is_first,
-        is_terminal=row.is_terminal,
-        vector=row.vector,
+    return Transition(
+        image=timestep.image,
+        action=agents.encode_action(actions, timestep.action),
+        reward=timestep.reward,
+        semantic=jnp.zeros_like(timestep.reward) if reward_model is None else reward_model(timestep.image),
+        is_first=timestep.is_first,
+        is_terminal=timestep.is_terminal,
+        vector=timestep.vector,
     )
 
 
-def rounds_of(settings: TrainConfig) -> tuple[int, int, int]:
+def chunk_schedule(settings: TrainConfig) -> tuple[int, int, int]:
     """How a chunk is divided: rounds, and in each how many steps of all worlds and then how many updates.
 
     Raises ValueError where ``train.chunk_updates`` cannot be divided so.
@@ -77,35 +77,41 @@ def rounds_of(settings: TrainConfig) -> tuple[int, int, int]:
 
 
 @eqx.filter_jit
-def start_training(config: Config, world: World, taste: SemanticReward | None = None, *, key: Seed) -> TrainState:
-    """A new agent and its worlds, with ``train.warm_up`` rows of random play in the replay.
+def start_training(
+    config: Config, world: World, reward_model: SemanticReward | None = None, *, key: Seed
+) -> TrainState:
+    """A new agent and its worlds, with ``train.prefill_steps`` rows of random play in the replay.
 
-    Raises ValueError where the agent wants what is interesting and there is no ``taste``, or it reads other pictures.
+    Raises ValueError where the agent wants what is interesting and there is no ``reward_model``, or it reads other pictures.
     """
-    check_taste(config, taste)
+    check_reward_model(config, reward_model)
     agent_key, world_key, play_key, key = jax.random.split(key, 4)
     settings = config.train
     agent = agents.init(config, world.image_shape, world.actions, world.vector_size, key=agent_key)
-    state, row = begin_batch(world, keys=jax.random.split(world_key, settings.envs))
-    first, facts = to_row(world.actions, row, taste), facts_of(world, state)
+    state, timestep = reset_batch(world, keys=jax.random.split(world_key, settings.envs))
+    first, facts = to_transition(world.actions, timestep, reward_model), facts_of(world, state)
     replay = Replay.create(settings.capacity // settings.envs, first, facts).add(first, facts)
 
-    def play(carry: tuple[PyTree, Transition, Replay], key: Array) -> tuple[tuple, None]:
-        state, row, replay = carry
+    def play(carry: tuple[PyTree, TimeStep, Replay], key: Array) -> tuple[tuple, None]:
+        state, timestep, replay = carry
         action_key, step_key = jax.random.split(key)
         action = random_actions(world, (settings.envs,), key=action_key)
         keys = jax.random.split(step_key, settings.envs)
-        state, row = advance_batch(world, state, row.is_last, action, keys=keys)
-        return (state, row, replay.add(to_row(world.actions, row, taste), facts_of(world, state))), None
+        state, timestep = step_batch(world, state, timestep.is_last, action, keys=keys)
+        return (
+            state,
+            timestep,
+            replay.add(to_transition(world.actions, timestep, reward_model), facts_of(world, state)),
+        ), None
 
-    number = settings.warm_up // settings.envs
-    (state, row, replay), _ = jax.lax.scan(play, (state, row, replay), jax.random.split(play_key, number))
+    number = settings.prefill_steps // settings.envs
+    (state, timestep, replay), _ = jax.lax.scan(play, (state, timestep, replay), jax.random.split(play_key, number))
     # Random play did not use the agent's memory: it begins with the next row as if an episode started there.
-    memory = agents.first_memory(agent, settings.envs, world.actions.size)
+    policy_state = agents.initial_policy_state(agent, settings.envs, world.actions.size)
     steps = jnp.asarray(number * settings.envs, jnp.int32)
     # A copy of R_psi: the state is used up by training, and the caller's must not be.
-    taste = jax.tree.map(jnp.copy, taste)
-    return TrainState(agent, replay, state, row, memory, key, steps, no_visits(world), taste)
+    reward_model = jax.tree.map(jnp.copy, reward_model)
+    return TrainState(agent, replay, state, timestep, policy_state, key, steps, no_visits(world), reward_model)
 
 
 def start_task(config: Config, world: World | HostWorld, explored: TrainState, *, key: Seed) -> TrainState:
@@ -124,9 +130,9 @@ def start_task(config: Config, world: World | HostWorld, explored: TrainState, *
     return jax.tree.map(jnp.copy, state)
 
 
-def check_taste(config: Config, taste: SemanticReward | None) -> None:
+def check_reward_model(config: Config, reward_model: SemanticReward | None) -> None:
     """Raises ValueError where the agent wants what is interesting, and there is no R_psi to say what that is."""
-    if taste is None and "semantic" in config.streams:
+    if reward_model is None and "semantic" in config.streams:
         raise ValueError("this agent maximises the semantic reward, so it needs an R_psi: distil one first")
 
 
@@ -138,15 +144,27 @@ def facts_of(world: World, state: PyTree) -> dict[str, Array]:
 def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainState, dict[str, Array]]:
     """Act once in every world and remember what came back. Also returns how often each event happened."""
     act_key, world_key = jax.random.split(key)
-    memory = agents.act(state.agent, state.memory, state.row.image, state.row.is_first, state.row.vector, key=act_key)
-    action = agents.decode_action(world.actions, memory.action)
-    keys = jax.random.split(world_key, state.row.is_last.shape[0])
-    world_state, row = advance_batch(world, state.world, state.row.is_last, action, keys=keys)
-    replay = state.replay.add(to_row(world.actions, row, state.taste), facts_of(world, world_state))
-    counts = count(world, world_state, row)
+    policy_state = agents.act(
+        state.agent,
+        state.policy_state,
+        state.timestep.image,
+        state.timestep.is_first,
+        state.timestep.vector,
+        key=act_key,
+    )
+    action = agents.decode_action(world.actions, policy_state.action)
+    keys = jax.random.split(world_key, state.timestep.is_last.shape[0])
+    world_state, timestep = step_batch(world, state.world, state.timestep.is_last, action, keys=keys)
+    replay = state.replay.add(to_transition(world.actions, timestep, state.reward_model), facts_of(world, world_state))
+    counts = count(world, world_state, timestep)
     visits = state.visits.at[counts["situations"]].add(1) if world.situations else state.visits
     state = state._replace(
-        replay=replay, world=world_state, row=row, memory=memory, steps=state.steps + counts["steps"], visits=visits
+        replay=replay,
+        world=world_state,
+        timestep=timestep,
+        policy_state=policy_state,
+        steps=state.steps + counts["steps"],
+        visits=visits,
     )
     return state, counts
 
@@ -156,15 +174,19 @@ def no_visits(world: World) -> Int[Array, " situations"]:
     return jnp.zeros(world.situations, jnp.int32)
 
 
-def count(world: World, state: PyTree, row: Transition) -> dict[str, Array]:
+def count(world: World, state: PyTree, timestep: TimeStep) -> dict[str, Array]:
     """What one step of all worlds adds to a chunk's counts; ``situations`` are numbers [envs], not yet a count."""
-    return count_row(row) | ({"situations": jax.vmap(world.situation)(state)} if world.situations else {})
+    return count_row(timestep) | ({"situations": jax.vmap(world.situation)(state)} if world.situations else {})
 
 
-def count_row(row: Transition) -> dict[str, Any]:
+def count_row(timestep: TimeStep) -> dict[str, Any]:
     """Events, episodes, steps and reward of one row of all worlds."""
-    counts = {name: happened.sum() for name, happened in row.events.items()}
-    return counts | {"episodes": row.is_last.sum(), "steps": (~row.is_first).sum(), "reward": row.reward.sum()}
+    counts = {name: happened.sum() for name, happened in timestep.events.items()}
+    return counts | {
+        "episodes": timestep.is_last.sum(),
+        "steps": (~timestep.is_first).sum(),
+        "reward": timestep.reward.sum(),
+    }
 
 
 def add_up(world: World, counts: dict[str, Array]) -> dict[str, Array]:
@@ -207,7 +229,7 @@ def _mesh(settings: TrainConfig) -> Mesh:
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def train_chunk(config: Config, world: World, state: TrainState) -> tuple[TrainState, Metrics, dict[str, Array]]:
     """One chunk. Returns the new state, the mean of every metric over the chunk, and event counts added up."""
-    rounds, collects, updates = rounds_of(config.train)
+    rounds, collects, updates = chunk_schedule(config.train)
 
     def one_round(state: TrainState, key: Array) -> tuple[TrainState, tuple[Metrics, dict[str, Array]]]:
         collect_key, learn_key = jax.random.split(key)
@@ -231,29 +253,29 @@ def random_chunks(
     config: Config, world: World, chunks: int, *, key: Seed
 ) -> tuple[dict[str, Array], Int[Array, " situations"]]:
     """What an agent does that acts at random and learns nothing: the counts of each chunk [chunks], and all visits."""
-    rounds, collects, _ = rounds_of(config.train)
+    rounds, collects, _ = chunk_schedule(config.train)
     envs = config.train.envs
     begin_key, play_key = jax.random.split(key)
 
-    def step(carry: tuple[PyTree, Transition, Array], key: Array) -> tuple[tuple, dict[str, Array]]:
-        state, row, visits = carry
+    def step(carry: tuple[PyTree, TimeStep, Array], key: Array) -> tuple[tuple, dict[str, Array]]:
+        state, timestep, visits = carry
         action_key, world_key = jax.random.split(key)
         action = random_actions(world, (envs,), key=action_key)
-        state, row = advance_batch(world, state, row.is_last, action, keys=jax.random.split(world_key, envs))
-        counts = count(world, state, row)
+        state, timestep = step_batch(world, state, timestep.is_last, action, keys=jax.random.split(world_key, envs))
+        counts = count(world, state, timestep)
         visits = visits.at[counts["situations"]].add(1) if world.situations else visits
-        return (state, _unseen(row), visits), counts
+        return (state, _unseen(timestep), visits), counts
 
-    def chunk(carry: tuple[PyTree, Transition, Array], key: Array) -> tuple[tuple, dict[str, Array]]:
+    def chunk(carry: tuple[PyTree, TimeStep, Array], key: Array) -> tuple[tuple, dict[str, Array]]:
         carry, counts = jax.lax.scan(step, carry, jax.random.split(key, rounds * collects))
         return carry, add_up(world, counts)
 
-    state, row = begin_batch(world, keys=jax.random.split(begin_key, envs))
-    start = (state, _unseen(row), no_visits(world))
+    state, timestep = reset_batch(world, keys=jax.random.split(begin_key, envs))
+    start = (state, _unseen(timestep), no_visits(world))
     end, counts = jax.lax.scan(chunk, start, jax.random.split(play_key, chunks))
     return counts, end[-1]
 
 
-def _unseen(row: Transition) -> Transition:
+def _unseen(timestep: TimeStep) -> TimeStep:
     """A row without what nobody looks at: then it is not even drawn."""
-    return row._replace(image=None, vector=None)
+    return timestep._replace(image=None, vector=None)

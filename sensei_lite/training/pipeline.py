@@ -30,9 +30,9 @@ from sensei_lite.annotators.registry import make_annotator
 from sensei_lite.annotators.scripted import interest, situations
 from sensei_lite.annotators.store import Store
 from sensei_lite.config import DistilConfig, changed, config_from
-from sensei_lite.presets import NAMES, PRESETS, explorer_config, learns, needs_taste
+from sensei_lite.presets import AGENTS, PRESETS, agent_config, learns, needs_reward_model
 from sensei_lite.reward.distil import Distilled, Epoch, distil
-from sensei_lite.reward.hacking import WAITS, Farm, find_farms
+from sensei_lite.reward.hacking import WAITS, RewardHack, find_reward_hacks
 from sensei_lite.reward.metrics import (
     Calibration,
     Estimate,
@@ -40,17 +40,17 @@ from sensei_lite.reward.metrics import (
     calibration,
     mean_rewards,
     preference_probabilities,
-    spread_within,
+    std_within,
 )
 from sensei_lite.reward.model import load_reward, rewards_of, save_reward
 from sensei_lite.training.collect import play_observations, remembered
 from sensei_lite.training.evaluate import play_episodes, play_random_episodes
-from sensei_lite.training.folder import claim, read_claim
+from sensei_lite.training.folder import read_manifest, write_or_verify_manifest
 from sensei_lite.training.jax_loop import TrainState
 from sensei_lite.training.run import load_run, play_in, read_visits, train_in
 from sensei_lite.training.scores import (
-    effective_number,
     episode_figures,
+    perplexity,
     read_chunks,
     switch_figures,
     training_figures,
@@ -83,17 +83,17 @@ def collect(
                 raise ValueError(f"{world} is a host world: only a curious agent can collect there (--play curious)")
             observations = play_observations(made, episodes, guided=guided, seed=seed)
         begin(folder, world, settings)
-        claim(folder / "collect.json", asked)
+        write_or_verify_manifest(folder / "collect.json", asked)
         save_observations(path, observations)
         return observations
     begin(folder, world, settings)
-    claim(folder / "collect.json", asked)
+    write_or_verify_manifest(folder / "collect.json", asked)
     return load_observations(path)
 
 
 def begin(folder: Path, world: str, settings: Mapping[str, Any]) -> None:
     """Say which world the folder belongs to. Raises RunError where it belongs to another."""
-    claim(folder / WORLD, {"world": world, "settings": dict(settings)})
+    write_or_verify_manifest(folder / WORLD, {"world": world, "settings": dict(settings)})
 
 
 def collect_curious(
@@ -106,7 +106,9 @@ def collect_curious(
     Raises as `training_run.train_in` does; RunError where the folder holds observations of something else.
     """
     begin(folder, world, settings)
-    claim(folder / "collect.json", {"preset": preset, "updates": updates, "pictures": pictures, "seed": seed})
+    write_or_verify_manifest(
+        folder / "collect.json", {"preset": preset, "updates": updates, "pictures": pictures, "seed": seed}
+    )
     if (folder / OBSERVATIONS).exists():
         return load_observations(folder / OBSERVATIONS)
     explore(folder, COLLECTOR, preset=preset, updates=updates, seed=seed)
@@ -120,10 +122,10 @@ def collect_from(folder: Path, earlier: Path, *, pictures: int, seed: int) -> Ob
 
     Raises FileNotFoundError where no such agent was trained there; RunError as `collect_curious` does.
     """
-    of_world, explorer = read_claim(earlier / WORLD), read_claim(earlier / "sensei" / "config.json")
+    of_world, explorer = read_manifest(earlier / WORLD), read_manifest(earlier / "sensei" / "config.json")
     begin(folder, of_world["world"], of_world["settings"])
     origin = {"seed": explorer["seed"], "taste": explorer["taste"]}
-    claim(folder / "collect.json", {"pictures": pictures, "seed": seed, "sensei": origin})
+    write_or_verify_manifest(folder / "collect.json", {"pictures": pictures, "seed": seed, "sensei": origin})
     if (folder / OBSERVATIONS).exists():
         return load_observations(folder / OBSERVATIONS)
     observations = remembered(load_explorer(earlier, "sensei").replay, pictures, seed=seed)
@@ -133,15 +135,15 @@ def collect_from(folder: Path, earlier: Path, *, pictures: int, seed: int) -> Ob
 
 def share_observations(folder: Path, earlier: Path) -> None:
     """Take over another folder's world and observations as they are. Raises FileNotFoundError where there are none."""
-    begin(folder, **read_claim(earlier / WORLD))
-    claim(folder / "collect.json", read_claim(earlier / "collect.json"))
+    begin(folder, **read_manifest(earlier / WORLD))
+    write_or_verify_manifest(folder / "collect.json", read_manifest(earlier / "collect.json"))
     if not (folder / OBSERVATIONS).exists():
         save_observations(folder / OBSERVATIONS, load_observations(earlier / OBSERVATIONS))
 
 
 def world_of(folder: Path, num_envs: int = 1) -> World | HostWorld:
     """The world of this run folder. Raises FileNotFoundError where nothing was begun."""
-    asked = read_claim(folder / WORLD)
+    asked = read_manifest(folder / WORLD)
     return make_world(asked["world"], num_envs=num_envs, **asked["settings"])
 
 
@@ -162,18 +164,18 @@ def explore(
     Raises FileNotFoundError where a stage before this one is missing, ValueError for changes that cannot be made, and
     as `training_run.train_in` does.
     """
-    config = changed(explorer_config(PRESETS[preset](), agent), changes or {})
+    config = changed(agent_config(PRESETS[preset](), agent), changes or {})
     name = name or agent
-    if changes and (name in NAMES or not learns(agent)):
+    if changes and (name in AGENTS or not learns(agent)):
         raise ValueError(f"an agent with changed settings must learn, and needs a name of its own; this is {name!r}")
-    taste = None
-    if needs_taste(config):
+    reward_model = None
+    if needs_reward_model(config):
         if not (folder / REWARD).exists():
             raise FileNotFoundError(f"{folder / REWARD} is not there: distil first")
-        taste = load_reward(folder / REWARD)
+        reward_model = load_reward(folder / REWARD)
     with closing(world_of(folder, config.train.envs)) as world:
         if learns(agent):
-            train_in(folder / name, config, world, updates=updates, seed=seed, taste=taste)
+            train_in(folder / name, config, world, updates=updates, seed=seed, reward_model=reward_model)
         else:
             play_in(folder / name, config, world, updates=updates, seed=seed)
 
@@ -184,7 +186,7 @@ def learn_task(folder: Path, explorer: str, *, preset: str, updates: int, seed: 
     Beside it stands `explore` with the agent ``task``, which begins from scratch. Raises FileNotFoundError where the
     explorer was not trained.
     """
-    config = explorer_config(PRESETS[preset](), "task")
+    config = agent_config(PRESETS[preset](), "task")
     with closing(world_of(folder, config.train.envs)) as world:
         explored = load_run(folder / explorer, world)
         train_in(folder / f"{AFTER}{explorer}", config, world, updates=updates, seed=seed, explored=explored)
@@ -192,7 +194,7 @@ def learn_task(folder: Path, explorer: str, *, preset: str, updates: int, seed: 
 
 def load_explorer(folder: Path, agent: str) -> TrainState:
     """An agent of this run folder as it was last stored. Raises as `training_run.load_run` does."""
-    config = config_from(read_claim(folder / agent / "config.json")["agent"])
+    config = config_from(read_manifest(folder / agent / "config.json")["agent"])
     with closing(world_of(folder, config.train.envs)) as world:
         return load_run(folder / agent, world)
 
@@ -231,7 +233,7 @@ def figures_of(folder: Path, agent: str, world: World | HostWorld, *, seed: int)
         outcome, visits = play_episodes(state.agent, world, TEST_EPISODES, key=key), np.asarray(state.visits)
     else:
         outcome, visits = play_random_episodes(world, TEST_EPISODES, key=key), read_visits(folder)
-    coverage = {"situations visited evenly": effective_number(visits)} if world.situations else {}
+    coverage = {"situations visited evenly": perplexity(visits)} if world.situations else {}
     return figures | coverage | episode_figures(outcome)
 
 
@@ -241,7 +243,7 @@ def taste_figures(folder: Path) -> dict[str, float]:
     Raises FileNotFoundError where there is no R_psi.
     """
     observations, reward = load_observations(folder / OBSERVATIONS), load_reward(folder / REWARD)
-    who = read_claim(folder / REWARD / "made_from.json")["annotator"]
+    who = read_manifest(folder / REWARD / "made_from.json")["annotator"]
     with Store(folder / PREFERENCES) as store:
         judged = store.preferences(*who.values())
     if not observations.facts:
@@ -250,7 +252,7 @@ def taste_figures(folder: Path) -> dict[str, float]:
     return {
         "ties among the judgements": float((judged.target == 0.5).mean()),
         "R_psi orders situations": accuracy_against_levels(rewards, levels),
-        "R_psi's spread within a situation": spread_within(rewards, levels),
+        "R_psi's spread within a situation": std_within(rewards, levels),
     }
 
 
@@ -276,7 +278,7 @@ def annotate(
     the annotator raises. Answers that came before are kept.
     """
     observations = load_observations(folder / OBSERVATIONS)
-    world = str(read_claim(folder / WORLD)["world"])
+    world = str(read_manifest(folder / WORLD)["world"])
     made = make_annotator(annotator, observations, world=world, prompt_file=folder / "prompt.json", **settings)
     if choose == "interesting":
         if not (folder / REWARD).exists():
@@ -308,7 +310,7 @@ class Taste(NamedTuple):
     """Mean R_psi of the folder's observations by situation, dull ones first; empty where the world tells no facts."""
     truth: float
     """How often R_psi puts two observations of held-out episodes in their true order; nan where no truth is known."""
-    farms: list[Farm]
+    reward_hacks: list[RewardHack]
     """What standing still pays before each event, and going on."""
 
 
@@ -340,12 +342,12 @@ def distil_taste(
     content_hash = save_reward(folder / REWARD, distilled.reward)
     made_from = {"annotator": who._asdict(), "pairs": len(preferences.first), "seed": seed, "hash": content_hash}
     (folder / REWARD / "made_from.json").unlink(missing_ok=True)
-    claim(folder / REWARD / "made_from.json", made_from | {"settings": dataclasses.asdict(config)})
+    write_or_verify_manifest(folder / REWARD / "made_from.json", made_from | {"settings": dataclasses.asdict(config)})
 
     held_out = distilled.split.held_out
     predicted = preference_probabilities(distilled.reward, preferences, held_out)
     rewards = rewards_of(distilled.reward, observations.images)
-    found, truth, farms = dict[str, Estimate](), float("nan"), list[Farm]()
+    found, truth, reward_hacks = dict[str, Estimate](), float("nan"), list[RewardHack]()
     if observations.facts:
         found = mean_rewards(rewards, observations.episode, situations(observations.facts))
         fresh = np.isin(observations.episode, distilled.split.episodes)
@@ -354,7 +356,7 @@ def distil_taste(
             truth = accuracy_against_levels(rewards[fresh], levels)
         for event, (waiting, end) in WAITS.items():
             if all(observations.facts.get(fact, np.zeros(1)).any() for fact in (waiting, event)):
-                farms += find_farms(rewards, observations, [(waiting, event)], end=end)
+                reward_hacks += find_reward_hacks(rewards, observations, [(waiting, event)], end=end)
     return Taste(
         distilled,
         preferences,
@@ -362,5 +364,5 @@ def distil_taste(
         calibration(predicted, preferences.target[held_out]),
         found,
         truth,
-        farms,
+        reward_hacks,
     )

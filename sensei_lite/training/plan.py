@@ -13,9 +13,9 @@ from typing import Any
 
 from sensei_lite.annotators.query import Budget
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import claim, only_one
+from sensei_lite.training.folder import folder_lock, write_or_verify_manifest
 from sensei_lite.training.scores import MEANINGFUL, RATE
-from sensei_lite.training.stages import stage
+from sensei_lite.training.stages import timed_stage
 
 FORMAT = 1
 
@@ -95,9 +95,9 @@ def run(folder: Path, plan: RunPlan) -> list[str]:
 
     Raises RunError where the folder belongs to another plan or another process works in it; and what the stages raise.
     """
-    with only_one(folder):
-        claim(folder / "run.json", {"format": FORMAT} | dataclasses.asdict(plan))
-        with stage(folder, "collect") as is_open:
+    with folder_lock(folder):
+        write_or_verify_manifest(folder / "run.json", {"format": FORMAT} | dataclasses.asdict(plan))
+        with timed_stage(folder, "collect") as is_open:
             if is_open and plan.first_generation is None:
                 pipeline.collect_curious(
                     folder,
@@ -113,10 +113,10 @@ def run(folder: Path, plan: RunPlan) -> list[str]:
                 pipeline.collect_from(folder, earlier, pictures=plan.pictures, seed=plan.seed)
         teach_taste(folder, plan)
         for agent in plan.agents:
-            with stage(folder, f"explore-{agent}") as is_open:
+            with timed_stage(folder, f"explore-{agent}") as is_open:
                 if is_open:
                     pipeline.explore(folder, agent, preset=plan.preset, updates=plan.updates, seed=plan.seed)
-        with stage(folder, "evaluate") as is_open:
+        with timed_stage(folder, "evaluate") as is_open:
             if is_open:
                 pipeline.evaluate(folder, plan.agents, seed=plan.seed)
     return [_told(folder, agent) for agent in plan.agents]
@@ -126,7 +126,7 @@ def teach_taste(folder: Path, plan: RunPlan) -> None:
     """Annotate and distil in a folder with observations, in one round or two. What is finished is not repeated."""
     for number in range(plan.rounds):
         suffix = "-again" if number else ""
-        with stage(folder, f"annotate{suffix}") as is_open:
+        with timed_stage(folder, f"annotate{suffix}") as is_open:
             if is_open:
                 # Call-out P1 (ours): the second round asks where the agent will go. See `RunPlan.rounds`.
                 pipeline.annotate(
@@ -139,7 +139,7 @@ def teach_taste(folder: Path, plan: RunPlan) -> None:
                     budget=Budget(None, None),
                     seed=plan.seed + number,
                 )
-        with stage(folder, f"distil{suffix}") as is_open:
+        with timed_stage(folder, f"distil{suffix}") as is_open:
             if is_open:
                 pipeline.distil_taste(folder, plan.distil_settings, annotator=None, version=None, seed=plan.seed)
 

@@ -26,14 +26,14 @@ from tqdm import tqdm
 
 from sensei_lite.config import Config, config_from
 from sensei_lite.reward.model import SemanticReward, content_hash, load_reward, save_reward
-from sensei_lite.training.folder import claim, only_one, read_claim
+from sensei_lite.training.folder import folder_lock, read_manifest, write_or_verify_manifest
 from sensei_lite.training.host_loop import begin_host_training, go_on_in_new_episodes, play_at_random, train_host_chunk
 from sensei_lite.training.jax_loop import TrainState, on_devices, random_chunks, start_task, start_training, train_chunk
 from sensei_lite.training.storage import load_checkpoint, save_checkpoint
 from sensei_lite.worlds.base import World
 from sensei_lite.worlds.gym_adapter import HostWorld
 
-CHECKPOINT, TASTE, VISITS = "checkpoint.npz", "semantic_reward", "visits.npz"
+CHECKPOINT, REWARD_MODEL, VISITS = "checkpoint.npz", "semantic_reward", "visits.npz"
 
 
 def train_in(
@@ -43,13 +43,13 @@ def train_in(
     *,
     updates: int,
     seed: int = 0,
-    taste: SemanticReward | None = None,
+    reward_model: SemanticReward | None = None,
     explored: TrainState | None = None,
     seconds_between_checkpoints: float = 60.0,
 ) -> TrainState:
     """Train until the agent has had ``updates`` updates, going on from the folder's checkpoint if there is one.
 
-    ``taste`` is the R_psi of an agent that wants what is interesting. With ``explored`` a run begins with that state's
+    ``reward_model`` is the R_psi of an agent that wants what is interesting. With ``explored`` a run begins with that state's
     world model and replay (see `train.start_task`).
 
     Raises RunError where the folder belongs to another run, FloatingPointError at the first loss that is not a number
@@ -58,9 +58,9 @@ def train_in(
     if updates % config.train.chunk_updates:
         raise ValueError(f"updates is {updates}; it must be a multiple of chunk_updates ({config.train.chunk_updates})")
     if explored is not None:
-        taste = explored.taste  # what it found interesting goes on being told beside every picture
-    with only_one(folder):
-        return _train(folder, config, world, updates, seed, taste, explored, seconds_between_checkpoints)
+        reward_model = explored.reward_model  # what it found interesting goes on being told beside every picture
+    with folder_lock(folder):
+        return _train(folder, config, world, updates, seed, reward_model, explored, seconds_between_checkpoints)
 
 
 def _train(
@@ -69,17 +69,17 @@ def _train(
     world: World | HostWorld,
     updates: int,
     seed: int,
-    taste: SemanticReward | None,
+    reward_model: SemanticReward | None,
     explored: TrainState | None,
     seconds_between_checkpoints: float,
 ) -> TrainState:
-    description = describe_run(config, world, seed, taste)
+    description = describe_run(config, world, seed, reward_model)
     if explored is not None:
         description["explored"] = {"updates": int(explored.agent.updates), "steps": int(explored.steps)}
-    claim(folder / "config.json", description)
-    if taste is not None and not (folder / TASTE).exists():
-        save_reward(folder / TASTE, taste)
-    state = on_devices(config.train, _begin_or_resume(folder, config, world, taste, explored, seed))
+    write_or_verify_manifest(folder / "config.json", description)
+    if reward_model is not None and not (folder / REWARD_MODEL).exists():
+        save_reward(folder / REWARD_MODEL, reward_model)
+    state = on_devices(config.train, _begin_or_resume(folder, config, world, reward_model, explored, seed))
     done = int(state.agent.updates)
     for name in ("metrics.csv", "events.csv"):
         drop_rows_after(folder / name, done)
@@ -114,8 +114,8 @@ def play_in(folder: Path, config: Config, world: World | HostWorld, *, updates: 
     """
     if isinstance(world, HostWorld):
         raise ValueError("the random agent plays JAX worlds only")
-    with only_one(folder):
-        claim(folder / "config.json", describe_run(config, world, seed))
+    with folder_lock(folder):
+        write_or_verify_manifest(folder / "config.json", describe_run(config, world, seed))
         counts, visits = random_chunks(config, world, updates // config.train.chunk_updates, key=jax.random.key(seed))
         (folder / "events.csv").unlink(missing_ok=True)
         for chunk in range(updates // config.train.chunk_updates):
@@ -138,13 +138,13 @@ def load_run(folder: Path, world: World | HostWorld) -> TrainState:
     """
     if not (folder / CHECKPOINT).exists():
         raise FileNotFoundError(f"{folder / CHECKPOINT} is not there: nobody has trained in {folder}")
-    description = read_claim(folder / "config.json")
+    description = read_manifest(folder / "config.json")
     config = config_from(description["agent"])
-    taste = load_reward(folder / TASTE) if description["taste"] else None
+    reward_model = load_reward(folder / REWARD_MODEL) if description["taste"] else None
     if isinstance(world, HostWorld):
-        like = begin_host_training(config, world, taste, key=jax.random.key(0))
+        like = begin_host_training(config, world, reward_model, key=jax.random.key(0))
     else:
-        like = jax.eval_shape(lambda: start_training(config, world, taste, key=jax.random.key(0)))
+        like = jax.eval_shape(lambda: start_training(config, world, reward_model, key=jax.random.key(0)))
     return load_checkpoint(folder / CHECKPOINT, like)
 
 
@@ -182,12 +182,12 @@ def _name(world: World | HostWorld) -> str:
 
 
 def describe_run(
-    config: Config, world: World | HostWorld, seed: int, taste: SemanticReward | None = None
+    config: Config, world: World | HostWorld, seed: int, reward_model: SemanticReward | None = None
 ) -> dict[str, Any]:
     """What a training run is: its world, seed, R_psi and settings, as config.json has them."""
     of_world = world.settings if isinstance(world, HostWorld) else dataclasses.asdict(world)  # type: ignore[call-overload]
     settings = {"world": {"name": _name(world)} | of_world, "seed": seed}
-    settings["taste"] = None if taste is None else content_hash(taste)
+    settings["taste"] = None if reward_model is None else content_hash(reward_model)
     return settings | {"agent": dataclasses.asdict(config)}
 
 
@@ -195,14 +195,14 @@ def _begin_or_resume(
     folder: Path,
     config: Config,
     world: World | HostWorld,
-    taste: SemanticReward | None,
+    reward_model: SemanticReward | None,
     explored: TrainState | None,
     seed: int,
 ) -> TrainState:
     key, path = jax.random.key(seed), folder / CHECKPOINT
     if isinstance(world, HostWorld):
         if explored is None:
-            state = begin_host_training(config, world, taste, key=key)
+            state = begin_host_training(config, world, reward_model, key=key)
         else:
             state = start_task(config, world, explored, key=key)
         if path.exists():
@@ -212,7 +212,7 @@ def _begin_or_resume(
     def begin() -> TrainState:
         if explored is not None:
             return start_task(config, world, explored, key=key)
-        return start_training(config, world, taste, key=key)
+        return start_training(config, world, reward_model, key=key)
 
     return load_checkpoint(path, jax.eval_shape(begin)) if path.exists() else begin()
 

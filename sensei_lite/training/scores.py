@@ -41,7 +41,7 @@ def read_chunks(folder: Path, name: str = "events.csv") -> list[dict[str, float]
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def effective_number(visits: np.ndarray) -> float:
+def perplexity(visits: np.ndarray) -> float:
     """How many situations were visited, if rarely visited ones count for less: the exponential of the entropy.
 
     n situations visited equally often count n; what is added by a situation with few visits goes to 0 with them.

@@ -40,7 +40,7 @@ from jaxtyping import Array, Key
 from sensei_lite.agent import update as learning
 from sensei_lite.agent.state import AgentState, Metrics
 from sensei_lite.config import Config
-from sensei_lite.models.world_model import Rows
+from sensei_lite.models.world_model import Transition
 from sensei_lite.reward.model import SemanticReward
 from sensei_lite.training.jax_loop import TrainState, start_training, train_chunk
 from sensei_lite.types import Seed
@@ -62,7 +62,7 @@ def parallel_update(devices: Sequence[jax.Device] | None = None) -> Callable[...
     spread, whole = _shardings(devices)
     compiled = jax.jit(lambda agent, rows, key: learning.update(agent, rows, key=key), out_shardings=whole)
 
-    def update(agent: AgentState, rows: Rows, *, key: Seed) -> tuple[AgentState, Metrics]:
+    def update(agent: AgentState, rows: Transition, *, key: Seed) -> tuple[AgentState, Metrics]:
         _check_divisible(len(rows.reward), spread)
         # Where an array lies is part of its type: an agent that comes from one device the first time and from all the
         # next would be compiled for twice. What lies there already is not copied, and was compared before.
@@ -74,7 +74,7 @@ def parallel_update(devices: Sequence[jax.Device] | None = None) -> Callable[...
     return update
 
 
-def join_rows(rows: Rows, batch: int, devices: Sequence[jax.Device] | None = None) -> Rows:
+def join_rows(rows: Transition, batch: int, devices: Sequence[jax.Device] | None = None) -> Transition:
     """One batch out of what the hosts have drawn: host 0's sequences first, then host 1's, and so on.
 
     ``rows`` are this host's share [own time ...]; the result is [batch time ...], where ``batch`` is the setting
@@ -122,14 +122,16 @@ def connect_hosts(
 
 
 def start_seeds(
-    config: Config, world: World, tastes: SemanticReward | None = None, *, keys: Key[Array, " seeds"]
+    config: Config, world: World, reward_models: SemanticReward | None = None, *, keys: Key[Array, " seeds"]
 ) -> TrainState:
     """`start_training` for every key: the same type, with an axis ``seeds`` in front of every array.
 
-    ``tastes`` is the R_psi of every seed, in one with such an axis. Memory grows with the number of seeds, above all
+    ``reward_models`` is the R_psi of every seed, in one with such an axis. Memory grows with the number of seeds, above all
     for the replays: ``train.capacity`` pictures each.
     """
-    return eqx.filter_vmap(lambda taste, key: start_training(config, world, taste, key=key))(tastes, keys)
+    return eqx.filter_vmap(lambda reward_model, key: start_training(config, world, reward_model, key=key))(
+        reward_models, keys
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)

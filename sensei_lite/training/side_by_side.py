@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from sensei_lite.config import Config
 from sensei_lite.reward.model import SemanticReward, save_reward
-from sensei_lite.training.folder import claim
+from sensei_lite.training.folder import write_or_verify_manifest
 from sensei_lite.training.jax_loop import TrainState, start_training
 from sensei_lite.training.run import (
     CHECKPOINT,
-    TASTE,
+    REWARD_MODEL,
     append_row,
     describe_run,
     drop_rows_after,
@@ -39,23 +39,23 @@ def train_side_by_side(
     *,
     updates: int,
     seeds: Sequence[int],
-    tastes: Sequence[SemanticReward] | None = None,
+    reward_models: Sequence[SemanticReward] | None = None,
 ) -> None:
     """Train one agent for each folder and seed until it has had ``updates`` updates. Folders that have are left alone.
 
-    Checkpoints are written when all is done; a run that was stopped before begins again. ``tastes`` has an R_psi for
+    Checkpoints are written when all is done; a run that was stopped before begins again. ``reward_models`` has an R_psi for
     each folder.
 
     Raises ValueError where ``updates`` cannot be divided into chunks, and as `training_run.train_in` does.
     """
     if updates % config.train.chunk_updates:
         raise ValueError(f"updates is {updates}; it must be a multiple of chunk_updates ({config.train.chunk_updates})")
-    wanted = [None] * len(seeds) if tastes is None else list(tastes)
+    wanted = [None] * len(seeds) if reward_models is None else list(reward_models)
     every = list(zip(folders, seeds, wanted, strict=True))
-    for folder, seed, taste in every:
-        claim(folder / "config.json", describe_run(config, world, seed, taste))
-        if taste is not None and not (folder / TASTE).exists():
-            save_reward(folder / TASTE, taste)
+    for folder, seed, reward_model in every:
+        write_or_verify_manifest(folder / "config.json", describe_run(config, world, seed, reward_model))
+        if reward_model is not None and not (folder / REWARD_MODEL).exists():
+            save_reward(folder / REWARD_MODEL, reward_model)
     unfinished = [one for one in every if updates_of(one[0], config, world, one[2]) < updates]
     if not unfinished:
         return
@@ -63,7 +63,7 @@ def train_side_by_side(
     for folder in opened:
         for name in ("metrics.csv", "events.csv"):
             drop_rows_after(folder / name, 0)
-    together = None if tastes is None else _stack([taste for _, _, taste in unfinished])
+    together = None if reward_models is None else _stack([reward_model for _, _, reward_model in unfinished])
     keys = jnp.stack([jax.random.key(seed) for _, seed, _ in unfinished])
     states = start_seeds(config, world, together, keys=keys)
     with tqdm(total=updates, desc=f"train {len(opened)} x {type(world).__name__}", unit="update") as bar:
@@ -84,7 +84,7 @@ def train_side_by_side(
         save_checkpoint(folder / CHECKPOINT, jax.tree.map(lambda leaf, i=i: leaf[i], states))
 
 
-def updates_of(folder: Path, config: Config, world: World, taste: SemanticReward | None) -> int:
+def updates_of(folder: Path, config: Config, world: World, reward_model: SemanticReward | None) -> int:
     """How many updates the agent in this folder has had when it was last stored; 0 where there is none.
 
     Raises CheckpointError where the checkpoint is damaged or another agent's.
@@ -92,7 +92,7 @@ def updates_of(folder: Path, config: Config, world: World, taste: SemanticReward
     path = folder / CHECKPOINT
     if not path.exists():
         return 0
-    like = jax.eval_shape(lambda: start_training(config, world, taste, key=jax.random.key(0)))
+    like = jax.eval_shape(lambda: start_training(config, world, reward_model, key=jax.random.key(0)))
     stored: TrainState = load_checkpoint(path, like)
     return int(stored.agent.updates)
 

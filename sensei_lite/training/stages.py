@@ -24,7 +24,7 @@ def read_stages(folder: Path) -> dict[str, dict[str, float]]:
 
 
 @contextmanager
-def stage(folder: Path, name: str) -> Iterator[bool]:
+def timed_stage(folder: Path, name: str) -> Iterator[bool]:
     """Whether the stage is still open: inside, do its work if it is. What ends without an exception is finished."""
     before = read_stages(folder).get(name, {"seconds": 0.0, "finished": 0.0})
     if before["finished"]:

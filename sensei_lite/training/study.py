@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sensei_lite.config import Config
-from sensei_lite.presets import NAMES, PRESETS, explorer_config, learns, needs_taste
+from sensei_lite.presets import AGENTS, PRESETS, agent_config, learns, needs_reward_model
 from sensei_lite.reward.model import load_reward
 from sensei_lite.training import pipeline
 from sensei_lite.training.evaluate import over_seeds
@@ -97,11 +97,11 @@ def run_study(
 
 def _check_name(agent: str) -> None:
     name, _, annotation = agent.removeprefix(AFTER).partition(":")
-    if name not in NAMES:
-        raise ValueError(f"there is no agent called {name!r}; there are {', '.join(NAMES)}")
+    if name not in AGENTS:
+        raise ValueError(f"there is no agent called {name!r}; there are {', '.join(AGENTS)}")
     if annotation and annotation not in ANNOTATIONS:
         raise ValueError(f"{agent}: there is no annotation called {annotation!r}; there are {', '.join(ANNOTATIONS)}")
-    if annotation and not needs_taste(explorer_config(Config(), name)):
+    if annotation and not needs_reward_model(agent_config(Config(), name)):
         raise ValueError(f"{agent}: {name} asks nobody what is interesting")
 
 
@@ -119,7 +119,7 @@ def _train(
     name, _, annotation = agent.removeprefix(AFTER).partition(":")
     folder = base / annotation
     pipeline.begin(base, world, settings)
-    if needs_taste(explorer_config(PRESETS[preset](), name)):
+    if needs_reward_model(agent_config(PRESETS[preset](), name)):
         _teach(base, world, settings, annotation, preset, explorer_updates, seed)
     if agent.startswith(AFTER):
         pipeline.explore(folder, name, preset=preset, updates=explorer_updates, seed=seed)
@@ -129,7 +129,7 @@ def _train(
         pipeline.explore(folder, name, preset=preset, updates=updates, seed=seed)
     with closing(pipeline.world_of(folder)) as made:
         figures = pipeline.figures_of(folder, name, made, seed=seed)
-    if not agent.startswith(AFTER) and needs_taste(explorer_config(PRESETS[preset](), name)):
+    if not agent.startswith(AFTER) and needs_reward_model(agent_config(PRESETS[preset](), name)):
         figures |= pipeline.taste_figures(folder)
     return figures
 
@@ -160,13 +160,13 @@ def _train_together(
     Raises ValueError for a host world.
     """
     name, _, annotation = agent.partition(":")
-    config = explorer_config(PRESETS[preset](), name.removeprefix(AFTER))
+    config = agent_config(PRESETS[preset](), name.removeprefix(AFTER))
     if name.startswith((AFTER, "task")) or not learns(name):
         return
     for base in bases:
         pipeline.begin(base, world, settings)
     tastes = None
-    if needs_taste(config):
+    if needs_reward_model(config):
         _train_together(bases, world, settings, pipeline.COLLECTOR, preset, updates, seeds)
         with ThreadPoolExecutor(len(seeds)) as pool:
             list(
@@ -179,7 +179,7 @@ def _train_together(
         if not isinstance(made, World):
             raise ValueError(f"{world} is a host world: its seeds cannot learn side by side")
         folders = [base / annotation / name for base in bases]
-        train_side_by_side(folders, config, made, updates=updates, seeds=seeds, tastes=tastes)
+        train_side_by_side(folders, config, made, updates=updates, seeds=seeds, reward_models=tastes)
 
 
 def print_table(rows: list[dict[str, object]]) -> None:

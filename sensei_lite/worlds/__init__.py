@@ -4,13 +4,11 @@ from sensei_lite.types import Box, Discrete
 from sensei_lite.worlds.base import (
     Events,
     Step,
-    Transition,
+    TimeStep,
     World,
-    advance,
-    advance_batch,
-    begin_batch,
-    begin_episode,
     render_batch,
+    reset_batch,
+    step_batch,
 )
 from sensei_lite.worlds.grid.keychest import KeyChest
 from sensei_lite.worlds.grid.keyroom import KeyRoom
@@ -27,13 +25,11 @@ __all__ = [
     "KeyRoom",
     "Step",
     "Tabletop",
-    "Transition",
+    "TimeStep",
     "World",
-    "advance",
-    "advance_batch",
-    "begin_batch",
-    "begin_episode",
     "make_world",
     "render_batch",
+    "reset_batch",
+    "step_batch",
     "world_names",
 ]

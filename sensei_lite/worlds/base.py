@@ -96,7 +96,7 @@ class World(abc.ABC):
         raise NotImplementedError(f"{type(self).__name__} tells no situations apart")
 
 
-class Transition(NamedTuple):
+class TimeStep(NamedTuple):
     """One row of experience: what came back from the world, and the action that caused it.
 
     Time is aligned on arrival: ``action`` is a_{t-1}, and everything else belongs to the moment t at which it led to.
@@ -128,47 +128,42 @@ def no_action(world: World) -> Array:
     return jnp.zeros((world.actions.size,), jnp.float32)
 
 
-def begin_episode(world: World, *, key: Seed) -> tuple[PyTree, Transition]:
-    """Start an episode in one world; returns the state and the episode's first row."""
-    state = world.reset(key=key)
-    return state, _with_sight(world, state, _first_row(world))
-
-
-def advance(world: World, state: PyTree, action: Array, *, key: Seed) -> tuple[PyTree, Transition]:
-    """Take one step in one world; returns the new state and the row that it gives."""
-    state, row = _advance_unseen(world, state, action, key=key)
-    return state, _with_sight(world, state, row)
-
-
-def begin_batch(world: World, *, keys: Key[Array, " batch"]) -> tuple[PyTree, Transition]:
+def reset_batch(world: World, *, keys: Key[Array, " batch"]) -> tuple[PyTree, TimeStep]:
     """Start an episode in each of a batch of worlds, one for each key."""
-    return jax.vmap(lambda key: begin_episode(world, key=key))(keys)
+
+    def one(key: Array) -> tuple[PyTree, TimeStep]:
+        state = world.reset(key=key)
+        return state, _with_sight(world, state, _first_row(world))
+
+    return jax.vmap(one)(keys)
 
 
-def advance_batch(
+def step_batch(
     world: World,
     state: PyTree,
     is_last: Bool[Array, " batch"],
     action: Int[Array, " batch"] | Float[Array, "batch action"],
     *,
     keys: Key[Array, " batch"],
-) -> tuple[PyTree, Transition]:
+) -> tuple[PyTree, TimeStep]:
     """Take one step in each of a batch of worlds, or start anew where the last row ended an episode.
 
     A finished episode's last picture is thus seen (it is where the reward is), and the row after it is the first of the
     next episode; the action chosen for that row is ignored. Gymnasium calls this ``AutoresetMode.NEXT_STEP``.
     """
-    state, row = jax.vmap(lambda s, a, k: _advance_unseen(world, s, a, key=k))(state, action, keys)
+    state, timestep = jax.vmap(lambda s, a, k: _advance_unseen(world, s, a, key=k))(state, action, keys)
 
-    def restart_finished(state: PyTree, row: Transition) -> tuple[PyTree, Transition]:
+    def restart_finished(state: PyTree, timestep: TimeStep) -> tuple[PyTree, TimeStep]:
         # Each world either steps or restarts, so its key is used once although both branches are given it.
         fresh_state = jax.vmap(lambda k: world.reset(key=k))(keys)
-        fresh = jax.tree.map(lambda old, new: jnp.broadcast_to(new, old.shape), row, _first_row(world))
-        return jax.tree.map(lambda new, old: _where(is_last, new, old), (fresh_state, fresh), (state, row))
+        fresh = jax.tree.map(lambda old, new: jnp.broadcast_to(new, old.shape), timestep, _first_row(world))
+        return jax.tree.map(lambda new, old: _where(is_last, new, old), (fresh_state, fresh), (state, timestep))
 
     # Laying out an episode costs more than a step, and few steps need it: one branch for the whole batch.
-    state, row = jax.lax.cond(is_last.any(), restart_finished, lambda state, row: (state, row), state, row)
-    return state, jax.vmap(lambda s, r: _with_sight(world, s, r))(state, row)
+    state, timestep = jax.lax.cond(
+        is_last.any(), restart_finished, lambda state, timestep: (state, timestep), state, timestep
+    )
+    return state, jax.vmap(lambda s, r: _with_sight(world, s, r))(state, timestep)
 
 
 def render_batch(world: World, state: PyTree, scale: int = 1) -> Images:
@@ -180,9 +175,9 @@ _UNSEEN = None
 """Stands for a row's picture until the state is final, so that every state is drawn once only."""
 
 
-def _first_row(world: World) -> Transition:
+def _first_row(world: World) -> TimeStep:
     no, yes = jnp.zeros((), bool), jnp.ones((), bool)
-    return Transition(
+    return TimeStep(
         image=_UNSEEN,
         action=no_action(world),
         reward=jnp.zeros((), jnp.float32),
@@ -193,14 +188,14 @@ def _first_row(world: World) -> Transition:
     )
 
 
-def _with_sight(world: World, state: PyTree, row: Transition) -> Transition:
+def _with_sight(world: World, state: PyTree, timestep: TimeStep) -> TimeStep:
     """The row with what the agent sees of a state."""
-    return row._replace(image=world.render(state), vector=world.vector(state) if world.vector_size else None)
+    return timestep._replace(image=world.render(state), vector=world.vector(state) if world.vector_size else None)
 
 
-def _advance_unseen(world: World, state: PyTree, action: Array, *, key: Seed) -> tuple[PyTree, Transition]:
+def _advance_unseen(world: World, state: PyTree, action: Array, *, key: Seed) -> tuple[PyTree, TimeStep]:
     state, reward, terminated, truncated, events = world.step(state, action, key=key)
-    row = Transition(
+    timestep = TimeStep(
         image=_UNSEEN,
         action=action.astype(no_action(world).dtype),
         reward=reward,
@@ -209,7 +204,7 @@ def _advance_unseen(world: World, state: PyTree, action: Array, *, key: Seed) ->
         is_terminal=terminated,
         events=events,
     )
-    return state, row
+    return state, timestep
 
 
 def _where(flag: Bool[Array, " batch"], new: Array, old: Array) -> Array:

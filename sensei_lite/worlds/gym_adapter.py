@@ -1,6 +1,6 @@
 """Any Gymnasium environment with images, as a world that a host loop steps.
 
-A host world gives the same rows (`Transition`) as a JAX world, as NumPy arrays with a leading batch axis, so the agent
+A host world gives the same rows (`TimeStep`) as a JAX world, as NumPy arrays with a leading batch axis, so the agent
 does not know which kind it lives in. It differs in one way: it keeps its state to itself, so it cannot be compiled.
 """
 
@@ -14,7 +14,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from PIL import Image as Picture
 
 from sensei_lite.types import Box, Discrete
-from sensei_lite.worlds.base import Transition
+from sensei_lite.worlds.base import TimeStep
 
 IMAGE_KEYS = ("image", "pixel", "pixels", "rgb")
 """Where an image is looked for in a dictionary observation."""
@@ -171,12 +171,12 @@ class HostWorld:
         self.event_names: tuple[str, ...] = self._envs.get_attr("event_names")[0]
         self._was_last = np.zeros(num_envs, bool)
 
-    def begin(self, seed: int | None = None) -> Transition:
+    def reset(self, seed: int | None = None) -> TimeStep:
         """Start an episode in every copy; copy i is seeded with ``seed + i``. Returns the first rows [batch ...]."""
         seen, _ = self._envs.reset(seed=seed)
         self._was_last = np.zeros(self.num_envs, bool)
         nothing = np.zeros(self.num_envs, bool)
-        return Transition(
+        return TimeStep(
             **self._sight(seen),
             action=self._no_actions(),
             reward=np.zeros(self.num_envs, np.float32),
@@ -186,7 +186,7 @@ class HostWorld:
             events={name: nothing for name in self.event_names},
         )
 
-    def advance(self, action: np.ndarray) -> Transition:
+    def step(self, action: np.ndarray) -> TimeStep:
         """Take one step in every copy, or start anew where the last row ended an episode. Returns rows [batch ...]."""
         sent = np.asarray(action)
         seen, reward, terminated, truncated, info = self._envs.step(
@@ -195,7 +195,7 @@ class HostWorld:
         is_first, self._was_last = self._was_last, terminated | truncated
         no_cause = is_first.reshape((-1,) + (1,) * (sent.ndim - 1))
         told = info.get("events", {})
-        return Transition(
+        return TimeStep(
             **self._sight(seen),
             action=np.where(no_cause, self._no_actions(), sent).astype(self._no_actions().dtype),
             reward=np.where(is_first, 0, reward).astype(np.float32),

@@ -18,7 +18,7 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Array, PyTree
 
 from sensei_lite.types import Box, Discrete
-from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
+from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_batch
 from sensei_lite.worlds.registry import make_world
 
 RENDER_SCALE = 4
@@ -54,17 +54,17 @@ def _spaces(world: World) -> tuple[gymnasium.spaces.Space, gymnasium.spaces.Spac
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _begin(world: World, keys: Array) -> tuple[Array, PyTree, Transition]:
+def _begin(world: World, keys: Array) -> tuple[Array, PyTree, TimeStep]:
     keys, use = _split(keys)
-    return keys, *begin_batch(world, keys=use)
+    return keys, *reset_batch(world, keys=use)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _advance(
     world: World, keys: Array, fresh: Array, state: PyTree, is_last: Array, action: Array
-) -> tuple[Array, PyTree, Transition]:
+) -> tuple[Array, PyTree, TimeStep]:
     keys, use = _split(jnp.where(is_last, fresh, keys))
-    return keys, *advance_batch(world, state, is_last, action, keys=use)
+    return keys, *step_batch(world, state, is_last, action, keys=use)
 
 
 def _split(keys: Array) -> tuple[Array, Array]:
@@ -162,14 +162,14 @@ class WorldVectorEnv(VectorEnv):
         seeds = [int(random.integers(2**31)) if need else 0 for random, need in zip(self._randoms, needed, strict=True)]
         return jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
 
-    def _observe(self, row: Transition) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray]:
+    def _observe(self, row: TimeStep) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray]:
         self._is_last, terminated = np.array(row.is_last), np.array(row.is_terminal)
         seen: Observation = np.array(row.image)
         if self.world.vector_size:
             seen = {"image": seen, "vector": np.array(row.vector)}
         return seen, np.array(row.reward, np.float64), terminated, self._is_last & ~terminated
 
-    def _info(self, row: Transition) -> dict[str, Any]:
+    def _info(self, row: TimeStep) -> dict[str, Any]:
         return {"events": {name: np.array(happened) for name, happened in row.events.items()}}
 
 

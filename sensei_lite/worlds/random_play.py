@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from sensei_lite.types import Box, Images, Seed
-from sensei_lite.worlds.base import Transition, World, advance_batch, begin_batch
+from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_batch
 
 
 class Tally(NamedTuple):
@@ -36,35 +36,35 @@ def random_actions(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def begin_random_play(world: World, batch: int, *, key: Seed) -> tuple[PyTree, Transition]:
+def begin_random_play(world: World, batch: int, *, key: Seed) -> tuple[PyTree, TimeStep]:
     """Start ``batch`` worlds."""
-    return begin_batch(world, keys=jax.random.split(key, batch))
+    return reset_batch(world, keys=jax.random.split(key, batch))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3, 4))
 def random_play(
-    world: World, steps: int, state: PyTree, row: Transition, pictures: Images, *, key: Seed
-) -> tuple[PyTree, Transition, Images, Tally]:
-    """Play ``steps`` rows in every world; ``state``, ``row`` and ``pictures`` are used up.
+    world: World, steps: int, state: PyTree, timestep: TimeStep, pictures: Images, *, key: Seed
+) -> tuple[PyTree, TimeStep, Images, Tally]:
+    """Play ``steps`` rows in every world; ``state``, ``timestep`` and ``pictures`` are used up.
 
     ``pictures`` [batch height width channel] receives the last pictures that were seen, as a replay buffer would.
     """
-    batch = row.is_last.shape[0]
+    batch = timestep.is_last.shape[0]
     none = jnp.zeros((), jnp.int32)
     tally = Tally(none, none, {name: none for name in world.event_names})
 
-    def one_row(carry: tuple[PyTree, Transition, Images, Tally], chance: tuple[Array, Array]) -> tuple[PyTree, None]:
-        (state, row, _, tally), (action, keys) = carry, chance
-        state, following = advance_batch(world, state, row.is_last, action, keys=keys)
+    def one_row(carry: tuple[PyTree, TimeStep, Images, Tally], chance: tuple[Array, Array]) -> tuple[PyTree, None]:
+        (state, timestep, _, tally), (action, keys) = carry, chance
+        state, following = step_batch(world, state, timestep.is_last, action, keys=keys)
         tally = Tally(
             steps=tally.steps + (~following.is_first).sum(),
             episodes=tally.episodes + following.is_last.sum(),
             events={name: tally.events[name] + following.events[name].sum() for name in world.event_names},
         )
-        return (state, following, row.image, tally), None
+        return (state, following, timestep.image, tally), None
 
     action_key, world_key = jax.random.split(key)
     actions = random_actions(world, (steps, batch), key=action_key)
     keys = jax.random.split(world_key, (steps, batch))
-    carry, _ = jax.lax.scan(one_row, (state, row, pictures, tally), (actions, keys))
+    carry, _ = jax.lax.scan(one_row, (state, timestep, pictures, tally), (actions, keys))
     return carry

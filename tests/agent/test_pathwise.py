@@ -13,7 +13,7 @@ from sensei_lite.agent import update as learning
 from sensei_lite.agent.actor_critic import Actor, imagine, pathwise_loss
 from sensei_lite.agent.returns import lambda_return
 from sensei_lite.config import BehaviourConfig, WorldModelConfig
-from sensei_lite.models.ensemble import spread
+from sensei_lite.models.ensemble import ensemble_std
 from sensei_lite.models.rssm import RSSM, State
 from sensei_lite.models.world_model import WorldModel
 from sensei_lite.presets import paper, paper_robodesk, smoke
@@ -89,9 +89,9 @@ def settings(gradient: str):
     streams = (("semantic", 1.0), ("disagreement", 1.0))
     return dataclasses.replace(
         base,
-        ensemble=dataclasses.replace(base.ensemble, reads="state", measure="deviation", target="sample"),
-        behaviour=dataclasses.replace(base.behaviour, gradient=gradient, switched=True),
-        switch=dataclasses.replace(base.switch, go=streams, explore=streams),
+        ensemble=dataclasses.replace(base.ensemble, reads="state", measure="std", target="sample"),
+        behaviour=dataclasses.replace(base.behaviour, gradient=gradient),
+        switch=dataclasses.replace(base.switch, rule="return", go=streams, explore=streams),
     )
 
 
@@ -138,9 +138,9 @@ def test_the_entropy_counts_and_needs_no_path(actor):
 
 def test_heads_that_agree_pass_no_gradient_and_no_nan():
     same = jnp.ones((3, 2, 4))
-    assert not jax.grad(lambda x: spread(x, "deviation").sum())(same).any()
+    assert not jax.grad(lambda x: ensemble_std(x).sum())(same).any()
     apart = jax.random.normal(KEY, (3, 2, 4))
-    slope = jax.grad(lambda x: spread(x, "deviation").sum())(apart)
+    slope = jax.grad(lambda x: ensemble_std(x).sum())(apart)
     wanted = jax.grad(lambda x: jnp.std(x, 0).mean(-1).sum())(apart)
     np.testing.assert_allclose(slope, wanted, rtol=1e-4)
 

@@ -13,8 +13,8 @@ from sensei_lite.agent import state as agents
 from sensei_lite.agent import update as learning
 from sensei_lite.config import Config
 from sensei_lite.course.flops import programs_in
-from sensei_lite.models.layers import in_precision
-from sensei_lite.models.world_model import Rows
+from sensei_lite.models.layers import cast_to_compute_dtype
+from sensei_lite.models.world_model import Transition
 from sensei_lite.presets import smoke
 from sensei_lite.types import Box, Discrete
 
@@ -30,15 +30,15 @@ def settings(precision: str, encoder: str = "patch") -> Config:
     return dataclasses.replace(
         base,
         world_model=dataclasses.replace(base.world_model, encoder=encoder),
-        behaviour=dataclasses.replace(base.behaviour, switched=True),
-        switch=dataclasses.replace(base.switch, go=streams, explore=streams),
+        behaviour=dataclasses.replace(base.behaviour),
+        switch=dataclasses.replace(base.switch, rule="return", go=streams, explore=streams),
         train=dataclasses.replace(base.train, precision=precision),
     )
 
 
-def rows_for(actions) -> Rows:
+def rows_for(actions) -> Transition:
     action = jax.random.uniform(KEY, (4, 6, actions.size), minval=-1)
-    return Rows(
+    return Transition(
         image=jax.random.bits(KEY, (4, 6, *SHAPE), jnp.uint8),
         action=action if isinstance(actions, Box) else jax.nn.one_hot(action.argmax(-1), actions.size),
         reward=jax.random.normal(KEY, (4, 6)),
@@ -95,13 +95,13 @@ def test_one_update_in_bfloat16_is_nearly_that_in_float32(actions):
 
 def test_single_numbers_stay_and_nothing_is_copied_in_vain():
     networks = {"weight": jnp.ones((2, 3)), "usual": jnp.ones(()), "count": jnp.zeros(4, jnp.int32)}
-    half = in_precision(networks, "bfloat16")
+    half = cast_to_compute_dtype(networks, "bfloat16")
     assert {name: str(leaf.dtype) for name, leaf in half.items()} == {
         "weight": "bfloat16",
         "usual": "float32",
         "count": "int32",
     }
-    same = in_precision(networks, "float32")
+    same = cast_to_compute_dtype(networks, "float32")
     assert all(same[name] is networks[name] for name in networks)
 
 

@@ -75,7 +75,7 @@ def config_for(stream: str, discount: float, horizon: int = 6) -> Config:
         world_model=dataclasses.replace(small.world_model, deter=32, hidden=32, bins=63, learning_rate=4e-3),
         ensemble=dataclasses.replace(small.ensemble, heads=4, hidden=32, scale=1.0),
         behaviour=dataclasses.replace(small.behaviour, hidden=32, starts=32, learning_rate=3e-3, **wants),
-        train=TrainConfig(envs=8, batch=8, length=8, capacity=4096, warm_up=1024, chunk_updates=200),
+        train=TrainConfig(envs=8, batch=8, length=8, capacity=4096, prefill_steps=1024, chunk_updates=200),
     )
 
 
@@ -90,14 +90,14 @@ def trained():
 
 def walk(world, agent, actions):
     """What the agent makes of the pictures of one episode with these actions: its state after each of them."""
-    memory = agents.first_memory(agent, 1, 2)
+    policy_state = agents.initial_policy_state(agent, 1, 2)
     state, states = world.reset(key=jax.random.key(0)), []
     look = eqx.filter_jit(agents.act)
     for t, action in enumerate([*actions, None]):
-        memory = look(agent, memory, world.render(state)[None], jnp.array([t == 0]), key=jax.random.key(t))
-        states.append(jax.tree.map(lambda leaf: leaf[0], memory.state))
+        policy_state = look(agent, policy_state, world.render(state)[None], jnp.array([t == 0]), key=jax.random.key(t))
+        states.append(jax.tree.map(lambda leaf: leaf[0], policy_state.state))
         if action is not None:
-            memory = memory._replace(action=jax.nn.one_hot(jnp.array([action]), 2))
+            policy_state = policy_state._replace(action=jax.nn.one_hot(jnp.array([action]), 2))
             state = world.step(state, jnp.int32(action), key=jax.random.key(0)).state
     return states
 
@@ -120,9 +120,9 @@ def test_the_model_knows_where_reward_is_and_where_the_world_ends(trained):
     world, agent, _ = trained
     states = walk(world, agent, [1, 1, 1])
     rewards = [float(agent.world_model.reward(state.features)) for state in states]
-    goes_on = [float(agent.world_model.continues(state.features)) for state in states]
+    continue_head = [float(agent.world_model.continues(state.features)) for state in states]
     np.testing.assert_allclose(rewards, [0, 0, 0, 1], atol=0.08)
-    np.testing.assert_allclose(goes_on, [1, 1, 1, 0], atol=0.05)
+    np.testing.assert_allclose(continue_head, [1, 1, 1, 0], atol=0.05)
 
 
 def test_an_open_loop_dream_foresees_the_end(trained):

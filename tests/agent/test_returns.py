@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import arrays
 from sensei_lite.agent.returns import (
     PercentileNormaliser,
     RunningQuantile,
+    absorbing_state_reward,
     discount_weights,
     lambda_return,
-    lasting_reward,
 )
 from sensei_lite.models.distributions import (
     categorical_entropy,
@@ -186,7 +186,7 @@ def test_no_choice_depends_on_a_constant_in_a_reward_that_lasts(reward, continue
     discount = 0.9
 
     def returns(reward, values):
-        lasting = lasting_reward(jnp.asarray(reward), jnp.asarray(continues), discount)
+        lasting = absorbing_state_reward(jnp.asarray(reward), jnp.asarray(continues), discount)
         return lambda_return(lasting, values, discount * jnp.asarray(continues), 0.95)
 
     # The critic has learned the constant too: k for ever is worth k / (1 - g).
@@ -197,7 +197,7 @@ def test_no_choice_depends_on_a_constant_in_a_reward_that_lasts(reward, continue
 
 def test_a_lasting_reward_is_paid_for_ever_at_a_sure_end_and_once_elsewhere():
     reward, continues = jnp.array([[3.0], [2.0]]), jnp.array([[1.0], [0.0]])
-    close(lasting_reward(reward, continues, 0.9), [[3.0], [2.0 / (1 - 0.9)]])
+    close(absorbing_state_reward(reward, continues, 0.9), [[3.0], [2.0 / (1 - 0.9)]])
 
 
 def test_no_gradient_flows_through_weights():

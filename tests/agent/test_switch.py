@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sensei_lite.agent.switch import ReturnSwitch, RewardSwitch, advantages
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent import update as learning
-from sensei_lite.agent.actor_critic import Actor, actor_loss, advantages
+from sensei_lite.agent.actor_critic import Actor, actor_loss
 from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, discount_weights, lambda_return
-from sensei_lite.agent.switch import Switch
 from sensei_lite.config import BehaviourConfig, SwitchConfig
 from sensei_lite.models.distributions import symexp
-from sensei_lite.presets import explorer_config, smoke
+from sensei_lite.presets import agent_config, smoke
 from sensei_lite.types import Discrete
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "go_explore_switch.json"
@@ -33,7 +33,7 @@ def close(actual, expected, rtol=1e-5, atol=1e-6):
 
 
 def switch_at(threshold, **settings):
-    return Switch(RunningQuantile(jnp.float32(threshold), jnp.ones((), bool)), SwitchConfig(**settings))
+    return RewardSwitch(RunningQuantile(jnp.float32(threshold), jnp.ones((), bool)), SwitchConfig(**settings))
 
 
 def values_of(centre):
@@ -65,7 +65,9 @@ def test_the_switch_by_returns_agrees_with_the_research_code(case):
         go=tuple(given["go"].items()),
         explore=tuple(given["explore"].items()),
     )
-    switch = Switch(PercentileNormaliser(*map(jnp.float32, given["low_high"])), settings).update(returns["semantic"])
+    switch = ReturnSwitch(PercentileNormaliser(*map(jnp.float32, given["low_high"])), settings).update(
+        returns["semantic"]
+    )
     close([switch.seen.low, switch.seen.high], expected["low_high"])
     close(switch.threshold, expected["threshold"])
     exploring = switch.is_exploring(returns["semantic"])
@@ -93,7 +95,7 @@ def test_the_switch_by_returns_agrees_with_the_research_code(case):
     close(value, expected["policy_loss"], rtol=1e-4)
     close(gradient, time_first(expected["policy_logits_gradient"]), rtol=1e-4, atol=1e-6)
 
-    meant = Switch(RunningQuantile.create(), dataclasses.replace(settings, threshold="percentile"))
+    meant = ReturnSwitch(RunningQuantile.create(), dataclasses.replace(settings, threshold="percentile"))
     meant = meant.update(returns["semantic"])
     close(meant.threshold, np.percentile(returns["semantic"], given["percentile"]))
     assert (meant.is_exploring(returns["semantic"]) != exploring).any()
@@ -115,7 +117,7 @@ def test_a_state_at_the_threshold_explores_and_one_below_it_goes():
 
 def test_the_threshold_follows_the_percentile_slowly_and_from_the_first_batch_on():
     rewards = jax.random.normal(KEY, (8, 50))
-    switch = Switch.create(SwitchConfig(percentile=90.0, decay=0.9)).update(rewards)
+    switch = ReturnSwitch.create(SwitchConfig(percentile=90.0, decay=0.9)).update(rewards)
     close(switch.threshold, np.percentile(rewards, 90.0))
     close(switch.is_exploring(rewards).mean(), 0.1, atol=0.01)
     moved = switch.update(rewards + 1.0)
@@ -126,13 +128,13 @@ def test_a_constant_added_to_the_reward_changes_no_branch_unless_the_threshold_i
     rewards = 2.0 * jax.random.normal(KEY, (8, 50))
     for threshold, moves in (("percentile", False), ("range", True)):
         settings = SwitchConfig(threshold=threshold, decay=0.0)
-        before, after = (Switch.create(settings).update(r).is_exploring(r) for r in (rewards, rewards + 5.0))
+        before, after = (ReturnSwitch.create(settings).update(r).is_exploring(r) for r in (rewards, rewards + 5.0))
         assert (before != after).any() == moves
 
 
 def test_no_gradient_flows_through_the_branch():
     def total(x):
-        switch = Switch.create(SwitchConfig()).update(x)
+        switch = ReturnSwitch.create(SwitchConfig()).update(x)
         return switch.threshold + switch.is_exploring(x).sum()
 
     assert (jax.grad(total)(jnp.arange(5.0)) == 0).all()
@@ -153,7 +155,7 @@ def test_settings_that_make_no_switch_are_refused(settings, said):
 
 
 def sensei(**switch):
-    return explorer_config(dataclasses.replace(smoke(), switch=SwitchConfig(**switch)), "sensei")
+    return agent_config(dataclasses.replace(smoke(), switch=SwitchConfig(**switch)), "sensei")
 
 
 def an_agent(config):
@@ -161,17 +163,17 @@ def an_agent(config):
 
 
 def test_the_papers_form_has_one_critic_and_the_research_codes_has_two():
-    assert set(an_agent(sensei(compares="reward")).critics) == {"exploration"}
-    agent = an_agent(sensei(compares="return"))
+    assert set(an_agent(sensei(rule="reward")).critics) == {"exploration"}
+    agent = an_agent(sensei(rule="return"))
     assert set(agent.critics) == set(agent.normalisers) == {"semantic", "disagreement"}
-    assert agent.switch is not None
+    assert agent.rule is not None
     assert an_agent(smoke()).switch is None
     assert smoke().streams == ("disagreement",)
 
 
 @pytest.mark.parametrize("compares", ["reward", "return"])
 def test_learning_moves_the_switch_and_says_which_share_explores(compares):
-    agent = an_agent(sensei(compares=compares))
+    agent = an_agent(sensei(rule=compares))
     starts = 64
     state = jax.tree.map(lambda x: jnp.broadcast_to(x, (starts, *x.shape)), agent.world_model.rssm.initial())
     state = state._replace(h=jax.random.normal(KEY, state.h.shape))
@@ -180,18 +182,18 @@ def test_learning_moves_the_switch_and_says_which_share_explores(compares):
     agent = eqx.tree_at(where, agent, jax.random.normal(KEY, where(agent).shape))
     learned, metrics = learning.learn_to_act(agent, state, jnp.zeros(starts), key=KEY)
     assert 0.0 < float(metrics["switch/exploring"]) < 0.6
-    assert float(metrics["switch/threshold"]) == float(learned.switch.threshold) != 0.0
+    assert float(metrics["switch/threshold"]) == float(learned.rule.threshold) != 0.0
     moved = jax.tree.map(lambda a, b: (a != b).any(), agent.actor, learned.actor)
     assert any(jax.tree.leaves(moved))
 
 
 def test_an_end_is_worth_an_average_state_to_the_curious():
     """Call-out A4: and what is interesting lasts (call-out R3), while the paper's settings let nothing follow."""
-    settings = dataclasses.replace(sensei(compares="return").behaviour, curiosity_end="average")
+    settings = dataclasses.replace(sensei(rule="return").behaviour, curiosity_end="average")
     values = {"semantic": jnp.full((3, 5), 7.0), "disagreement": jax.random.normal(KEY, (3, 5))}
     rewards = {"semantic": jnp.full((3, 5), 2.0), "disagreement": jnp.full((3, 5), 0.1)}
     continues = jnp.ones((3, 5)).at[1, 0].set(0.0)
-    told = learning.after_the_end(settings, rewards, values, continues)
+    told = learning.terminal_bootstrap(settings, rewards, values, continues)
     average = values["disagreement"][0].mean()
     assert abs(float(average)) > 0.01
     discount = settings.discount
@@ -202,4 +204,4 @@ def test_an_end_is_worth_an_average_state_to_the_curious():
     close(told["disagreement"][untouched], 0.1)
 
     nothing = dataclasses.replace(settings, semantic_end="nothing", curiosity_end="nothing")
-    assert learning.after_the_end(nothing, rewards, values, continues) == rewards
+    assert learning.terminal_bootstrap(nothing, rewards, values, continues) == rewards

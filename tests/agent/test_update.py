@@ -17,9 +17,9 @@ from sensei_lite.agent.replay import Replay
 from sensei_lite.agent.returns import PercentileNormaliser
 from sensei_lite.config import BehaviourConfig, Config, EnsembleConfig, TrainConfig, WorldModelConfig
 from sensei_lite.models.distributions import symlog
-from sensei_lite.models.ensemble import Ensemble, information, spread
+from sensei_lite.models.ensemble import Ensemble, ensemble_std, ensemble_variance, mutual_information
 from sensei_lite.models.rssm import State
-from sensei_lite.models.world_model import Rows, Watched, WorldModel
+from sensei_lite.models.world_model import PosteriorRollout, Transition, WorldModel
 from sensei_lite.presets import paper, smoke
 from sensei_lite.training.jax_loop import start_training, train_chunk
 from sensei_lite.worlds import Box, Discrete, KeyRoom
@@ -30,9 +30,9 @@ FIVE = Discrete(("a", "b", "c", "d", "e"))
 KEY = jax.random.key(0)
 
 
-def batch(size: int = 3, time: int = 5, actions: int = 5) -> Rows:
+def batch(size: int = 3, time: int = 5, actions: int = 5) -> Transition:
     """Random sequences; the second one starts a new episode in row 3."""
-    return Rows(
+    return Transition(
         image=jax.random.randint(KEY, (size, time, *SHAPE), 0, 256).astype(jnp.uint8),
         action=jax.nn.one_hot(jax.random.randint(KEY, (size, time), 0, actions), actions),
         reward=jax.random.normal(KEY, (size, time)),
@@ -106,11 +106,11 @@ def test_numbers_beside_the_picture_are_seen_and_foretold():
     rows = batch()._replace(vector=numbers)
 
     def loss(model, rows):
-        _, (terms, watched) = model.loss(rows, key=KEY)
-        return terms["vector"], watched.states
+        _, (terms, rollout) = model.loss(rows, key=KEY)
+        return terms["vector"], rollout.states
 
     (term, states), gradient = eqx.filter_jit(eqx.filter_value_and_grad(loss, has_aux=True))(model, rows)
-    told = jax.vmap(jax.vmap(model.tell_vector))(states.features)
+    told = jax.vmap(jax.vmap(model.vector_decoder))(states.features)
     assert term == pytest.approx(float(jnp.square(told - symlog(numbers)).sum(-1).mean()), rel=1e-4)
     for part in ("read_vector", "tell_vector", "rssm"):
         assert size(getattr(gradient, part)) > 0, part
@@ -130,7 +130,7 @@ def test_a_model_without_eyes_lives_on_numbers_alone():
     settings = dataclasses.replace(CONFIG.world_model, encoder="none", vector_scale=7.0)
     model = WorldModel(settings, SHAPE, 5, 3, key=KEY)
     rows = batch()._replace(vector=jax.random.normal(jax.random.key(2), (3, 5, 3)))
-    total, (terms, watched) = eqx.filter_jit(lambda model, rows: model.loss(rows, key=KEY))(model, rows)
+    total, (terms, rollout) = eqx.filter_jit(lambda model, rows: model.loss(rows, key=KEY))(model, rows)
     blank, _ = eqx.filter_jit(lambda model, rows: model.loss(rows, key=KEY))(
         model, rows._replace(image=jnp.zeros_like(rows.image))
     )
@@ -138,15 +138,15 @@ def test_a_model_without_eyes_lives_on_numbers_alone():
     assert "image" not in terms
     weights = {"vector": 7.0, "dynamics": 0.5, "representation": 0.1}
     assert float(total) == pytest.approx(float(sum(weights.get(n, 1.0) * t for n, t in terms.items() if n != "kl")))
-    told = model.tell(watched.states.features)
+    told = model.decode_vector(rollout.states.features)
     error = jnp.square(symlog(told) - symlog(rows.vector)).sum(-1).mean()
     assert float(error) == pytest.approx(float(terms["vector"]), rel=1e-4)
     with pytest.raises(ValueError, match="draws no pictures"):
-        model.draw(watched.states.features)
+        model.decode_image(rollout.states.features)
     with pytest.raises(ValueError, match="encoder is 'none', and this world gives no numbers"):
         WorldModel(settings, SHAPE, 5, key=KEY)
     with pytest.raises(ValueError, match="tells no numbers"):
-        WorldModel(CONFIG.world_model, SHAPE, 5, key=KEY).tell(watched.states.features)
+        WorldModel(CONFIG.world_model, SHAPE, 5, key=KEY).tell(rollout.states.features)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,8 +198,8 @@ def test_the_spread_of_an_ensemble_agrees_with_an_independent_implementation():
     given = jnp.asarray(predictions, jnp.float32)
     outputs = golden["outputs"]
     theirs = np.asarray(next(v for name, v in outputs.items() if name.startswith("danijar_v1")))
-    np.testing.assert_allclose(spread(given, "deviation")[1:].reshape(theirs.shape), theirs, rtol=1e-5)
-    np.testing.assert_allclose(spread(given, "variance"), outputs["own_float64_variance_biased_mean"], rtol=1e-5)
+    np.testing.assert_allclose(ensemble_std(given)[1:].reshape(theirs.shape), theirs, rtol=1e-5)
+    np.testing.assert_allclose(ensemble_variance(given), outputs["own_float64_variance_biased_mean"], rtol=1e-5)
 
 
 def test_the_ensemble_learns_the_next_state_from_the_action_that_led_there():
@@ -207,7 +207,7 @@ def test_the_ensemble_learns_the_next_state_from_the_action_that_led_there():
     ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, reads="state", measure="variance"), 4, 5, 2, 3, key=KEY)
     rows = batch(4, 6)
     states = State(jnp.zeros((4, 6, 4)), jax.random.normal(KEY, (4, 6, 2, 3)))
-    loss = eqx.filter_jit(lambda z, a: ensemble.loss(Watched(State(states.h, z), z), a, rows.is_first))
+    loss = eqx.filter_jit(lambda z, a: ensemble.loss(PosteriorRollout(State(states.h, z), z), a, rows.is_first))
     base = loss(states.z, rows.action)
     assert loss(states.z, rows.action.at[:, 0].add(1.0)) == base, "row 0's action led to row 0: no pair has it"
     assert loss(states.z, rows.action.at[0, 3].add(1.0)) != base
@@ -219,20 +219,20 @@ def test_heads_that_read_the_memory_read_the_one_that_the_action_led_to():
     ensemble = Ensemble(settings, 4, 5, 2, 3, key=KEY)
     rows = batch(4, 6)
     h, z = jax.random.normal(KEY, (4, 6, 4)), jax.random.normal(KEY, (4, 6, 2, 3))
-    loss = eqx.filter_jit(lambda h, a: ensemble.loss(Watched(State(h, z), z), a, rows.is_first))
+    loss = eqx.filter_jit(lambda h, a: ensemble.loss(PosteriorRollout(State(h, z), z), a, rows.is_first))
     base = loss(h, rows.action)
     assert loss(h, rows.action + 1.0) == base, "the action is already in the memory"
     assert loss(h.at[:, 0].add(1.0), rows.action) == base, "no pair arrives in row 0"
     assert loss(h.at[0, 3].add(1.0), rows.action) != base
     reward = ensemble.reward(State(jnp.swapaxes(h, 0, 1), jnp.swapaxes(z, 0, 1)), jnp.zeros((5, 4, 5)))
     again = ensemble.predict(jnp.zeros((4, 10)), jnp.zeros((4, 5)), h[:, 3])
-    np.testing.assert_allclose(reward[2], spread(again.reshape(2, 4, 6), "variance"), rtol=1e-5)
+    np.testing.assert_allclose(reward[2], ensemble_variance(again.reshape(2, 4, 6)), rtol=1e-5)
 
 
 def test_information_is_what_heads_could_teach_one_another():
     sure = jnp.log(jnp.array([[0.98, 0.01, 0.01], [0.01, 0.98, 0.01], [0.01, 0.01, 0.98]]))[:, None]
     unsure = jnp.log(jnp.full((3, 1, 3), 1 / 3))
-    told = lambda log_probs: float(information(log_probs))  # noqa: E731
+    told = lambda log_probs: float(mutual_information(log_probs))  # noqa: E731
     assert told(unsure) == pytest.approx(0.0, abs=1e-6), "all agree that nothing is known"
     assert told(jnp.broadcast_to(sure[:1], (3, 1, 3))) == pytest.approx(0.0, abs=1e-6), "all know the same"
     entropy = -(0.98 * np.log(0.98) + 0.02 * np.log(0.01))
@@ -242,14 +242,14 @@ def test_information_is_what_heads_could_teach_one_another():
 
 
 def test_heads_of_probabilities_learn_by_cross_entropy():
-    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, measure="information"), 4, 5, 2, 3, key=KEY)
+    ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, measure="mutual_information"), 4, 5, 2, 3, key=KEY)
     rows, h = batch(2, 3), jax.random.normal(KEY, (2, 3, 4))
     posterior = jax.nn.softmax(jax.random.normal(KEY, (2, 3, 2, 3)))
-    watched = Watched(State(h, posterior), posterior)
+    rollout = PosteriorRollout(State(h, posterior), posterior)
     guesses = ensemble.predict(jnp.zeros((2, 2, 10)), jnp.zeros((2, 2, 5)), h[:, 1:])
     np.testing.assert_allclose(jnp.exp(guesses).sum(-1), 1.0, rtol=1e-5)
     expected = -(posterior[:, 1:] * guesses).sum((-1, -2)).sum(0).mean()
-    assert ensemble.loss(watched, rows.action, rows.is_first) == pytest.approx(float(expected), rel=1e-5)
+    assert ensemble.loss(rollout, rows.action, rows.is_first) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_teaching_the_mean_is_teaching_samples_without_their_noise():
@@ -264,8 +264,8 @@ def test_teaching_the_mean_is_teaching_samples_without_their_noise():
 
     def gradient(target, drawn):
         states = State(jnp.zeros((2, 2, 4)), jnp.stack([probs[:, 0], drawn], axis=1))
-        watched = Watched(states, probs)
-        return eqx.filter_grad(lambda e: e.loss(watched, rows.action, rows.is_first))(of[target]).heads.out.bias
+        rollout = PosteriorRollout(states, probs)
+        return eqx.filter_grad(lambda e: e.loss(rollout, rows.action, rows.is_first))(of[target]).heads.out.bias
 
     choices = jax.random.categorical(jax.random.key(1), jnp.log(probs[:, 1]), shape=(4096, 2, 2))
     draws = jax.nn.one_hot(choices, 3)
@@ -279,13 +279,13 @@ def test_teaching_the_mean_is_teaching_samples_without_their_noise():
 
 def test_agreeing_heads_are_not_curious_and_the_world_model_is_not_taught_by_the_ensemble():
     same = jnp.broadcast_to(jnp.arange(6.0), (3, 4, 6))
-    assert (spread(same, "deviation") == 0).all()
+    assert (ensemble_std(same) == 0).all()
     ensemble = Ensemble(EnsembleConfig(heads=2, hidden=8, reads="state", measure="variance"), 4, 5, 2, 3, key=KEY)
     rows = batch(2, 4)
 
     def loss(z):
-        watched = Watched(State(jnp.zeros((2, 4, 4)), z), z)
-        return ensemble.loss(watched, rows.action[:2, :4], rows.is_first[:2, :4])
+        rollout = PosteriorRollout(State(jnp.zeros((2, 4, 4)), z), z)
+        return ensemble.loss(rollout, rows.action[:2, :4], rows.is_first[:2, :4])
 
     assert (jax.jit(jax.grad(loss))(jax.random.normal(KEY, (2, 4, 2, 3))) == 0).all()
 
@@ -337,9 +337,9 @@ def test_the_paper_preset_has_the_research_codes_settings():
     assert (model.encoder, model.depth, model.bins, model.unimix, model.free_bits) == ("conv", 32, 255, 0.01, 1.0)
     assert (model.dynamics_scale, model.representation_scale, model.clip) == (0.5, 0.1, 1000.0)
     assert (model.learning_rate, ensemble.learning_rate, behaviour.learning_rate) == (1e-4, 1e-4, 3e-5)
-    assert {part.second_moment for part in (model, ensemble, behaviour)} == {0.999}
+    assert {part.beta2 for part in (model, ensemble, behaviour)} == {0.999}
     assert (ensemble.heads, ensemble.layers, ensemble.hidden, ensemble.clip) == (8, 2, 512, 100.0)
-    assert (ensemble.reads, ensemble.target, ensemble.measure, ensemble.scale) == ("state", "sample", "deviation", 1.0)
+    assert (ensemble.reads, ensemble.target, ensemble.measure, ensemble.scale) == ("state", "sample", "std", 1.0)
     assert (behaviour.horizon, behaviour.starts, behaviour.lam, behaviour.entropy) == (15, None, 0.95, 3e-4)
     assert behaviour.discount == 1 - 1 / 333
     assert (behaviour.slow_rate, behaviour.return_decay, behaviour.clip) == (0.02, 0.99, 100.0)
@@ -412,7 +412,7 @@ def ring(slots: int, rows: int) -> Replay:
 
     def row(i):
         value = jnp.array([i, 1000 + i], jnp.float32)
-        return Rows(
+        return Transition(
             image=jnp.zeros((2, 1, 1, 3), jnp.uint8),
             action=jnp.zeros((2, 1)),
             reward=value,
@@ -443,7 +443,7 @@ def test_acting_depends_on_nothing_before_an_episodes_start(agent):
     image = jax.random.randint(KEY, (2, *SHAPE), 0, 256).astype(jnp.uint8)
     yes, no = jnp.ones(2, bool), jnp.zeros(2, bool)
     act = eqx.filter_jit(lambda m, is_first: agents.act(agent, m, image, is_first, key=KEY))
-    memory = agents.first_memory(agent, 2, 5)
+    memory = agents.initial_policy_state(agent, 2, 5)
     other = jax.tree.map(lambda x: x + 1.0, memory)
     assert (act(memory, yes).state.h == act(other, yes).state.h).all()
     assert (act(memory, no).state.h != act(other, no).state.h).any()
@@ -482,7 +482,7 @@ def test_a_chunk_collects_learns_and_repeats_exactly():
         for _ in range(2):
             state, metrics, counts = train_chunk(CONFIG, world, state)
         runs.append(state)
-    assert warm == CONFIG.train.warm_up
+    assert warm == CONFIG.train.prefill_steps
     assert int(state.agent.updates) == 2 * CONFIG.train.chunk_updates
     collected = int(state.replay.written) - 1 - warm // CONFIG.train.envs
     assert collected * CONFIG.train.envs == 2 * CONFIG.train.chunk_updates * CONFIG.train.env_steps_per_update
@@ -511,7 +511,7 @@ def test_a_chunk_collects_learns_and_repeats_exactly():
         (lambda: TrainConfig(length=1), "train.length is 1"),
         (lambda: TrainConfig(envs=16, env_steps_per_update=24.0), "multiple or a whole fraction"),
         (lambda: TrainConfig(capacity=100), "fewer than two sequences"),
-        (lambda: TrainConfig(warm_up=16), "train.warm_up is 16"),
+        (lambda: TrainConfig(prefill_steps=16), "train.prefill_steps is 16"),
         (lambda: agents.init(Config(), (60, 64, 3), FIVE, key=KEY), r"60 x 64 does not fit the patch encoder"),
         (lambda: agents.init(paper(), (72, 64, 3), FIVE, key=KEY), r"a multiple of 16, because 4 layers halve it"),
     ],

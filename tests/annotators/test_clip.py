@@ -15,7 +15,7 @@ import open_clip
 import torch
 from make.clip.caption_data import sample_scenes
 from make.clip.captions import interest_level, vocabulary
-from make.clip.lessons import LESSONS, draw_keys
+from make.clip.lessons import CAPTION_TASKS, draw_keys
 from make.clip.training import ClipTraining, new_network, save_weights, train_and_measure, update
 from safetensors.torch import load_file, save_file
 
@@ -248,7 +248,7 @@ def test_the_bundled_model_needs_no_network_and_is_small():
         assert sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) <= 6_000_000
 
 
-@pytest.mark.parametrize("lesson", LESSONS.values(), ids=list(LESSONS))
+@pytest.mark.parametrize("lesson", CAPTION_TASKS.values(), ids=list(CAPTION_TASKS))
 def test_the_vocabulary_that_is_shipped_is_that_of_the_captions(lesson):
     assert lesson.clip.words.read_text().split() == lesson.vocabulary()
     network = new_network(0, lesson.clip)
@@ -299,7 +299,7 @@ def test_training_runs_end_to_end(tmp_path, monkeypatch):
     monkeypatch.setattr(clip_evaluation, "HELD_OUT_WORLDS", worlds)
     monkeypatch.setattr("make.clip.training.MEASURED_PICTURES", 64)
     settings = ClipTraining(steps=3, batch=16, per_world=32, warmup=1, threads=1)
-    lesson = LESSONS["keys"]._replace(draw=functools.partial(draw_keys, worlds=(ROOM,)))
+    lesson = CAPTION_TASKS["keys"]._replace(draw=functools.partial(draw_keys, worlds=(ROOM,)))
     train_and_measure(settings, tmp_path / "weights.safetensors", tmp_path / "tables", lesson)
     made = {path.name for path in (tmp_path / "tables").iterdir()}
     assert made == {"training.csv", "agreement.csv", "scores.csv", "facts.csv", "retrieval.csv"}

@@ -128,7 +128,7 @@ def test_learning_to_act_asks_every_network_once():
 
     critic, arrived, left = agent.critics["extrinsic"], (steps + 1) * starts, steps * starts
     dreaming = flops_of(lambda w, a: imagine(w, a, start, steps, key=KEY), agent.world_model, agent.actor)
-    heads = arrived * (forward(agent.world_model.reward) + forward(agent.world_model.goes_on))
+    heads = arrived * (forward(agent.world_model.reward) + forward(agent.world_model.continue_head))
     of_critic = with_gradient(critic, arrived, task.hidden) + left * forward(critic)  # and its slow copy
     of_actor = with_gradient(agent.actor, left, task.hidden) - left * forward(agent.actor)  # forward while dreaming
     counted = flops_of(lambda a: learn_to_act(a, start, jnp.zeros(starts), key=KEY), agent)
@@ -207,7 +207,7 @@ def test_the_papers_sizes_have_the_actions_and_pictures_of_its_worlds():
     assert (robodesk.image_shape, robodesk.actions.size, robodesk.config.world_model.deter) == ((64, 64, 3), 5, 1024)
     assert (minihack.image_shape, minihack.actions.size, minihack.config.world_model.deter) == ((64, 64, 3), 9, 512)
     assert robodesk.config.train.precision == "bfloat16"
-    assert all(size.config.behaviour.switched for size in (robodesk, minihack))
+    assert all(size.config.switch.rule == "return" for size in (robodesk, minihack))
     # A train ratio of 512: each step of the world is followed by half an update of 16 sequences of 64 rows.
     train = minihack.config.train
     assert train.batch * train.length / train.env_steps_per_update == 512

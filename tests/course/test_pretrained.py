@@ -46,7 +46,7 @@ def test_a_trained_agent_can_go_on_learning(world):
 
 
 def test_the_pictures_have_the_rarest_situation_and_r_psi_likes_it():
-    seen, taste = pretrained.curious_observations(), pretrained.trained_taste()
+    seen, taste = pretrained.curious_observations(), pretrained.trained_reward_model()
     rewards = rewards_of(taste, seen.images)
     assert seen.facts["door_opened"].any()
     assert rewards[seen.facts["door_opened"]].mean() > rewards[~seen.facts["key_picked_up"]].mean() + 1

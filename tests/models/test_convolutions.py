@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sensei_lite.models._fast import convolutions
-from sensei_lite.models._fast.convolutions import correlate, double, halve
+from sensei_lite.models._fast.convolutions import conv_down, conv_kernel_grad, conv_transpose_up
 
 KEYS = jax.random.split(jax.random.key(0), 4)
 
@@ -23,22 +23,22 @@ def test_halving_is_the_equation(case):
     x, kernel, _ = (np.asarray(part, np.float64) for part in case)
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     expected = sum(padded[:, u : u + 8 : 2, v : v + 12 : 2] @ kernel[u, v] for u in range(4) for v in range(4))
-    np.testing.assert_allclose(halve(*case[:2]), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(conv_down(*case[:2]), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_doubling_is_the_transpose_of_halving(case):
     """<halve(x), y> = <x, double(y)> = <K, correlate(x, y)>."""
     x, kernel, y = case
-    product = float((halve(x, kernel) * y).sum())
-    assert float((x * double(y, kernel)).sum()) == pytest.approx(product, rel=1e-4, abs=1e-3)
-    assert float((kernel * correlate(x, y)).sum()) == pytest.approx(product, rel=1e-4, abs=1e-3)
+    product = float((conv_down(x, kernel) * y).sum())
+    assert float((x * conv_transpose_up(y, kernel)).sum()) == pytest.approx(product, rel=1e-4, abs=1e-3)
+    assert float((kernel * conv_kernel_grad(x, y)).sum()) == pytest.approx(product, rel=1e-4, abs=1e-3)
 
 
 def test_all_gradients_are_those_of_xlas_convolution(case):
     x, kernel, _ = case
 
     def own(x, kernel):
-        return double(jnp.tanh(halve(x, kernel)), kernel)
+        return conv_transpose_up(jnp.tanh(conv_down(x, kernel)), kernel)
 
     def of_xla(x, kernel):
         def convolve(x):
@@ -58,6 +58,10 @@ def test_all_gradients_are_those_of_xlas_convolution(case):
 def test_other_devices_compute_the_same(case):
     """What a GPU is given, on the CPU."""
     x, kernel, y = case
-    np.testing.assert_allclose(halve(x, kernel), convolutions._halve_at_once(x, kernel), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(double(y, kernel), convolutions._double_by_transposing(y, kernel), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(correlate(x, y), convolutions._correlate_by_transposing(x, y), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(conv_down(x, kernel), convolutions._halve_at_once(x, kernel), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        conv_transpose_up(y, kernel), convolutions._double_by_transposing(y, kernel), rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_allclose(
+        conv_kernel_grad(x, y), convolutions._correlate_by_transposing(x, y), rtol=1e-3, atol=1e-3
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sensei_lite.models._fast.microbatch import a_few_at_a_time, mean_in_one_pass, worth_keeping
-from sensei_lite.models.layers import MLP, in_precision
+from sensei_lite.models.layers import MLP, cast_to_compute_dtype
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 
@@ -118,7 +118,9 @@ def test_many_parts_in_low_precision_add_up_in_float32():
 
     def gradient(few):
         def loss(mlp):
-            return mean_in_one_pass(error, in_precision(mlp, "bfloat16"), x.astype(jnp.bfloat16), targets, few=few)
+            return mean_in_one_pass(
+                error, cast_to_compute_dtype(mlp, "bfloat16"), x.astype(jnp.bfloat16), targets, few=few
+            )
 
         return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(eqx.filter_jit(eqx.filter_grad(loss))(mlp))])
 

@@ -27,7 +27,7 @@ from sensei_lite.plots.exploration import (
     trace_figure,
     words_for,
 )
-from sensei_lite.plots.trace import play_trace, agent_internals
+from sensei_lite.plots.trace import agent_internals, play_trace
 from sensei_lite.presets import agent_config, smoke
 from sensei_lite.reward.model import SemanticReward, rewards_of
 from sensei_lite.worlds import KeyRoom

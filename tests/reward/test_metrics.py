@@ -9,7 +9,7 @@ from scipy import stats
 
 from sensei_lite.annotators.data import Observations, Preferences
 from sensei_lite.config import DistilConfig
-from sensei_lite.reward.hacking import farm_table, find_farms
+from sensei_lite.reward.hacking import find_reward_hacks, reward_hack_table
 from sensei_lite.reward.metrics import (
     accuracy_against_levels,
     accuracy_interval,
@@ -17,8 +17,8 @@ from sensei_lite.reward.metrics import (
     mean_rewards,
     pairs_needed,
     preference_probabilities,
-    spread_within,
     stages,
+    std_within,
 )
 from sensei_lite.reward.model import SemanticReward, scores_of
 
@@ -28,11 +28,11 @@ KEY = jax.random.key(0)
 def test_spread_within_a_level_is_measured_in_steps_from_level_to_level():
     levels = np.array([0, 0, 1, 1, 2, 2])
     rewards = np.array([0.0, 2.0, 10.0, 12.0, 20.0, 22.0])  # deviation 1 in each level, 10 from one to the next
-    assert spread_within(rewards, levels) == pytest.approx(0.1)
-    assert spread_within(3 * rewards - 5, levels) == pytest.approx(0.1)
-    assert spread_within(levels * 2.0, levels) == 0
+    assert std_within(rewards, levels) == pytest.approx(0.1)
+    assert std_within(3 * rewards - 5, levels) == pytest.approx(0.1)
+    assert std_within(levels * 2.0, levels) == 0
     with pytest.raises(ValueError, match="all levels are the same"):
-        spread_within(rewards, np.zeros(6))
+        std_within(rewards, np.zeros(6))
 
 
 def test_accuracy_against_levels_is_that_of_all_pairs():
@@ -121,51 +121,51 @@ def played(after, episodes=6):
 
 
 def look(after, discount=0.9):
-    (farm,) = find_farms(*played(after), [("at_door", "opened")], end="out", discount=discount)
-    return farm
+    (hack,) = find_reward_hacks(*played(after), [("at_door", "opened")], end="out", discount=discount)
+    return hack
 
 
 def test_a_reward_that_pays_more_for_standing_than_for_opening_is_found():
-    farm = look((0.5, 0.5, 0.5))
-    assert farm.farmable is True
-    assert (farm.stay, farm.go_on) == pytest.approx((10.25, 5.25))
-    assert farm.advantage_of_staying.mean == pytest.approx(5)
-    assert farm.reward_waiting.mean > farm.reward_after.mean
-    assert "YES" in farm_table([farm])
+    hack = look((0.5, 0.5, 0.5))
+    assert hack.hackable is True
+    assert (hack.stay, hack.go_on) == pytest.approx((10.25, 5.25))
+    assert hack.advantage_of_staying.mean == pytest.approx(5)
+    assert hack.reward_waiting.mean > hack.reward_after.mean
+    assert "YES" in reward_hack_table([hack])
 
 
 def test_a_reward_that_grows_with_the_event_is_not_called_a_farm():
-    farm = look((1.5, 2.0, 9.0))
-    assert farm.farmable is False
-    assert farm.go_on == pytest.approx(20.25), "nobody can stand at the exit: the episode is over"
-    assert farm.finish == pytest.approx(1.5 + 0.9 * 2 + 0.81 * 9 + 0.025 * 2.71)
-    assert farm.finish_is_avoided is False
+    hack = look((1.5, 2.0, 9.0))
+    assert hack.hackable is False
+    assert hack.go_on == pytest.approx(20.25), "nobody can stand at the exit: the episode is over"
+    assert hack.finish == pytest.approx(1.5 + 0.9 * 2 + 0.81 * 9 + 0.025 * 2.71)
+    assert hack.finish_is_avoided is False
     assert look((1.5, 2.0, 2.0)).finish_is_avoided, "three rewards of 2 are less than 1 for ever"
 
 
 def test_episodes_that_cannot_tell_say_so():
-    assert look((1.0, 1.0, 1.0)).farmable is None, "before and after pay the same"
+    assert look((1.0, 1.0, 1.0)).hackable is None, "before and after pay the same"
     rewards, observations = played((0.5, 0.5, 0.5))
     one = observations.episode == 0
-    (farm,) = find_farms(rewards[one], observations.choose(one), [("at_door", "opened")], end="out")
-    assert farm.farmable is None
-    assert "cannot tell" in farm_table([farm])
+    (hack,) = find_reward_hacks(rewards[one], observations.choose(one), [("at_door", "opened")], end="out")
+    assert hack.hackable is None
+    assert "cannot tell" in reward_hack_table([hack])
 
 
 def test_where_the_event_ends_the_episode_its_picture_is_what_comes_after():
     rewards, observations = played((0.5, 0.5, 3.0))
-    (farm,) = find_farms(rewards, observations, [("at_door", "out")], end="out", discount=0.9)
-    assert farm.go_on == pytest.approx(30.25)
-    assert farm.farmable is False
+    (hack,) = find_reward_hacks(rewards, observations, [("at_door", "out")], end="out", discount=0.9)
+    assert hack.go_on == pytest.approx(30.25)
+    assert hack.hackable is False
 
 
 def test_farms_nobody_can_look_for_are_refused():
     rewards, observations = played((1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match="no fact 'won'; they know at_door, opened, out"):
-        find_farms(rewards, observations, [("at_door", "won")], end="out")
+        find_reward_hacks(rewards, observations, [("at_door", "won")], end="out")
     never = observations._replace(facts=observations.facts | {"opened": np.zeros(30, bool)})
     with pytest.raises(ValueError, match="nobody waited at 'at_door' or met 'opened'"):
-        find_farms(rewards, never, [("at_door", "opened")], end="out")
+        find_reward_hacks(rewards, never, [("at_door", "opened")], end="out")
 
 
 def test_more_pairs_teach_more_and_all_sizes_are_checked_alike():

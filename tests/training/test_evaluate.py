@@ -15,9 +15,9 @@ from sensei_lite.training import seeds as devices
 from sensei_lite.training.evaluate import over_seeds, play_episodes, play_random_episodes
 from sensei_lite.training.jax_loop import add_up, random_chunks, start_training, train_chunk
 from sensei_lite.training.pipeline import load_explorer
-from sensei_lite.training.scores import effective_number, steps_to_success
+from sensei_lite.training.scores import perplexity, steps_to_success
 from sensei_lite.training.study import ANNOTATIONS, run_study
-from sensei_lite.worlds import KeyRoom, begin_batch, make_world
+from sensei_lite.worlds import KeyRoom, make_world, reset_batch
 from sensei_lite.worlds.grid.oracle import shortest_plan
 
 WORLD = KeyRoom(size=4, decorations=0, max_steps=12)
@@ -28,7 +28,7 @@ def test_only_the_first_episode_of_each_world_counts(monkeypatch):
     """An agent that knows the way in half of the worlds, and stands still in the others, succeeds in half of them."""
     episodes = 8
     begin_key, _ = jax.random.split(KEY)
-    states, _ = begin_batch(WORLD, keys=jax.random.split(begin_key, episodes))
+    states, _ = reset_batch(WORLD, keys=jax.random.split(begin_key, episodes))
     plans = [shortest_plan(WORLD, jax.tree.map(lambda leaf, i=i: leaf[i], states)) for i in range(episodes)]
     solved = [i % 2 == 0 and len(plan) <= WORLD.max_steps for i, plan in enumerate(plans)]
     apply = WORLD.actions.size - 1
@@ -115,8 +115,8 @@ def test_a_chunk_and_random_chunks_count_alike():
     assert state.visits.sum() == steps, "one situation a step and world"
     assert (state.visits > 0).sum() == counts["situations"]
     assert visits.sum() == 3 * steps
-    assert effective_number(np.array([5, 5, 0, 5])) == pytest.approx(3)
-    assert 2 < effective_number(np.array([500, 500, 1])) < 2.1
+    assert perplexity(np.array([5, 5, 0, 5])) == pytest.approx(3)
+    assert 2 < perplexity(np.array([500, 500, 1])) < 2.1
     assert (random["steps"] <= steps).all()
 
 

@@ -25,8 +25,8 @@ def world():
 
 def test_what_is_remembered_is_what_the_environments_gave(world, monkeypatch):
     given = []
-    advance = HostWorld.advance
-    monkeypatch.setattr(HostWorld, "advance", lambda self, action: given.append(advance(self, action)) or given[-1])
+    advance = HostWorld.step
+    monkeypatch.setattr(HostWorld, "step", lambda self, action: given.append(advance(self, action)) or given[-1])
     state = play_at_random(CONFIG, world, begin_host_training(CONFIG, world, key=jax.random.key(0)))
     state, metrics, counts = train_host_chunk(CONFIG, world, state)
 
@@ -37,7 +37,7 @@ def test_what_is_remembered_is_what_the_environments_gave(world, monkeypatch):
         np.testing.assert_array_equal(getattr(rows, name)[1:written], expected, err_msg=name)
     np.testing.assert_array_equal(rows.action[1:written].argmax(-1), np.stack([row.action for row in given]))
     assert int(state.steps) == sum((~row.is_first).sum() for row in given)
-    acted = given[CONFIG.train.warm_up // CONFIG.train.envs :]
+    acted = given[CONFIG.train.prefill_steps // CONFIG.train.envs :]
     assert counts["episodes"] == sum(row.is_last.sum() for row in acted)
     assert counts["key_picked_up"] == sum(row.events["key_picked_up"].sum() for row in acted)
     assert int(state.agent.updates) == CONFIG.train.chunk_updates
@@ -48,8 +48,10 @@ def test_the_agents_actions_are_those_that_the_environments_get(world):
     """The action of a row is the one in the memory of the step before: nothing is shifted by one."""
     state = play_at_random(CONFIG, world, begin_host_training(CONFIG, world, key=jax.random.key(0)))
     state, _, _ = train_host_chunk(CONFIG, world, state)
-    stepped = ~np.asarray(state.row.is_first)
-    np.testing.assert_array_equal(np.asarray(state.memory.action).argmax(-1)[stepped], state.row.action[stepped])
+    stepped = ~np.asarray(state.timestep.is_first)
+    np.testing.assert_array_equal(
+        np.asarray(state.policy_state.action).argmax(-1)[stepped], state.timestep.action[stepped]
+    )
 
 
 def test_a_host_run_has_its_folder_and_goes_on_in_new_episodes(tmp_path):

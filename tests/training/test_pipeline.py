@@ -7,13 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+from sensei_lite.plots.reward_model import draw_taste
 
 from sensei_lite.annotators.base import Answer
 from sensei_lite.annotators.query import Budget
-from sensei_lite.plots.taste import draw_taste
 from sensei_lite.reward.model import load_reward, rewards_of
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import RunError, claim, read_claim
+from sensei_lite.training.folder import RunError, read_manifest, write_or_verify_manifest
 
 WORLD = {"size": 4, "max_steps": 40}
 ASKED = {"pairs": 150, "choose": "random", "both_orders": True, "budget": Budget(), "seed": 0}
@@ -53,20 +53,20 @@ def test_what_is_there_is_loaded_and_not_played_again(folder, monkeypatch):
 
 def test_r_psi_learns_the_annotators_taste_and_is_kept(folder):
     pipeline.annotate(folder, "scripted", {}, **ASKED)
-    taste = pipeline.distil_taste(folder, {"epochs": 6}, annotator=None, version=None, seed=0)
+    reward_model = pipeline.distil_taste(folder, {"epochs": 6}, annotator=None, version=None, seed=0)
     observations = collected(folder)
     kept = load_reward(folder / pipeline.REWARD)
-    made_from = read_claim(folder / pipeline.REWARD / "made_from.json")
-    assert made_from["hash"] == taste.content_hash
+    made_from = read_manifest(folder / pipeline.REWARD / "made_from.json")
+    assert made_from["hash"] == reward_model.content_hash
     assert made_from["annotator"]["name"] == "scripted"
-    means = [one.mean for one in taste.situations.values()]
-    assert list(taste.situations)[-1] == "exit_reached"
+    means = [one.mean for one in reward_model.situations.values()]
+    assert list(reward_model.situations)[-1] == "exit_reached"
     assert means[-2] > means[0], "an open door is more interesting than a key on the floor"
-    assert taste.truth > 0.8
+    assert reward_model.truth > 0.8
     rewards = rewards_of(kept, observations.images)
-    np.testing.assert_array_equal(rewards, rewards_of(taste.distilled.reward, observations.images))
+    np.testing.assert_array_equal(rewards, rewards_of(reward_model.distilled.reward, observations.images))
 
-    written = draw_taste(folder, taste)
+    written = draw_taste(folder, reward_model)
     assert {path.stem for path in written} >= {"learning", "calibration", "situations", "landscape", "episode", "taste"}
     assert all(path.stat().st_size > 0 for path in written)
     page = (folder / "taste.md").read_text()
@@ -80,13 +80,13 @@ def test_r_psi_learns_the_annotators_taste_and_is_kept(folder):
         ("tabletop", {"max_steps": 60, "image_size": 32}, "2 of these", []),  # no end, facts that count
     ],
 )
-def test_taste_is_taught_in_other_worlds(tmp_path, world, settings, situation, farms):
+def test_taste_is_taught_in_other_worlds(tmp_path, world, settings, situation, reward_hacks):
     pipeline.collect(tmp_path, world, settings, episodes=24, guided=True, seed=0)
     pipeline.annotate(tmp_path, "scripted", {}, **ASKED)
-    taste = pipeline.distil_taste(tmp_path, {"epochs": 2}, annotator=None, version=None, seed=0)
-    assert situation in taste.situations
-    assert [farm.event for farm in taste.farms] == farms
-    assert (tmp_path / "taste.md") in draw_taste(tmp_path, taste)
+    reward_model = pipeline.distil_taste(tmp_path, {"epochs": 2}, annotator=None, version=None, seed=0)
+    assert situation in reward_model.situations
+    assert [hack.event for hack in reward_model.reward_hacks] == reward_hacks
+    assert (tmp_path / "taste.md") in draw_taste(tmp_path, reward_model)
 
 
 def test_one_of_several_annotators_must_be_named(folder):
@@ -128,11 +128,11 @@ def test_host_worlds_and_unknown_settings_are_refused(tmp_path):
 
 
 def test_a_damaged_claim_is_named(tmp_path):
-    claim(tmp_path / "run.json", {"a": (1, 2)})
-    claim(tmp_path / "run.json", {"a": [1, 2]})
+    write_or_verify_manifest(tmp_path / "run.json", {"a": (1, 2)})
+    write_or_verify_manifest(tmp_path / "run.json", {"a": [1, 2]})
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(RunError, match=r"run.json is damaged"):
-        claim(tmp_path / "run.json", {"a": 1})
+        write_or_verify_manifest(tmp_path / "run.json", {"a": 1})
 
 
 def test_the_commands_do_the_same(tmp_path):

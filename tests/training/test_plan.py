@@ -17,9 +17,9 @@ from sensei_lite.annotators.data import load_observations
 from sensei_lite.annotators.store import Store
 from sensei_lite.reward.model import load_reward
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import RunError, only_one, read_claim
+from sensei_lite.training.folder import RunError, folder_lock, read_manifest
 from sensei_lite.training.plan import PLANS, RunPlan, run
-from sensei_lite.training.stages import read_stages, stage
+from sensei_lite.training.stages import read_stages, timed_stage
 
 PLAN = dataclasses.replace(
     PLANS["smoke"],
@@ -51,16 +51,16 @@ def done(tmp_path_factory):
 
 def test_a_run_leaves_what_it_promises(done):
     stages = read_stages(done)
-    taste = ["annotate", "distil", "annotate-again", "distil-again"]
-    assert list(stages) == ["collect", *taste, "explore-plan2explore", "explore-sensei", "evaluate"]
+    reward_model = ["annotate", "distil", "annotate-again", "distil-again"]
+    assert list(stages) == ["collect", *reward_model, "explore-plan2explore", "explore-sensei", "evaluate"]
     assert all(row["finished"] and row["peak_memory_mb"] > 50 for row in stages.values())
     assert sum(row["seconds"] for row in stages.values()) > 1
     observations = load_observations(done / "observations.npz")
     assert len(observations.images) >= 100
     assert set(observations.facts) >= {"key_picked_up", "exit_reached"}
-    taste = load_reward(done / "sensei" / "semantic_reward")
+    reward_model = load_reward(done / "sensei" / "semantic_reward")
     assert json.loads((done / "sensei" / "config.json").read_text())["taste"] == results(done)["taste"]
-    assert taste.image_shape == observations.images.shape[1:]
+    assert reward_model.image_shape == observations.images.shape[1:]
     rows = pipeline.read_evaluation(done)
     assert {row["agent"] for row in rows} == {"plan2explore", "sensei"}
     assert {"door_opened per 1000 steps", "situations visited evenly"} <= {row["figure"] for row in rows}
@@ -107,7 +107,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_was_not(done, tmp_path):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    with only_one(tmp_path):
+    with folder_lock(tmp_path):
         pass  # whoever was killed holds nothing
     run(tmp_path, PLAN)
     assert results(tmp_path) == results(done)
@@ -115,10 +115,10 @@ def test_a_run_that_was_killed_goes_on_as_if_it_was_not(done, tmp_path):
 
 def test_the_second_round_asks_where_it_is_interesting(done):
     """Call-out P1."""
-    taste = load_reward(done / "semantic_reward")
+    reward_model = load_reward(done / "semantic_reward")
     with Store(done / "preferences.sqlite") as store:
         preferences = store.preferences(*store.find(None, None))
-    rewards = np.asarray(taste(preferences.images))
+    rewards = np.asarray(reward_model(preferences.images))
     # Each round asked about half of the pairs, and the store has them in order.
     half = PLAN.pairs // 2
     first, again = slice(half), slice(half, None)
@@ -141,7 +141,7 @@ def test_a_folder_of_another_version_is_refused(tmp_path):
 
 
 def test_only_one_process_works_in_a_folder(tmp_path):
-    with only_one(tmp_path), only_one(tmp_path):  # whoever has it may take it again
+    with folder_lock(tmp_path), folder_lock(tmp_path):  # whoever has it may take it again
         code = "import pathlib, sys; from sensei_lite.training.folder import only_one\n"
         code += "with only_one(pathlib.Path(sys.argv[1])): pass"
         other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
@@ -168,7 +168,7 @@ def test_an_agent_with_changed_settings_stands_beside_the_others(done, tmp_path)
     with pytest.raises(ValueError, match=r"no setting 'switch\.k'"):
         pipeline.explore(tmp_path / "run", "sensei", **order | {"changes": {"switch.k": 60}}, name="k60")
     pipeline.explore(tmp_path / "run", "sensei", **order, name="k60")
-    settings = {name: read_claim(tmp_path / "run" / name / "config.json")["agent"] for name in ("sensei", "k60")}
+    settings = {name: read_manifest(tmp_path / "run" / name / "config.json")["agent"] for name in ("sensei", "k60")}
     assert settings["k60"]["switch"]["percentile"] == 60
     settings["k60"]["switch"]["percentile"] = settings["sensei"]["switch"]["percentile"]
     assert settings["k60"] == settings["sensei"]
@@ -195,20 +195,20 @@ def test_plans_that_make_no_sense_are_refused(field, value):
 
 def test_a_stage_is_finished_only_if_nothing_went_wrong(tmp_path):
     def fails():
-        with stage(tmp_path, "distil") as is_open:
+        with timed_stage(tmp_path, "distil") as is_open:
             assert is_open
             raise OSError("no space left on device")
 
     with pytest.raises(OSError, match="no space"):
         fails()
     assert not read_stages(tmp_path)["distil"]["finished"]
-    with stage(tmp_path, "distil") as is_open:
+    with timed_stage(tmp_path, "distil") as is_open:
         assert is_open
         time.sleep(0.11)
     first = read_stages(tmp_path)["distil"]
     assert first["finished"]
     assert first["seconds"] > 0
-    with stage(tmp_path, "distil") as is_open:
+    with timed_stage(tmp_path, "distil") as is_open:
         assert not is_open
     assert read_stages(tmp_path)["distil"] == first
 

@@ -70,7 +70,7 @@ def test_a_run_writes_down_what_it_did(uninterrupted):
     chunks = UPDATES // CONFIG.train.chunk_updates
     assert [int(row["updates"]) for row in metrics] == [2 * (i + 1) for i in range(chunks)]
     assert int(metrics[-1]["steps"]) == int(state.steps)
-    assert sum(float(row["steps"]) for row in events) == int(state.steps) - CONFIG.train.warm_up
+    assert sum(float(row["steps"]) for row in events) == int(state.steps) - CONFIG.train.prefill_steps
     assert {"loss/image", "loss/kl", "return/disagreement"} <= set(metrics[0])
 
 

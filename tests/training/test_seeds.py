@@ -20,7 +20,7 @@ import pytest
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent import update as learning
-from sensei_lite.models.world_model import Rows, WorldModel
+from sensei_lite.models.world_model import Transition, WorldModel
 from sensei_lite.presets import smoke
 from sensei_lite.training.jax_loop import on_devices, start_training, train_chunk
 from sensei_lite.training.seeds import connect_hosts, join_rows, local_copy, parallel_update, start_seeds, train_seeds
@@ -66,9 +66,9 @@ def an_agent(seed: int = 0) -> agents.AgentState:
     return jax.tree_util.tree_map_with_path(fill, like)
 
 
-def some_rows(batch: int = BATCH) -> Rows:
+def some_rows(batch: int = BATCH) -> Transition:
     generator = np.random.default_rng(1)
-    rows = Rows(
+    rows = Transition(
         image=generator.integers(0, 256, (batch, TIME, *SHAPE), np.uint8),
         action=np.eye(5, dtype=np.float32)[generator.integers(0, 5, (batch, TIME))],
         reward=generator.standard_normal((batch, TIME), np.float32),
@@ -79,7 +79,7 @@ def some_rows(batch: int = BATCH) -> Rows:
     return jax.tree.map(jnp.asarray, rows)
 
 
-def two_updates(update, rows: Rows):
+def two_updates(update, rows: Transition):
     """The second one begins with an agent that lies where the first one left it."""
     agent, _ = update(an_agent(), rows, key=jax.random.key(2))
     return update(agent, rows, key=jax.random.key(3))
@@ -107,7 +107,7 @@ def one_device_and_eight(folder: str) -> None:
     lies, traced = [], []
     observe = WorldModel.observe
 
-    def watched(model, rows, *, key):
+    def rollout(model, rows, *, key):
         states, *rest = observe(model, rows, key=key)
         traced.append(len(rows.reward))
         for array in (rows.image, rows.reward, states.h, states.z):
@@ -116,7 +116,7 @@ def one_device_and_eight(folder: str) -> None:
             )
         return states, *rest
 
-    WorldModel.observe = watched
+    WorldModel.observe = rollout
     update = parallel_update()
     message = r"train\.batch is 12; it must be a multiple of the number of devices \(8\)"
     with pytest.raises(ValueError, match=message):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sensei_lite.worlds import KeyChest, KeyRoom, advance_batch, begin_batch, make_world
+from sensei_lite.worlds import KeyChest, KeyRoom, make_world, reset_batch, step_batch
 from sensei_lite.worlds.grid import tiles
 from sensei_lite.worlds.grid.layout import choose, random_cells
 from sensei_lite.worlds.grid.oracle import shortest_plan, transition_table
@@ -341,9 +341,9 @@ def test_a_batch_restarts_finished_episodes_one_row_later(world):
     """Compare the batch with worlds that are stepped one by one, over several episode ends."""
     world = dataclasses.replace(world, max_steps=4)
     batch = 3
-    state, row = begin_batch(world, keys=jax.random.split(jax.random.key(1), batch))
+    state, row = reset_batch(world, keys=jax.random.split(jax.random.key(1), batch))
     assert row.is_first.all()
-    step = jax.jit(lambda s, last, a, k: advance_batch(world, s, last, a, keys=k))
+    step = jax.jit(lambda s, last, a, k: step_batch(world, s, last, a, keys=k))
     one_step, one_reset = stepper(world), jax.jit(lambda key: world.reset(key=key))
     draw = jax.jit(world.render)
     own, ends = [pick(state, i) for i in range(batch)], 0

@@ -44,16 +44,16 @@ def test_minigrid_is_a_world():
     assert world.image_shape == (56, 56, 3)
     assert isinstance(world.actions, Discrete)
     assert world.actions.size == 7
-    row = world.begin(seed=3)
+    row = world.reset(seed=3)
     assert row.is_first.all()
     assert row.image.dtype == np.uint8
     lasts = []
     for _ in range(8):
-        row = world.advance(np.array([0, 1]))
+        row = world.step(np.array([0, 1]))
         lasts.append(row.is_last.copy())
     assert [bool(last.all()) for last in lasts] == [False] * 5 + [True] + [False] * 2
-    again = HostWorld(DOOR_KEY, num_envs=2, wrappers=[RGBImgPartialObsWrapper]).begin(seed=3)
-    first = HostWorld(DOOR_KEY, num_envs=2, wrappers=[RGBImgPartialObsWrapper]).begin(seed=3)
+    again = HostWorld(DOOR_KEY, num_envs=2, wrappers=[RGBImgPartialObsWrapper]).reset(seed=3)
+    first = HostWorld(DOOR_KEY, num_envs=2, wrappers=[RGBImgPartialObsWrapper]).reset(seed=3)
     assert (again.image == first.image).all()
 
 
@@ -61,13 +61,13 @@ def test_what_an_environment_draws_can_be_its_picture():
     world = HostWorld("SenseiLiteTest/Slider-v0", num_envs=2, from_render=True, image_size=(3, 4))
     assert isinstance(world.actions, Box)
     assert world.image_shape == (3, 4, 3)
-    world.begin(seed=0)
-    row = world.advance(np.array([[1.0, -1.0], [0.0, 1.0]], np.float32))
+    world.reset(seed=0)
+    row = world.step(np.array([[1.0, -1.0], [0.0, 1.0]], np.float32))
     assert row.image[:, 0, 0, 0].tolist() == [200, 100]  # -1..1 stands for 0..10, and the picture is 20 times that
     assert row.reward.tolist() == [0.0, 100.0]
-    world.advance(np.zeros((2, 2), np.float32))
-    assert world.advance(np.zeros((2, 2), np.float32)).is_terminal.all()
-    row = world.advance(np.ones((2, 2), np.float32))
+    world.step(np.zeros((2, 2), np.float32))
+    assert world.step(np.zeros((2, 2), np.float32)).is_terminal.all()
+    row = world.step(np.ones((2, 2), np.float32))
     assert row.is_first.all()
     assert (row.action == 0).all()
     assert (row.reward == 0).all()
@@ -81,13 +81,13 @@ def test_rows_equal_those_of_the_jax_world(processes):
     vector = WorldVectorEnv("keyroom", num_envs=2, max_steps=4, size=4)
     assert host.event_names == vector.world.event_names
     assert host.actions == vector.world.actions
-    row, (image, _) = host.begin(seed=2), vector.reset(seed=2)
+    row, (image, _) = host.reset(seed=2), vector.reset(seed=2)
     assert (row.image == image).all()
     random = np.random.default_rng(0)
     was_last = np.zeros(2, bool)
     for _ in range(11):
         action = random.integers(0, 5, 2)
-        row = host.advance(action)
+        row = host.step(action)
         image, reward, terminated, truncated, info = vector.step(action)
         assert (row.image == image).all()
         assert (row.reward == reward).all()
@@ -145,10 +145,10 @@ gymnasium.register("SenseiLiteTest/Arm-v0", entry_point=Arm)
 def test_numbers_beside_the_picture_come_along():
     world = HostWorld("SenseiLiteTest/Arm-v0", num_envs=2, vector_key="angles")
     assert (world.image_shape, world.vector_size) == ((6, 8, 3), 4)
-    assert world.begin(seed=0).vector.shape == (2, 4)
-    row = world.advance(np.array([[1.0, 1.0], [-1.0, 0.0]], np.float32))
+    assert world.reset(seed=0).vector.shape == (2, 4)
+    row = world.step(np.array([[1.0, 1.0], [-1.0, 0.0]], np.float32))
     np.testing.assert_allclose(row.vector, [[10, 100, -10, -100], [0, 50, 0, -50]], atol=1e-4)
     assert row.vector.dtype == np.float32
-    assert HostWorld("SenseiLiteTest/Arm-v0").begin(seed=0).vector is None
+    assert HostWorld("SenseiLiteTest/Arm-v0").reset(seed=0).vector is None
     with pytest.raises(ValueError, match="has no numbers under 'angels'"):
         HostWorld("SenseiLiteTest/Arm-v0", vector_key="angels")

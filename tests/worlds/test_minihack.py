@@ -451,10 +451,10 @@ def test_the_catalogue_gives_rows_of_the_real_levels(name):
     world = make_world(name, num_envs=2)
     assert isinstance(world, HostWorld)
     assert world.actions.names[-1] == "apply"
-    row = world.begin(seed=1)
+    row = world.reset(seed=1)
     assert row.image.shape == (2, 64, 64, 3)
     assert (row.image[0] != row.image[1]).any()
-    row = world.advance(np.array([0, 2]))
+    row = world.step(np.array([0, 2]))
     assert set(row.events) == set(world.event_names)
     assert not row.is_first.any()
     world.close()

@@ -410,11 +410,11 @@ def test_it_is_a_host_world(files, make, processes):
     assert world.event_names == ram.EVENTS
     assert world.actions == Discrete(PokemonRed.action_names)
     alone = [make(max_steps=3), make(max_steps=3)]
-    rows = [world.begin(seed=0)]
+    rows = [world.reset(seed=0)]
     for env, image in zip(alone, rows[0].image, strict=True):
         np.testing.assert_array_equal(env.reset()[0], image)
     for actions in ([RIGHT, A], [B, LEFT], [UP, DOWN]):
-        rows.append(world.advance(np.array(actions)))
+        rows.append(world.step(np.array(actions)))
         for i, (env, action) in enumerate(zip(alone, actions, strict=True)):
             image, _, _, truncated, info = env.step(action)
             np.testing.assert_array_equal(rows[-1].image[i], image)
@@ -422,7 +422,7 @@ def test_it_is_a_host_world(files, make, processes):
             assert {name: bool(true[i]) for name, true in rows[-1].events.items()} == info["events"]
     assert rows[-1].is_last.all()
     assert not rows[-1].is_terminal.any()
-    rows.append(world.advance(np.array([A, A])))
+    rows.append(world.step(np.array([A, A])))
     assert rows[-1].is_first.all()
     np.testing.assert_array_equal(rows[-1].image, rows[0].image)
     world.close()

@@ -448,13 +448,13 @@ def test_rows_from_two_processes():
     assert isinstance(world, HostWorld)
     assert world.actions.names == Robodesk.action_names
     assert world.vector_size == 21
-    row = world.begin(seed=1)
+    row = world.reset(seed=1)
     assert row.image.shape == (2, 64, 64, 3)
     single = Robodesk()
     for i in range(2):
         np.testing.assert_array_equal(row.image[i], single.reset(seed=1 + i)[0])
     single.close()
-    row = world.advance(np.zeros((2, 5), np.float32))
+    row = world.step(np.zeros((2, 5), np.float32))
     assert set(row.events) == set(Robodesk.event_names)
     assert not row.is_first.any()
     world.close()

@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from sensei_lite.annotators.scripted import LEVELS
 from sensei_lite.course.widgets.key_game import DESK_KEYS, Game, fitting, half_blocks
 from sensei_lite.types import Box
-from sensei_lite.worlds import Tabletop, advance_batch, begin_batch, make_world
+from sensei_lite.worlds import Tabletop, make_world, reset_batch, step_batch
 from sensei_lite.worlds.gym_env import WorldEnv
 from sensei_lite.worlds.tabletop import TabletopState, contacts, desk
 from sensei_lite.worlds.tabletop.guide import EVENT_OF, PURPOSES, guide, guide_any
@@ -174,8 +174,8 @@ def test_step_by_step_in_a_batch_and_in_a_scan_are_the_same():
 def test_an_episode_is_truncated_and_never_terminated():
     world = Tabletop(max_steps=3)
     keys = jax.random.split(KEY, 2)
-    state, row = jax.jit(lambda: begin_batch(world, keys=keys))()
-    advance = jax.jit(lambda state, is_last: advance_batch(world, state, is_last, jnp.zeros((2, 4)), keys=keys))
+    state, row = jax.jit(lambda: reset_batch(world, keys=keys))()
+    advance = jax.jit(lambda state, is_last: step_batch(world, state, is_last, jnp.zeros((2, 4)), keys=keys))
     ends = []
     for _ in range(4):
         state, row = advance(state, row.is_last)

@@ -23,8 +23,8 @@ from sensei_lite.agent import state as agents
 from sensei_lite.agent import update as learning
 from sensei_lite.agent.replay import Replay
 from sensei_lite.config import BehaviourConfig, Config, DistilConfig, EnsembleConfig, TrainConfig, WorldModelConfig
-from sensei_lite.models.world_model import Rows
-from sensei_lite.presets import explorer_config, lab, paper, paper_robodesk, smoke
+from sensei_lite.models.world_model import Transition
+from sensei_lite.presets import agent_config, lab, paper, paper_robodesk, smoke
 from sensei_lite.reward.model import SemanticReward
 from sensei_lite.training.jax_loop import start_training, train_chunk
 from sensei_lite.training.seeds import start_seeds, train_seeds
@@ -62,7 +62,7 @@ def lab_xs() -> Config:
         world_model=WorldModelConfig(
             deter=256, stoch=16, classes=16, hidden=256, layers=2, encoder="conv", depth=16, bins=255
         ),
-        ensemble=EnsembleConfig(heads=8, layers=2, hidden=256, reads="state", target="sample", measure="deviation"),
+        ensemble=EnsembleConfig(heads=8, layers=2, hidden=256, reads="state", target="sample", measure="std"),
         behaviour=BehaviourConfig(horizon=15, starts=None, hidden=256, layers=2),
         train=TrainConfig(batch=16, length=32),
     )
@@ -94,7 +94,7 @@ def agent_size(size: str, agent: str, precision: str = "float32") -> Size:
     train = dataclasses.replace(found.config.train, precision=precision)  # type: ignore[arg-type]
     found = found._replace(config=dataclasses.replace(found.config, train=train))
     if agent == "sensei":
-        return found._replace(config=explorer_config(found.config, agent))
+        return found._replace(config=agent_config(found.config, agent))
     config, stream = found.config, "extrinsic" if agent == "task" else "disagreement"
     behaviour = dataclasses.replace(config.behaviour, reward_weights=((stream, 1.0),))
     ensemble = config.ensemble
@@ -150,20 +150,20 @@ def _update_with_second(sizes: Size, agent: agents.AgentState, key: jax.Array) -
     task = dataclasses.replace(config.behaviour, reward_weights=(("extrinsic", 1.0),))
     config = dataclasses.replace(config, behaviour=task)
     second = eqx.filter_jit(agents.init)(config, sizes.image_shape, sizes.actions, key=jax.random.fold_in(key, 1))
-    second = _with_model(second, None, None)
+    second = _with_model(second, None)
 
     @jax.jit(donate_argnums=0)
     def step(both: tuple, replay: Replay, key: jax.Array) -> tuple[tuple, PyTree]:
         agent, second = both
         sample_key, model_key, start_key, *dream_keys = jax.random.split(key, 5)
         rows = replay.sample(settings.batch, settings.length, key=sample_key)
-        agent, watched, of_model = learning.learn_model(agent, rows, key=model_key)
-        agent, of_ensemble = learning.learn_to_disagree(agent, watched, rows)
-        starts = learning.dream_starts(watched.states, rows, config.behaviour.starts, key=start_key)
+        agent, rollout, of_model = learning.learn_model(agent, rows, key=model_key)
+        agent, of_ensemble = learning.learn_streams(agent, rollout, rows)
+        starts = learning.dream_starts(rollout.states, rows, config.behaviour.starts, key=start_key)
         agent, of_curiosity = learning.learn_to_act(agent, *starts, key=dream_keys[0])
-        second = _with_model(second, agent.world_model, agent.ensemble)
+        second = _with_model(second, agent.world_model)
         second, of_task = learning.learn_to_act(second, *starts, key=dream_keys[1])
-        return (agent, _with_model(second, None, None)), (of_model, of_ensemble, of_curiosity, of_task)
+        return (agent, _with_model(second, None)), (of_model, of_ensemble, of_curiosity, of_task)
 
     def networks(both: tuple) -> dict[str, PyTree]:
         agent, second = both
@@ -172,8 +172,8 @@ def _update_with_second(sizes: Size, agent: agents.AgentState, key: jax.Array) -
     return Program(step, (agent, second), _random_replay(sizes, key), networks, 1)
 
 
-def _with_model(agent: agents.AgentState, *parts: Any) -> agents.AgentState:
-    return eqx.tree_at(lambda a: (a.world_model, a.ensemble), agent, parts, is_leaf=lambda x: x is None)
+def _with_model(agent: agents.AgentState, model: Any) -> agents.AgentState:
+    return eqx.tree_at(lambda a: a.world_model, agent, model, is_leaf=lambda x: x is None)
 
 
 def _part(sizes: Size, agent: agents.AgentState, part: str, key: jax.Array) -> Program:
@@ -184,10 +184,10 @@ def _part(sizes: Size, agent: agents.AgentState, part: str, key: jax.Array) -> P
     def step(agent: agents.AgentState, replay: Replay, key: jax.Array) -> tuple[agents.AgentState, PyTree]:
         sample_key, model_key = jax.random.split(key)
         rows = replay.sample(settings.batch, settings.length, key=sample_key)
-        agent, watched, metrics = learning.learn_model(agent, rows, key=model_key)
+        agent, rollout, metrics = learning.learn_model(agent, rows, key=model_key)
         if part == "model":
             return agent, metrics
-        agent, of_ensemble = learning.learn_to_disagree(agent, watched, rows)
+        agent, of_ensemble = learning.learn_streams(agent, rollout, rows)
         return agent, metrics | of_ensemble
 
     return Program(step, agent, _random_replay(sizes, key), networks_of, 1)
@@ -199,8 +199,8 @@ def _chunk(config: Config, world: World, key: jax.Array) -> Program:
         state, *outputs = train_chunk(config, world, state._replace(key=key))
         return state, outputs
 
-    taste = _some_taste(world) if "semantic" in config.streams else None
-    state = start_training(config, world, taste, key=key)
+    reward_model = _some_taste(world) if "semantic" in config.streams else None
+    state = start_training(config, world, reward_model, key=key)
     return Program(step, state, None, lambda state: networks_of(state.agent), config.train.chunk_updates)
 
 
@@ -222,12 +222,12 @@ def _seeds(config: Config, world: World, number: int, key: jax.Array) -> Program
 
 def _act(sizes: Size, agent: agents.AgentState, number: int, key: jax.Array) -> Program:
     @jax.jit(donate_argnums=0)
-    def step(memory: agents.Memory, constants: tuple, key: jax.Array) -> tuple[agents.Memory, None]:
+    def step(memory: agents.PolicyState, constants: tuple, key: jax.Array) -> tuple[agents.PolicyState, None]:
         agent, image, is_first = constants
         return agents.act(agent, memory, image, is_first, key=key), None
 
     image = jax.random.bits(key, (number, *sizes.image_shape), jnp.uint8)
-    memory = agents.first_memory(agent, number, sizes.actions.size)
+    memory = agents.initial_policy_state(agent, number, sizes.actions.size)
     constants = (agent, image, jnp.zeros(number, bool))
     return Program(step, memory, constants, lambda _: networks_of(agent), 1)
 
@@ -235,11 +235,11 @@ def _act(sizes: Size, agent: agents.AgentState, number: int, key: jax.Array) -> 
 def _random_replay(sizes: Size, key: jax.Array, worlds: int = 16) -> Replay:
     """Rows of noise: twice as many of each world as a sequence is long."""
 
-    def row(key: jax.Array) -> Rows:
+    def row(key: jax.Array) -> Transition:
         image, action, reward, semantic = jax.random.split(key, 4)
         numbers = jax.random.uniform(action, (worlds, sizes.actions.size), minval=-1.0)
         choice = jax.nn.one_hot(numbers.argmax(-1), sizes.actions.size)
-        return Rows(
+        return Transition(
             image=jax.random.bits(image, (worlds, *sizes.image_shape), jnp.uint8),
             action=numbers if isinstance(sizes.actions, Box) else choice,
             reward=jax.random.normal(reward, (worlds,)),
@@ -261,7 +261,8 @@ def networks_of(agent: agents.AgentState) -> dict[str, PyTree]:
     model = agent.world_model
     parts = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     parts = {name: part for name, part in parts.items() if jax.tree.leaves(eqx.filter(part, eqx.is_array))}
-    return parts | {"ensemble": agent.ensemble} | _behaviour_of(agent)
+    learned = {name: stream.network for name, stream in agent.streams.items() if stream.network is not None}
+    return parts | learned | _behaviour_of(agent)
 
 
 def _behaviour_of(learner: Any) -> dict[str, PyTree]:

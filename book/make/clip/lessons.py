@@ -37,7 +37,7 @@ class DrawRound(Protocol):
         """``seed`` chooses the pictures, ``random`` their captions and their order."""
 
 
-class Lesson(NamedTuple):
+class CaptionTask(NamedTuple):
     """All that `clip_training` needs to know of a small CLIP."""
 
     clip: SmallClip
@@ -96,9 +96,9 @@ def _shift(images: np.ndarray, drawn: tuple[int, ...], random: np.random.Generat
     return np.stack([np.roll(image, (down, right), (0, 1)) for image, down, right in zip(images, *moves, strict=True)])
 
 
-LESSONS: dict[str, Lesson] = {
-    "keys": Lesson(KEYS, captions.vocabulary, draw_keys, evaluate_clip, Path("book/data/clip"), {}),
-    "desk": Lesson(
+CAPTION_TASKS: dict[str, CaptionTask] = {
+    "keys": CaptionTask(KEYS, captions.vocabulary, draw_keys, evaluate_clip, Path("book/data/clip"), {}),
+    "desk": CaptionTask(
         DESK,
         desk_captions.vocabulary,
         draw_desk,

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from make.clip.lessons import LESSONS, Lesson, Round
+from make.clip.lessons import CAPTION_TASKS, CaptionTask, Round
 from sensei_lite.annotators.clip.annotator import ClipAnnotator
 from sensei_lite.annotators.clip.bundled import KEYS, SmallClip
 from sensei_lite.annotators.clip.model import require_open_clip, to_tensor
@@ -68,7 +68,7 @@ def new_network(seed: int, clip: SmallClip = KEYS) -> Any:
     return open_clip.create_model(clip.architecture, pretrained=None)
 
 
-def train(settings: ClipTraining, lesson: Lesson) -> tuple[Any, list[float]]:
+def train(settings: ClipTraining, lesson: CaptionTask) -> tuple[Any, list[float]]:
     """Train a small CLIP. Returns the network and the loss of every update."""
     open_clip = require_open_clip()
     import torch
@@ -147,7 +147,7 @@ def write_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path
             writer.writerows(rows)
 
 
-def train_and_measure(settings: ClipTraining, weights: Path, tables: Path, lesson: Lesson) -> None:
+def train_and_measure(settings: ClipTraining, weights: Path, tables: Path, lesson: CaptionTask) -> None:
     """Train, write words and weights, load them again as everyone does, and write what they are worth."""
     words = "".join(f"{word}\n" for word in lesson.vocabulary())
     if words != lesson.clip.words.read_text():
@@ -169,7 +169,7 @@ def train_and_measure(settings: ClipTraining, weights: Path, tables: Path, lesso
     measure_weights(weights, tables, lesson)
 
 
-def measure_weights(weights: Path, tables: Path, lesson: Lesson) -> None:
+def measure_weights(weights: Path, tables: Path, lesson: CaptionTask) -> None:
     """Measure a file of a small CLIP's weights on what training never saw, and write the tables."""
     annotator = ClipAnnotator(lesson.clip.architecture, weights=weights)
     measured = lesson.measure(annotator, MEASURED_PICTURES)
@@ -183,7 +183,7 @@ def main() -> None:
     """The command."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait do not take the cores from others
     parser = argparse.ArgumentParser(description="Train the small CLIPs that ship with sensei_lite, and measure them.")
-    parser.add_argument("--lesson", choices=list(LESSONS), help="which one (default: one after the other)")
+    parser.add_argument("--lesson", choices=list(CAPTION_TASKS), help="which one (default: one after the other)")
     for field in dataclasses.fields(ClipTraining):
         name = f"--{field.name.replace('_', '-')}"
         parser.add_argument(name, type=type(field.default), help=f"(default {field.default}, or as the lesson has it)")
@@ -195,7 +195,7 @@ def main() -> None:
     if chosen is None and given.keys() & {"weights", "tables"}:
         parser.error("--weights and --tables are for one small CLIP: say which with --lesson")
     weights, tables = given.pop("weights", None), given.pop("tables", None)
-    for name, lesson in LESSONS.items():
+    for name, lesson in CAPTION_TASKS.items():
         if chosen not in (None, name):
             continue
         places = weights or lesson.clip.weights, tables or lesson.tables

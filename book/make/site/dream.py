@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,14 +21,14 @@ from PIL import Image
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent.state import AgentState
+from sensei_lite.agent.switch import Switch
 from sensei_lite.course import pretrained
-from sensei_lite.models._fast.layer_norm import EPS, LayerNorm
 from sensei_lite.models.distributions import unimix
-from sensei_lite.models.ensemble import information
+from sensei_lite.models.ensemble import mutual_information
 from sensei_lite.models.rssm import State
 from sensei_lite.plots.video import save_mp4
 from sensei_lite.types import Discrete
-from sensei_lite.worlds import advance_batch, begin_batch
+from sensei_lite.worlds import reset_batch, step_batch
 
 OUTPUTS = ("next_h", "next_z", "picture", "semantic", "value", "disagreement", "goes_on", "policy")
 SEED = 3
@@ -39,12 +38,10 @@ def dream_step(agent: AgentState) -> Callable[[Array, Array, Array, Array], tupl
     """The function to export: (h [deter], z [stoch classes], action [action], uniform [stoch]) to `OUTPUTS`.
 
     ``picture`` is [height width 3] from 0 to 1, ``semantic`` r_sem, ``value`` the semantic critic's v_sem,
-    ``disagreement`` the r_dis of this step, ``goes_on`` a probability, ``policy`` the chance of each next action.
+    ``disagreement`` the r_dis of this step, ``continue_head`` a probability, ``policy`` the chance of each next action.
     """
-    networks = (agent.world_model, agent.ensemble, agent.actor, agent.critics["semantic"])
-    model, ensemble, actor, critic = jax.tree.map(
-        _known_to_onnx, networks, is_leaf=lambda part: isinstance(part, LayerNorm)
-    )
+    model, actor, critic = agent.world_model, agent.actor, agent.critics["semantic"]
+    ensemble = agent.streams["disagreement"].network
     # jax2onnx has no rule for a layer norm whose weights are batched, so the heads are called one by one.
     heads = [jax.tree.map(lambda leaf, i=i: leaf[i], ensemble.heads) for i in range(agent.config.ensemble.heads)]
     classes = jnp.arange(model.rssm.classes, dtype=jnp.float32)
@@ -62,20 +59,12 @@ def dream_step(agent: AgentState) -> Callable[[Array, Array, Array, Array], tupl
             jnp.clip(model.decoder(features) + 0.5, 0.0, 1.0),
             model.semantic(features),
             critic(features),
-            agent.config.ensemble.scale * information(guesses),
+            agent.config.ensemble.scale * mutual_information(guesses),
             model.continues(features),
             jnp.exp(actor(features).log_probs),
         )
 
     return step
-
-
-def _known_to_onnx(part: Any) -> Any:
-    """Equinox's layer norm in place of ours, whose choice between CPU and GPU jax2onnx has no rule for."""
-    if not isinstance(part, LayerNorm):
-        return part
-    norm = eqx.nn.LayerNorm(part.weight.shape[-1], eps=EPS)
-    return eqx.tree_at(lambda n: (n.weight, n.bias), norm, (part.weight, part.bias))
 
 
 def write_dream(folder: Path) -> None:
@@ -89,7 +78,7 @@ def write_dream(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     agent, world = pretrained.trained_agent("sensei"), pretrained.trained_world()
     assert isinstance(world.actions, Discrete)
-    assert agent.switch is not None
+    assert isinstance(agent.rule, Switch)
     step, model = dream_step(agent), agent.world_model.rssm
     sizes = {"h": (model.start.size,), "z": (model.stoch, model.classes)}
     sizes |= {"action": (world.actions.size,), "uniform": (model.stoch,)}
@@ -98,10 +87,10 @@ def write_dream(folder: Path) -> None:
     _rename(program.graph, list(sizes), list(OUTPUTS))
     onnx.save(program, folder / "dream.onnx")
     starts = real_starts(agent, world)
-    settings = agent.switch.settings
+    settings = agent.rule.settings
     told = {
         "actions": list(world.actions.names),
-        "threshold": float(agent.switch.threshold),
+        "threshold": float(agent.rule.threshold),
         "go": dict(settings.go),
         "explore": dict(settings.explore),
         "shapes": {name: list(size) for name, size in sizes.items()},
@@ -133,7 +122,7 @@ def _rename(graph: Any, inputs: list[str], outputs: list[str]) -> None:
 
 def real_starts(agent: AgentState, world: Any) -> list[dict[str, Any]]:
     """Real frames of the agent's own episodes, each with the state that the agent inferred from what it saw."""
-    begin, advance = jax.jit(begin_batch, static_argnums=0), jax.jit(advance_batch, static_argnums=0)
+    begin, advance = jax.jit(reset_batch, static_argnums=0), jax.jit(step_batch, static_argnums=0)
     act = jax.jit(agents.act)
     chosen, wanted = [], ["", "key_picked_up", "door_reached_with_key", "door_opened"]
     words = {"": "a new room", "key_picked_up": "the key is taken", "door_reached_with_key": "at the door"}
@@ -141,17 +130,17 @@ def real_starts(agent: AgentState, world: Any) -> list[dict[str, Any]]:
     for episode in range(2):
         key = jax.random.fold_in(jax.random.key(SEED), episode)
         state, row = begin(world, keys=key[None])
-        memory, seen = agents.first_memory(agent, 1, world.actions.size), set()
+        policy_state, seen = agents.initial_policy_state(agent, 1, world.actions.size), set()
         for t in range(world.max_steps):
-            memory = act(agent, memory, row.image, row.is_first, key=jax.random.fold_in(key, 2 * t))
+            policy_state = act(agent, policy_state, row.image, row.is_first, key=jax.random.fold_in(key, 2 * t))
             now = [""] if t == 0 else [name for name, happened in row.events.items() if happened[0]]
             for name in now:
                 if name in wanted and name not in seen:
                     seen.add(name)
-                    chosen.append(_start(words[name], np.asarray(row.image[0]), memory.state))
+                    chosen.append(_start(words[name], np.asarray(row.image[0]), policy_state.state))
             if row.is_last[0]:
                 break
-            action = agents.decode_action(world.actions, memory.action)
+            action = agents.decode_action(world.actions, policy_state.action)
             keys = jax.random.fold_in(key, 2 * t + 1)[None]
             state, row = advance(world, state, row.is_last, action, keys=keys)
     return chosen

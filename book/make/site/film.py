@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sensei_lite.agent import state as agents
 from sensei_lite.course import pretrained
 from sensei_lite.plots.video import save_mp4
-from sensei_lite.worlds.base import World, advance_batch, begin_batch
+from sensei_lite.worlds.base import World, reset_batch, step_batch
 from sensei_lite.worlds.random_play import random_actions
 
 STEPS, FRAMES_PER_SECOND, SEED = 240, 12, 4
@@ -46,21 +46,21 @@ def _play(world: World, steps: int, agent: Any, *, key: Array) -> tuple[Array, A
     Episodes follow one another. All agents meet the same first room.
     """
     begin_key, play_key = jax.random.split(key)
-    state, row = begin_batch(world, keys=begin_key[None])
-    memory = () if agent is None else agents.first_memory(agent, 1, world.actions.size)
+    state, row = reset_batch(world, keys=begin_key[None])
+    policy_state = () if agent is None else agents.initial_policy_state(agent, 1, world.actions.size)
 
     def step(carry: tuple, key: Array) -> tuple[tuple, tuple[Array, Array, Array]]:
-        state, row, memory = carry
+        state, row, policy_state = carry
         choice_key, world_key = jax.random.split(key)
         if agent is None:
             action = random_actions(world, (1,), key=choice_key)
         else:
-            memory = agents.act(agent, memory, row.image, row.is_first, row.vector, key=choice_key)
-            action = agents.decode_action(world.actions, memory.action)
+            policy_state = agents.act(agent, policy_state, row.image, row.is_first, row.vector, key=choice_key)
+            action = agents.decode_action(world.actions, policy_state.action)
         seen = row.image[0], row.events["key_picked_up"][0], row.events["door_opened"][0]
-        return (*advance_batch(world, state, row.is_last, action, keys=world_key[None]), memory), seen
+        return (*step_batch(world, state, row.is_last, action, keys=world_key[None]), policy_state), seen
 
-    return jax.lax.scan(step, (state, row, memory), jax.random.split(play_key, steps))[1]
+    return jax.lax.scan(step, (state, row, policy_state), jax.random.split(play_key, steps))[1]
 
 
 def _frame(panels: list[tuple[str, np.ndarray, int, int]]) -> np.ndarray:

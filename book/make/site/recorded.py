@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from sensei_lite.agent.switch import Switch
 from sensei_lite.annotators.clip.annotator import ClipAnnotator
 from sensei_lite.annotators.pairs import spread_pairs
 from sensei_lite.annotators.scripted import interest
@@ -32,11 +33,11 @@ def recorded_trace(tries: int = 8) -> dict[str, Any]:
     agent, world = pretrained.trained_agent("sensei"), pretrained.trained_world()
     traces = [play_trace(agent, world, key=jax.random.fold_in(jax.random.key(SEED), n)) for n in range(tries)]
     trace = max((one for one in traces if one.is_terminal), key=lambda one: one.steps)
-    assert agent.switch is not None
+    assert isinstance(agent.rule, Switch)
     assert trace.semantic is not None
     assert trace.compared is not None
     assert trace.disagreement is not None
-    settings = agent.switch.settings
+    settings = agent.rule.settings
     return {
         "pictures": [address(image) for image in trace.images],
         "semantic": trace.semantic.astype(float).round(4).tolist(),

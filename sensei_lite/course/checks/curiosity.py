@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sensei_lite.course.checks.verdict import NotQuite, check, expect, result_of
-from sensei_lite.models.ensemble import information, spread
+from sensei_lite.models.ensemble import ensemble_std, ensemble_variance, mutual_information
 
 
 @check
@@ -25,7 +25,7 @@ def variance_and_deviation(attempt: Callable[..., Any]) -> str:
             raise NotQuite(f"{name}: expected two arrays, variance and deviation, with a comma between them.")
         variance, deviation = found
         given = np.asarray(guesses, np.float64)
-        wanted, other = np.asarray(spread(guesses, "variance")), np.asarray(spread(guesses, "deviation"))
+        wanted, other = np.asarray(ensemble_variance(guesses)), np.asarray(ensemble_std(guesses))
         heads = len(given)
         mistakes = {
             "That is the variance over the dimensions of each head. Take it over the heads, axis 0.": given.var(
@@ -84,5 +84,5 @@ def information_in_nats(attempt: Callable[..., Any]) -> str:
             "That is in bits. Nats have the natural logarithm.": (of_mean - of_heads.mean(0)).sum(-1) / np.log(2),
         }
         hint = "The entropy of the mean, less the mean of the entropies; then the sum over the categoricals."
-        expect(found, information(log_p), of=name, mistakes=mistakes, hint=hint)
+        expect(found, mutual_information(log_p), of=name, mistakes=mistakes, hint=hint)
     return "the fair die has none, and different certainties have the most."

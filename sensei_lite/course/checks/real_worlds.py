@@ -15,9 +15,9 @@ def number_of_updates(attempt: Callable[..., Any]) -> str:
         "a run with random play at first": ((42_048, 2_048, 8, 8, 8), 5_000),
         "a run with short sequences": ((10_000, 1_000, 64, 8, 16), 4_500),
     }
-    for name, ((steps, warm_up, ratio, batch, length), wanted) in cases.items():
-        found = result_of(attempt, steps, warm_up, ratio, batch, length)
-        learning = steps - warm_up
+    for name, ((steps, prefill_steps, ratio, batch, length), wanted) in cases.items():
+        found = result_of(attempt, steps, prefill_steps, ratio, batch, length)
+        learning = steps - prefill_steps
         mistakes = {
             "An update takes batch sequences, and each has length steps: is length there?": learning * ratio / batch,
             "A sequence has length steps, but an update takes batch of them: is batch there?": learning
@@ -25,10 +25,10 @@ def number_of_updates(attempt: Callable[..., Any]) -> str:
             / length,
             "Upside down: a larger train ratio means more updates, not fewer.": learning * batch * length / ratio,
             "Nothing is learned during random play: those steps give no updates.": steps * ratio / (batch * length),
-            "Random play is a part of env_steps: take it off, and once only.": (steps - 2 * warm_up)
+            "Random play is a part of env_steps: take it off, and once only.": (steps - 2 * prefill_steps)
             * ratio
             / (batch * length),
-            "env_steps has the random play in it already: it is not added.": (steps + warm_up)
+            "env_steps has the random play in it already: it is not added.": (steps + prefill_steps)
             * ratio
             / (batch * length),
             "These are replayed steps. How many of them does one update use up?": learning * ratio,

@@ -6,9 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sensei_lite.agent.actor_critic import advantages
 from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile
-from sensei_lite.agent.switch import Switch
+from sensei_lite.agent.switch import RewardSwitch, advantages
 from sensei_lite.config import SwitchConfig
 from sensei_lite.course.checks.verdict import check, expect, result_of
 
@@ -102,8 +101,8 @@ def exploration_reward(attempt: Callable[..., Any]) -> str:
 
 
 def _by_package(semantic: Any, disagreement: Any, threshold: float, go: Weights, explore: Weights) -> Any:
-    settings = SwitchConfig(compares="reward", go=tuple(go.items()), explore=tuple(explore.items()))
-    switch = Switch(RunningQuantile(jnp.float32(threshold), jnp.ones((), bool)), settings)
+    settings = SwitchConfig(rule="reward", go=tuple(go.items()), explore=tuple(explore.items()))
+    switch = RewardSwitch(RunningQuantile(jnp.float32(threshold), jnp.ones((), bool)), settings)
     rewards = {"semantic": jnp.asarray(semantic), "disagreement": jnp.asarray(disagreement)}
     return switch.reward(rewards, switch.is_exploring(rewards["semantic"]))
 

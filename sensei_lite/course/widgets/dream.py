@@ -189,7 +189,7 @@ export default { render };
 class Dream:
     """One person's dream: what the world model expects of every action, beside a real game that takes the same ones.
 
-    ``picture`` is what the decoder draws of the state, ``semantic`` the predicted semantic reward, ``goes_on`` the
+    ``picture`` is what the decoder draws of the state, ``semantic`` the predicted semantic reward, ``continue_head`` the
     probability that the world did not end here. Raises ValueError where model and world do not fit each other.
     """
 
@@ -198,7 +198,7 @@ class Dream:
         fits = {
             "pictures": world_model.encoder is not None
             and world_model.encoder.size(world.image_shape) == rssm.from_picture.weight.shape[1],
-            "actions": world.actions.size == rssm.into.linear.weight.shape[1] - rssm.stoch * rssm.classes,
+            "actions": world.actions.size == rssm.into.normed.weight.shape[1] - rssm.stoch * rssm.classes,
         }
         if wrong := [name for name, fit in fits.items() if not fit]:
             raise ValueError(f"this world model was made for other {' and '.join(wrong)} than {type(world).__name__}'s")
@@ -228,9 +228,9 @@ class Dream:
         self.last = ""
 
     def _expect(self, seen: tuple[State, Array, Array, Array]) -> None:
-        self.state, decoded, semantic, goes_on = seen
+        self.state, decoded, semantic, continue_head = seen
         self.picture = picture_of(decoded)
-        self.semantic, self.goes_on = float(semantic), float(goes_on)
+        self.semantic, self.continue_head = float(semantic), float(continue_head)
 
     def _next_key(self) -> Array:
         self._key, key = jax.random.split(self._key)
@@ -243,7 +243,7 @@ Told = tuple[State, Float[Array, "height width channel"], Float[Array, ""], Floa
 @eqx.filter_jit
 def _look(world_model: WorldModel, image: Array, *, key: Seed) -> Told:
     rssm = world_model.rssm
-    action_size = rssm.into.linear.weight.shape[1] - rssm.stoch * rssm.classes
+    action_size = rssm.into.normed.weight.shape[1] - rssm.stoch * rssm.classes
     embedding = world_model.embed(image, None)
     state, _ = rssm.observe_step(rssm.initial(), jnp.zeros(action_size), embedding, jnp.ones((), bool), key=key)
     return _tell(world_model, state)
@@ -256,7 +256,7 @@ def _imagine(world_model: WorldModel, state: State, action: Array, *, key: Seed)
 
 def _tell(world_model: WorldModel, state: State) -> Told:
     s = state.features
-    return state, world_model.draw(s), world_model.semantic(s), world_model.continues(s)
+    return state, world_model.decode_image(s), world_model.semantic(s), world_model.continues(s)
 
 
 def step_inside(
@@ -451,7 +451,7 @@ export default { render };
 def _frame(dream: Dream) -> dict[str, Any]:
     game = dream.reality
     status = f"step {dream.steps}: {dream.last}" if dream.steps else "step 0: the model looks at a real picture"
-    if dream.goes_on < 0.5:
+    if dream.continue_head < 0.5:
         status += ". The model believes that the episode is over here"
     real = f"The real world after step {game.steps}" + (f"; the episode is over: {game.over}" if game.over else "")
     return {
@@ -461,5 +461,5 @@ def _frame(dream: Dream) -> dict[str, Any]:
         "real_alt": f"{real}.",
         "status": status,
         "semantic": dream.semantic,
-        "goes_on": dream.goes_on,
+        "goes_on": dream.continue_head,
     }

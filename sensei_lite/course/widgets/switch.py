@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from sensei_lite.agent.returns import RunningQuantile
-from sensei_lite.agent.switch import Switch
+from sensei_lite.agent.switch import RewardSwitch
 from sensei_lite.config import SwitchConfig
 from sensei_lite.plots.exploration import moments_of, rounded, spans, tell_moments
 from sensei_lite.plots.trace import Trace
@@ -78,12 +78,12 @@ def weigh(
     c = compared_values(trace, compares)
     threshold = np.percentile(c, percentile).astype(np.float32)
     settings = SwitchConfig(
-        compares="reward" if compares == "reward" else "return",
+        rule="reward" if compares == "reward" else "return",
         percentile=percentile,
         go=tuple(go.items()),
         explore=tuple(explore.items()),
     )
-    switch = Switch(RunningQuantile(jnp.asarray(threshold), jnp.ones((), bool)), settings)
+    switch = RewardSwitch(RunningQuantile(jnp.asarray(threshold), jnp.ones((), bool)), settings)
     exploring = switch.is_exploring(jnp.asarray(c))
     weights = switch.weights(exploring)
     # On arrival, as in a dream: index t belongs to s_t, and nothing was seen of how the agent came to s_0.

@@ -20,7 +20,7 @@ from make.clip.desk_captions import (
     write_caption,
 )
 from make.clip.desk_data import is_clear, sample_desk, sample_play
-from make.clip.lessons import LESSONS
+from make.clip.lessons import CAPTION_TASKS
 from make.clip.training import ClipTraining
 from safetensors.torch import load_file, save_file
 
@@ -165,7 +165,7 @@ def test_a_world_that_no_small_clip_knows_is_warned_of(world):
 
 def test_a_lesson_is_drawn_and_measured(desk_clip, monkeypatch):
     """What training (the same for every lesson, see test_clip) takes from this one."""
-    lesson = LESSONS["desk"]
+    lesson = CAPTION_TASKS["desk"]
     drawn = lesson.draw(64, 64, seed=5, random=np.random.default_rng(0))
     assert drawn.images.shape == (len(drawn.captions), 64, 64, 3)
     assert 56 <= len(drawn.captions) <= 64, "those that hide what is touched are left out"

@@ -102,7 +102,7 @@ def assert_shows(widget, dream: Dream) -> None:
     np.testing.assert_array_equal(decoded(widget.frame["picture"]), dream.picture)
     np.testing.assert_array_equal(decoded(widget.frame["real"]), dream.reality.picture())
     assert widget.frame["semantic"] == dream.semantic
-    assert widget.frame["goes_on"] == dream.goes_on
+    assert widget.frame["goes_on"] == dream.continue_head
 
 
 def test_a_dream_is_what_the_world_model_expects(model):
@@ -124,7 +124,7 @@ def test_a_dream_is_what_the_world_model_expects(model):
         drawn = picture_of(model.decoder(state.features))
         assert abs(dream.picture.astype(int) - drawn).max() <= 1
         assert dream.semantic == pytest.approx(float(model.semantic(state.features)), rel=1e-3)
-        assert dream.goes_on == pytest.approx(float(model.continues(state.features)), abs=1e-5)
+        assert dream.continue_head == pytest.approx(float(model.continues(state.features)), abs=1e-5)
         np.testing.assert_array_equal(dream.reality.picture(), game.picture())
     assert dream.steps == 4
 
@@ -166,10 +166,10 @@ def test_a_dream_goes_on_when_reality_is_over(model):
 
 
 def test_the_status_says_where_the_model_expects_the_end(model):
-    ends = eqx.tree_at(lambda m: m.goes_on.out.bias, model, jnp.full(1, -20.0))
+    ends = eqx.tree_at(lambda m: m.continue_head.out.bias, model, jnp.full(1, -20.0))
     assert "believes that the episode is over" in step_inside(ends, WORLD).frame["status"]
-    goes_on = eqx.tree_at(lambda m: m.goes_on.out.bias, model, jnp.full(1, 20.0))
-    assert "over" not in step_inside(goes_on, WORLD).frame["status"]
+    continue_head = eqx.tree_at(lambda m: m.continue_head.out.bias, model, jnp.full(1, 20.0))
+    assert "over" not in step_inside(continue_head, WORLD).frame["status"]
 
 
 def test_keys_without_meaning_do_nothing(model):

@@ -1,28 +1,28 @@
 # Plausible wrong answers to the exercises of 09_real_worlds. Each cell begins with the number of its exercise.
 # %% 1: forgets that a sequence has many steps
-def number_of_updates(env_steps, warm_up, train_ratio, batch, length):
-    return (env_steps - warm_up) * train_ratio / batch
+def number_of_updates(env_steps, prefill_steps, train_ratio, batch, length):
+    return (env_steps - prefill_steps) * train_ratio / batch
 
 
 # %% 1: upside down
-def number_of_updates(env_steps, warm_up, train_ratio, batch, length):
-    return (env_steps - warm_up) * batch * length / train_ratio
+def number_of_updates(env_steps, prefill_steps, train_ratio, batch, length):
+    return (env_steps - prefill_steps) * batch * length / train_ratio
 
 
 # %% 1: takes the warm-up off twice
-def number_of_updates(env_steps, warm_up, train_ratio, batch, length):
-    learning = env_steps - warm_up
-    return (learning - warm_up) * train_ratio / (batch * length)
+def number_of_updates(env_steps, prefill_steps, train_ratio, batch, length):
+    learning = env_steps - prefill_steps
+    return (learning - prefill_steps) * train_ratio / (batch * length)
 
 
 # %% 1: learns during random play
-def number_of_updates(env_steps, warm_up, train_ratio, batch, length):
+def number_of_updates(env_steps, prefill_steps, train_ratio, batch, length):
     return env_steps * train_ratio / (batch * length)
 
 
 # %% 1: knows the paper's ratio by heart
-def number_of_updates(env_steps, warm_up, train_ratio, batch, length):
-    return (env_steps - warm_up) / 2
+def number_of_updates(env_steps, prefill_steps, train_ratio, batch, length):
+    return (env_steps - prefill_steps) / 2
 
 
 # %% 2: forgets that both orders are two questions
