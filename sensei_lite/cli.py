@@ -250,7 +250,7 @@ def distil(
         settings: of `DistilConfig`, such as ``encoder=cnn hidden=512 learning_rate=1e-5 epochs=50``.
         seed: chooses held-out episodes and the first weights.
     """
-    from sensei_lite.plots.taste import draw_taste
+    from sensei_lite.plots.reward import save_reward_figures
     from sensei_lite.training import pipeline
 
     with folder_lock(folder):
@@ -268,7 +268,8 @@ def distil(
             f"{hack.waiting} before {hack.event} {can[hack.hackable]} "
             f"(standing for ever {hack.stay:.1f}, going on {hack.go_on:.1f}, to the end {hack.finish:.1f})"
         )
-    for path in draw_taste(folder, taste):
+    measures = taste.calibration, taste.situations, taste.reward_hacks
+    for path in save_reward_figures(folder, pipeline.world_of(folder), taste.distilled, *measures):
         print(path)
 
 
@@ -339,7 +340,7 @@ def evaluate(
 
 
 def report(folder: Path = Path("runs/lab")) -> None:
-    """Write a run folder's report.html: a page that needs nothing but itself.
+    """Write a run folder's report: report.ipynb, which can be changed, and report.html, which needs nothing but itself.
 
     Args:
         folder: a run folder in which agents explored.

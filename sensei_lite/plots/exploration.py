@@ -8,6 +8,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -27,8 +28,8 @@ LABELS = {
     "disagreement": "$r_{dis}$, disagreement",
 }
 """What the numbers of a trace are called in figures."""
-_DOTTED = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 1.6}
-_HATCHED = {"hatch": "////", "facecolor": "0.93"}
+_DOTTED: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 1.6}
+_HATCHED: dict[str, Any] = {"hatch": "////", "facecolor": "0.93"}
 
 
 def moments_of(trace: Trace, most: int = 7) -> list[int]:
@@ -74,7 +75,7 @@ def trace_figure(trace: Trace, *, width: float = 9.0) -> FigureWithAlt:
     lines = max(label.count("\n") for label in labels) + 1
     pictures = strips * (shape * width / columns + 0.17 * lines)
     figure = Figure(figsize=(width, pictures + sum(heights) + 0.7))
-    above, below = figure.subfigures(2, 1, height_ratios=[pictures, sum(heights) + 0.7])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[pictures, sum(heights) + 0.7])[:, 0]
     cells = above.subplots(strips, columns, squeeze=False).reshape(-1)
     for axes in cells:
         axes.set_axis_off()
@@ -186,10 +187,11 @@ def state_figure(trace: Trace, t: int, *, width: float = 9.0) -> FigureWithAlt:
     curves = [curve for _, row, _ in _rows_of(trace) for curve in row]
     if width >= 6:
         figure = Figure(figsize=(width, 3.4))
-        left, middle, right = figure.subfigures(1, 3, width_ratios=[1, 2, 1.1])
+        left, middle, right = figure.subfigures(1, 3, squeeze=False, width_ratios=[1, 2, 1.1])[0]
     else:
         figure = Figure(figsize=(width, 7.4))
-        left, middle, right = figure.subfigures(3, 1, height_ratios=[2.6, 0.75 * max(len(curves), 1), 1.2])
+        heights = [2.6, 0.75 * max(len(curves), 1), 1.2]
+        left, middle, right = figure.subfigures(3, 1, squeeze=False, height_ratios=heights)[:, 0]
     picture = left.subplots()
     picture.imshow(trace.images[t], interpolation="nearest")
     picture.set_axis_off()
@@ -219,7 +221,7 @@ def _draw_number(axes: Axes, key: str, values: np.ndarray, value: float | None, 
         axes.axvline(threshold, **_DOTTED)
         # On the side where the number of this state is not.
         side = -1 if value is not None and value > threshold else 1
-        place = {"ha": "left" if side > 0 else "right", "textcoords": "offset points", "fontsize": 8}
+        place: dict[str, Any] = {"ha": "left" if side > 0 else "right", "textcoords": "offset points", "fontsize": 8}
         axes.annotate(f"threshold {threshold:.2f}", (threshold, 0.8), (4 * side, 0), **place)
     if value is not None:
         axes.plot(value, 0, "o", color="black", markersize=8)

@@ -24,10 +24,9 @@ try:
 except ImportError as error:
     raise ImportError('a report needs more packages: pip install "sensei-lite[notebooks]"') from error
 
-TEMPLATES = (
-    Path(__file__).parent / "templates" / "run_report.py",  # in an installed wheel
-    Path(__file__).parents[2] / "notebooks" / "templates" / "run_report.py",  # in a clone
-)
+_PACKAGE = Path(__file__).parents[1]
+TEMPLATES = (_PACKAGE.parent / "notebooks" / "templates", _PACKAGE / "templates")
+"""Where the templates of notebooks are: in a clone, and where the package is installed."""
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -43,11 +42,11 @@ body {{ margin: 0 auto; padding: 0 14px 48px; max-width: 62rem; font: 1rem/1.55 
   overflow-wrap: anywhere; }}
 h1 {{ font-size: 1.5rem; line-height: 1.25; }}
 h2 {{ font-size: 1.25rem; margin-top: 2.2em; padding-top: 0.5em; border-top: 1px solid var(--line); }}
-p, ul, figcaption, caption {{ max-width: 44rem; }}
+p, ul, figcaption {{ max-width: 44rem; }}
 figure {{ margin: 1.2em 0; }}
 figure img {{ display: block; max-width: 100%; height: auto; background: #fff; border-radius: 6px; }}
-figcaption, caption {{ font-size: 0.92rem; text-align: left; padding: 4px 0; }}
-table {{ border-collapse: collapse; font-size: 0.94rem; margin: 1em 0; }}
+figcaption {{ font-size: 0.92rem; padding: 4px 0; }}
+table {{ border-collapse: collapse; font-size: 0.94rem; }}
 th, td {{ text-align: left; vertical-align: top; padding: 4px 12px 4px 0; border-bottom: 1px solid var(--line);
   overflow-wrap: normal; font-variant-numeric: tabular-nums; }}
 tbody th {{ font-weight: 400; min-width: 7rem; }}
@@ -86,7 +85,8 @@ def write_report(folder: Path) -> Path:
 
 def read_template() -> NotebookNode:
     """Return the template as a notebook whose parameters say: the folder that it is in, and this program's devices."""
-    notebook = jupytext.read(next(path for path in TEMPLATES if path.exists()), fmt="py:percent")
+    path = next(path for folder in TEMPLATES if (path := folder / "run_report.py").exists())
+    notebook = jupytext.read(path, fmt="py:percent")
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     devices = ", ".join(sorted({device.device_kind for device in jax.devices()}))

@@ -60,13 +60,13 @@ def _at_each_cell(world: GridWorld, state: GridState, cells: Array) -> Array:
 
 
 @in_style
-def landscape_figure(world: GridWorld, state: GridState, reward: SemanticReward, *, columns: int = 4) -> FigureWithAlt:
+def landscape_figure(world: GridWorld, state: GridState, reward: SemanticReward, *, columns: int = 2) -> FigureWithAlt:
     """Draw the room, and R_psi at every cell of it in each of `SITUATIONS`, as numbers on a heat map."""
     maps = reward_landscape(world, state, reward)
     shown = np.concatenate([values[np.isfinite(values)] for values in maps.values()])
     low, high = float(shown.min()), float(shown.max())
     rows = math.ceil((1 + len(maps)) / columns)
-    figure = Figure(figsize=(4.1 * columns, 4.3 * rows + 0.3))
+    figure = Figure(figsize=(4.1 * columns, 4.3 * rows + 0.5), layout="compressed")
     room, *panels = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     room.imshow(np.asarray(world.whole_picture(state, 4)))
     room.set_axis_off()
@@ -82,10 +82,8 @@ def landscape_figure(world: GridWorld, state: GridState, reward: SemanticReward,
         row, column = np.unravel_index(np.nanargmax(values), values.shape)
         highest = f"highest {np.nanmax(values):.2f} at row {row}, column {column}"
         told.append(f"{name}: mean {np.nanmean(values):.2f}, {highest}")
-    scale = {"location": "bottom", "aspect": 40} if rows > 1 else {"shrink": 0.8, "pad": 0.02}
-    figure.colorbar(
-        heat, ax=[room, *panels] if rows > 1 else panels, label="R_psi (0: mean, 1: one deviation)", **scale
-    )
+    label = "R_psi (0: mean, 1: one deviation)"
+    figure.colorbar(heat, ax=[room, *panels], location="bottom", aspect=40, label=label)
     key, lock = np.asarray(state.layout.key), np.asarray(state.layout.lock)
     where = f"The key lies at row {key[0]}, column {key[1]}; the lock is at row {lock[0]}, column {lock[1]}."
     alt = f"A room and three heat maps of R_psi with the agent at each of its cells. {'; '.join(told)}. {where}"
@@ -235,7 +233,7 @@ def save_reward_figures(
 ) -> list[Path]:
     """Write the figures of a distilled reward into ``folder/figures``, with the page ``folder/semantic_reward.md``.
 
-    ``world`` decides whether there is a room to draw; ``means`` and ``reward_hacks`` are empty where the world tells no facts.
+    ``world`` says whether there is a room to draw; ``means`` and ``reward_hacks`` may be empty.
     Returns the paths of what was written, the page last.
     """
     drawings = {"learning": learning_figure(distilled.history, distilled.best)}

@@ -1,7 +1,6 @@
 """One style for every figure: how agents look, what events are called, how numbers are written, and alt text.
 
 Nothing is told by colour alone: an agent has a colour that the colour-blind tell apart, dashes and a marker of its own.
-Colours are those of Okabe and Ito, and of Tol where those end.
 """
 
 import base64
@@ -10,6 +9,7 @@ import io
 import math
 import zlib
 from collections.abc import Sequence
+from colorsys import hsv_to_rgb
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,10 +19,11 @@ import matplotlib
 import numpy as np
 from cycler import cycler
 from jaxtyping import Array, UInt8
-from matplotlib.colors import hsv_to_rgb, to_hex
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image as Picture
 
+from sensei_lite.presets import AGENTS
 from sensei_lite.types import Image
 from sensei_lite.worlds.base import Step
 from sensei_lite.worlds.grid.world import GridState, GridWorld
@@ -43,42 +44,35 @@ class AgentStyle(NamedTuple):
     """How an agent is called and drawn in every figure."""
 
     label: str
-    color: str
-    linestyle: Any
-    marker: str
-
-    @property
-    def line(self) -> dict[str, Any]:
-        """The keywords of matplotlib's ``plot``."""
-        return {"color": self.color, "linestyle": self.linestyle, "marker": self.marker}
+    line: dict[str, Any]
+    """Colour, dashes and marker, as keywords of matplotlib's ``plot``."""
 
 
-AGENTS = {
-    "sensei": AgentStyle("SENSEI", "#D55E00", "-", "o"),
-    "plan2explore": AgentStyle("Plan2Explore", "#0072B2", "--", "s"),
-    "sensei-paper": AgentStyle("SENSEI, paper's switch", "#E69F00", (0, (8, 2)), "P"),
-    "sensei-range": AgentStyle("SENSEI, range threshold", "#882255", (0, (4, 1)), "X"),
-    "sensei-no-switch": AgentStyle("SENSEI without switch", "#56B4E9", (0, (5, 1, 1, 1, 1, 1)), "<"),
-    "vlm-motif": AgentStyle("VLM-Motif", "#009E73", "-.", "^"),
-    "task": AgentStyle("task agent", "#000000", (0, (6, 1.5, 1, 1.5)), "D"),
-    "rnd": AgentStyle("RND", "#CC79A7", (0, (3, 1, 1, 1)), "v"),
-    "random": AgentStyle("random actions", "#666666", ":", "x"),
-}
-
-_LINESTYLES, _MARKERS = ("-", "--", "-.", ":"), "dph*8>"
+_DASHES = (
+    ":",
+    (0, (3, 1, 1, 1)),
+    "--",
+    "-.",
+    (0, (5, 1, 1, 1, 1, 1)),
+    (0, (8, 2)),
+    "-",
+    (0, (4, 1)),
+    (0, (6, 2, 1, 2)),
+)
+_MARKERS = "xvs^<PoXD"
 
 
 def agent_style(name: str) -> AgentStyle:
-    """Return the style of an agent; an agent that `AGENTS` does not know gets one that its name alone decides."""
+    """Return an agent's style: label and colour from `presets.AGENTS`; of another agent, all is made from its name."""
+    number = list(AGENTS).index(name) if name in AGENTS else zlib.crc32(name.encode())
+    label, colour = name, to_hex(hsv_to_rgb(number % 360 / 360, 0.9, 0.6))
     if name in AGENTS:
-        return AGENTS[name]
-    number = zlib.crc32(name.encode())
-    color = to_hex(hsv_to_rgb((number % 360 / 360, 0.9, 0.6)))
-    return AgentStyle(name, color, _LINESTYLES[number % len(_LINESTYLES)], _MARKERS[number % len(_MARKERS)])
+        label, colour = AGENTS[name].label, AGENTS[name].colour
+    dashes, marker = _DASHES[number % len(_DASHES)], _MARKERS[number % len(_MARKERS)]
+    return AgentStyle(label, {"color": colour, "linestyle": dashes, "marker": marker})
 
 
-LOOKS = {name: style.line for name, style in AGENTS.items()}
-"""The line of each agent as keywords of ``plot``."""
+LOOKS = {name: agent_style(name).line for name in AGENTS}
 
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",  # on a dark page a figure stays a white card, and its black text stays readable
@@ -130,27 +124,23 @@ class FigureWithAlt(NamedTuple):
     alt: str
 
 
-def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
-    """Write a figure as PNG without the date and versions that would make every file differ."""
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi, metadata={"Software": None})
+    path.write_bytes(_png(figure, dpi=110))
 
 
 def show(drawing: FigureWithAlt, path: Path, caption: str, narrow: FigureWithAlt | None = None) -> None:
-    """Display a figure with caption and alt text in a notebook, and write it to ``path``.
-
-    ``narrow`` is the same figure for a phone. All is in the notebook: it needs the file no more.
-    """
+    """Write a figure to ``path``, and display it in a notebook with caption and alt text; ``narrow`` is for a phone."""
     from IPython.display import HTML, display
 
-    save_figure(drawing.figure, path, dpi=150)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png := _png(drawing.figure, dpi=150))
     phone = ""
     if narrow is not None:
-        file = io.BytesIO()
-        narrow.figure.savefig(file, dpi=150, metadata={"Software": None})
-        phone = f'<source media="(max-width: 600px)" srcset="{_address(file.getvalue())}">'
+        phone = f'<source media="(max-width: 600px)" srcset="{_address("image/png", _png(narrow.figure, 150))}">'
     width = 96 * drawing.figure.get_figwidth()  # an inch is 96 CSS pixels
-    image = f'<img src="{_address(path.read_bytes())}" alt="{escape(drawing.alt)}" style="width: {width:.0f}px">'
+    image = f'<img src="{_address("image/png", png)}" alt="{escape(drawing.alt)}" width="{width:.0f}">'
     display(HTML(f"<figure><picture>{phone}{image}</picture><figcaption>{escape(caption)}</figcaption></figure>"))
 
 
@@ -158,10 +148,21 @@ def picture(image: UInt8[np.ndarray, "height width channel"], words: str) -> Any
     """Return an image with words below it as HTML, to stand in a `table`."""
     from IPython.display import HTML
 
-    file = io.BytesIO()
+    file, told = io.BytesIO(), escape(words.replace("_", " "))
     Picture.fromarray(image).save(file, "png", optimize=True)
-    style = "width: 110px; max-width: none; image-rendering: pixelated"
-    return HTML(f'<img src="{_address(file.getvalue())}" alt="{escape(words)}" style="{style}"><br>{escape(words)}')
+    style = "width: 92px; max-width: none; image-rendering: pixelated"
+    address = _address("image/png", file.getvalue())
+    return HTML(f'<img src="{address}" alt="{told}" style="{style}"><br>{told}')
+
+
+def video(path: Path, caption: str, lines: Sequence[str]) -> Any:
+    """Return an MP4 with its caption and a list of what happens in it as HTML that holds all of it."""
+    from IPython.display import HTML
+
+    told = f"{escape(caption)}<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+    source = f'src="{_address("video/mp4", path.read_bytes())}" aria-label="{escape(caption)} see the list below"'
+    film = f'<video controls muted playsinline width="320" style="max-width: 100%" {source}></video>'
+    return HTML(f"<figure>{film}<figcaption>{told}</figcaption></figure>")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> Any:
@@ -174,12 +175,20 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> A
 
     body = "".join(line(row, 'scope="row"', "td") for row in rows)
     top = line(head, 'scope="col"', 'th scope="col"')
-    named = f"<table><caption>{escape(caption)}</caption><thead>{top}</thead><tbody>{body}</tbody></table>"
-    return HTML(f'<div style="overflow-x: auto">{named}</div>')
+    # The caption stands outside of what scrolls sideways on a phone.
+    shown = f'<div style="overflow-x: auto"><table><thead>{top}</thead><tbody>{body}</tbody></table></div>'
+    return HTML(f"<figure><figcaption>{escape(caption)}</figcaption>{shown}</figure>")
 
 
-def _address(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _png(figure: Figure, dpi: int) -> bytes:
+    """Return a figure as PNG without the date and versions that would make every file differ."""
+    file = io.BytesIO()
+    figure.savefig(file, dpi=dpi, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 # --- episodes of grid worlds -----------------------------------------------------------------------------------------
