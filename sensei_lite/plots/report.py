@@ -52,7 +52,7 @@ th, td {{ text-align: left; vertical-align: top; padding: 4px 12px 4px 0; border
 tbody th {{ font-weight: 400; min-width: 7rem; }}
 blockquote {{ margin: 1em 0; padding: 1px 14px; background: var(--soft); border-left: 5px solid var(--line); }}
 summary {{ cursor: pointer; padding: 6px 0; }}
-.output_stderr {{ display: none; }}
+.output_stderr, .anchor-link {{ display: none; }}
 </style>
 </head>
 <body>
@@ -105,8 +105,8 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
 
 def to_html(notebook: NotebookNode, title: str) -> str:
     """Return an executed notebook as one HTML page without its code."""
-    exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True)
-    exporter.exclude_anchor_links = exporter.exclude_input_prompt = True
+    shown = {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}
+    exporter = HTMLExporter(template_name="basic", **shown)
     return PAGE.format(title=title, body=exporter.from_notebook_node(notebook)[0])
 
 
