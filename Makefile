@@ -11,7 +11,7 @@ EXTRAS ?= notebooks,minihack,vlm,test
 # index; where that cannot be reached, torch comes from where everything else does (on Linux that build is 5 GB).
 TORCH_BACKEND ?= auto
 
-# On Linux: large memory pages for everything that is started here, notebooks too (see sensei_lite/training/memory_pages.py).
+# On Linux: large memory pages for everything that is started here, notebooks too (see sensei_lite/training/machine.py).
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
 # What makes the book stands beside it, outside the package: `python -m make.bench` and the like.

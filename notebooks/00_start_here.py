@@ -57,10 +57,10 @@ from sensei_lite.course.pretrained import (
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.plots.style import EVENT_WORDS, LOOKS, use_style
 from sensei_lite.plots.video import save_mp4
-from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.evaluate import play_episodes, play_random_episodes
+from sensei_lite.training.machine import keep_compiled_programs
 from sensei_lite.worlds import reset_batch, step_batch
-from sensei_lite.worlds.random_play import random_actions
+from sensei_lite.worlds.rollout import random_actions
 
 # %%
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
@@ -447,7 +447,7 @@ plt.show()
 # |---|---|
 # | the trained agents, and how they were made | `sensei_lite/course/pretrained.py`, `sensei_lite/course/trained/provenance.json` |
 # | look, choose, step | `sensei_lite/agent/state.py` (`act`), `sensei_lite/worlds/base.py` |
-# | counting in whole episodes | `sensei_lite/training/evaluate.py`, `sensei_lite/training/scores.py` |
+# | counting in whole episodes | `sensei_lite/training/evaluate.py`, `sensei_lite/training/evaluate.py` |
 # | all four stages in one command | `sensei_lite/training/plan.py`, `sensei_lite/training/pipeline.py` |
 # | who wants what: all agents by name | `sensei_lite/presets.py` |
 

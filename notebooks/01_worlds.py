@@ -49,11 +49,11 @@ from sensei_lite.course.checks import worlds as check
 from sensei_lite.course.widgets import play
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.plots.style import episode, filmstrip
-from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.machine import keep_compiled_programs
 from sensei_lite.worlds import KeyChest, KeyRoom, reset_batch, step_batch
 from sensei_lite.worlds.grid import tiles
 from sensei_lite.worlds.grid.oracle import shortest_plan
-from sensei_lite.worlds.random_play import random_actions
+from sensei_lite.worlds.rollout import random_actions
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 EPISODES, SEEDS = (100, 2) if SMOKE else (1000, 5)
@@ -581,7 +581,7 @@ print({name: f"{shares.mean():.1%}" for name, shares in shares_of_seeds(my_world
 # | the crop, the event rule | `sensei_lite/worlds/grid/world.py` |
 # | layouts and facts of the two worlds | `sensei_lite/worlds/grid/keyroom.py`, `keychest.py` |
 # | the atlas | `sensei_lite/worlds/grid/tiles.py` |
-# | the random agent, the shortest plan | `sensei_lite/worlds/random_play.py`, `oracle.py` |
+# | the random agent, the shortest plan | `sensei_lite/worlds/rollout.py`, `oracle.py` |
 # | Gymnasium | `sensei_lite/worlds/gym_env.py`, and `host.py` for any other environment |
 # | the game that you played | `sensei_lite/course/widgets/key_game.py`, `sensei_lite/course/widgets/play.py` |
 

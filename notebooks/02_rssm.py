@@ -56,13 +56,13 @@ from sensei_lite.models.rssm import State
 from sensei_lite.models.world_model import WorldModel, centred
 from sensei_lite.plots.style import LOOKS, use_style
 from sensei_lite.presets import lab
-from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.jax_loop import to_transition
+from sensei_lite.training.machine import keep_compiled_programs
 
 # %%
 from sensei_lite.worlds.base import reset_batch, step_batch
 from sensei_lite.worlds.grid.oracle import shortest_plan
-from sensei_lite.worlds.random_play import random_actions
+from sensei_lite.worlds.rollout import random_actions
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 EPISODES, TIME = (12, 33) if SMOKE else (32, 97)  # worlds side by side, and rows of each

@@ -59,10 +59,10 @@ from sensei_lite.models.layers import MLP
 from sensei_lite.models.world_model import TwoHotHead
 from sensei_lite.plots.style import use_style
 from sensei_lite.presets import agent_config
-from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.evaluate import play_episodes
+from sensei_lite.training.machine import keep_compiled_programs
 from sensei_lite.worlds import reset_batch, step_batch
-from sensei_lite.worlds.random_play import random_actions
+from sensei_lite.worlds.rollout import random_actions
 
 # %%
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests

@@ -62,10 +62,9 @@ from sensei_lite.models.world_model import PosteriorRollout
 from sensei_lite.plots.style import LOOKS, use_style
 from sensei_lite.presets import agent_config, lab
 from sensei_lite.training.collect import remembered
-from sensei_lite.training.compilation import keep_compiled_programs
-from sensei_lite.training.evaluate import over_seeds
+from sensei_lite.training.evaluate import over_seeds, perplexity
 from sensei_lite.training.jax_loop import random_chunks, start_training, train_chunk
-from sensei_lite.training.scores import perplexity
+from sensei_lite.training.machine import keep_compiled_programs
 from sensei_lite.worlds.grid.tiles import WALKABLE
 
 # %%

@@ -54,8 +54,7 @@ from PIL import Image
 # %%
 from sensei_lite.annotators.agreement import agreement, circles, wilson
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat.annotator import BudgetSpent, ChatAnnotator, Price
-from sensei_lite.annotators.chat.parser import parse_answer
+from sensei_lite.annotators.chat import BudgetSpent, ChatAnnotator, Price, parse_answer
 from sensei_lite.annotators.chat.prompts import GENERIC, Prompt, comparison_messages, description_messages, prompt_for
 from sensei_lite.annotators.clip.annotator import PROMPTS, ClipAnnotator
 from sensei_lite.annotators.combine import combine
@@ -69,7 +68,7 @@ from sensei_lite.course.pretrained import curious_observations, trained_reward_m
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.plots.style import use_style
 from sensei_lite.reward.model import rewards_of
-from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.machine import keep_compiled_programs
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 PAIRS, CHAT_PAIRS, EACH = (60, 30, 8) if SMOKE else (1000, 250, 40)
@@ -747,7 +746,7 @@ for name, questions in datasets.items():
 # | pairs; prompts and messages | `sensei_lite/annotators/pairs.py`, `prompts.py` |
 # | asking, budget, store | `sensei_lite/annotators/query.py`, `store.py` |
 # | CLIP | `sensei_lite/annotators/clip/annotator.py`, `clip_model.py` |
-# | the chat client, its costs, the parser | `sensei_lite/annotators/chat/annotator.py`, `chat_limits.py`, `chat_parser.py` |
+# | the chat client, its costs, the parser | `annotator.py`, `client.py`, `limits.py`, `parser.py` in `sensei_lite/annotators/chat/` |
 # | your panel | `sensei_lite/annotators/human_panel.py` |
 # | stand-ins and truth | `sensei_lite/annotators/scripted.py` |
 # | two orders; Wilson, kappa, circles | `sensei_lite/annotators/combine.py`, `agreement.py` |

@@ -66,7 +66,7 @@ from sensei_lite.reward.hacking import find_reward_hacks
 from sensei_lite.reward.model import rewards_of, scores_of
 from sensei_lite.reward.split import Split
 from sensei_lite.training.collect import play_observations
-from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.machine import keep_compiled_programs
 from sensei_lite.worlds import KeyRoom
 from sensei_lite.worlds.grid.oracle import shortest_plan
 

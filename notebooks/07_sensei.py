@@ -60,8 +60,8 @@ from sensei_lite.plots.trace import play_trace
 
 # %%
 from sensei_lite.presets import agent_config, lab, smoke
-from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.jax_loop import start_training, train_chunk
+from sensei_lite.training.machine import keep_compiled_programs
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 PRESET, UPDATES, WINDOW = (smoke(), 20, 2) if SMOKE else (lab(), 3000, 5)

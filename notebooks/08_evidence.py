@@ -53,9 +53,8 @@ from sensei_lite.course.pretrained import learning_curves, trained_agent, traine
 from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.plots.style import LOOKS, use_style
 from sensei_lite.presets import lab
-from sensei_lite.training.compilation import keep_compiled_programs
-from sensei_lite.training.evaluate import over_seeds, play_episodes
-from sensei_lite.training.scores import steps_to_success
+from sensei_lite.training.evaluate import over_seeds, play_episodes, steps_to_success
+from sensei_lite.training.machine import keep_compiled_programs
 
 SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
 keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
@@ -689,7 +688,7 @@ print(f"the wrong agent wins in {wrong_wins(my_factor, my_seeds):.1%} of such st
 # | here | there |
 # |---|---|
 # | IQM and interval; test episodes | `sensei_lite/training/evaluate.py`: `over_seeds`, `play_episodes` |
-# | steps to success; events per 1,000 steps | `sensei_lite/training/scores.py` |
+# | steps to success; events per 1,000 steps | `sensei_lite/training/evaluate.py` |
 # | all figures of one agent; the task agent | `sensei_lite/training/pipeline.py`: `figures_of`, `learn_task` |
 # | agents × seeds, one table | `sensei_lite/training/study.py` |
 # | the table, and what it says | `book/results.md`; held by `tests/test_evidence.py` |

@@ -56,8 +56,7 @@ from sensei_lite.agent import state as agents
 from sensei_lite.agent import update as learning
 from sensei_lite.annotators.agreement import wilson
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat.annotator import ChatAnnotator, Price
-from sensei_lite.annotators.chat.prompts import prompt_for
+from sensei_lite.annotators.chat import ChatAnnotator, Price, prompt_for
 from sensei_lite.annotators.clip.annotator import ClipAnnotator
 from sensei_lite.course.checks import real_worlds as check
 from sensei_lite.course.flops import flops_of
@@ -65,9 +64,9 @@ from sensei_lite.course.widgets.progress import tqdm
 from sensei_lite.models.world_model import Transition
 from sensei_lite.plots.style import episode, use_style
 from sensei_lite.presets import PRESETS, agent_config
-from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.host_loop import begin_host_training, play_at_random, train_host_chunk
 from sensei_lite.training.jax_loop import chunk_schedule, to_transition
+from sensei_lite.training.machine import keep_compiled_programs
 from sensei_lite.training.plan import PLANS, run
 from sensei_lite.training.stages import read_stages
 from sensei_lite.worlds import make_world

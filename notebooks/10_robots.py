@@ -63,8 +63,8 @@ from sensei_lite.models.distributions import bounded_normal
 from sensei_lite.models.rssm import RSSM
 from sensei_lite.plots.style import use_style
 from sensei_lite.presets import PRESETS, agent_config
-from sensei_lite.training.compilation import keep_compiled_programs
 from sensei_lite.training.jax_loop import start_training, train_chunk
+from sensei_lite.training.machine import keep_compiled_programs
 from sensei_lite.training.plan import PLANS
 from sensei_lite.worlds import make_world
 from sensei_lite.worlds.tabletop.guide import EVENT_OF, guide

@@ -1,6 +1,6 @@
 """``sensei-lite`` and ``python -m sensei_lite`` begin here."""
 
-from sensei_lite.training.memory_pages import restart_with_large_pages
+from sensei_lite.training.machine import restart_with_large_pages
 
 
 def main() -> None:

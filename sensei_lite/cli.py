@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from sensei_lite.training.compilation import keep_compiled_programs
-from sensei_lite.training.folder import folder_lock
+from sensei_lite.training.machine import keep_compiled_programs
+from sensei_lite.training.storage import folder_lock
 
 Explorer = Literal[
     "random", "rnd", "plan2explore", "vlm-motif", "sensei-no-switch", "sensei-paper", "sensei", "sensei-range", "task"
@@ -30,7 +30,7 @@ def run(
     from_run: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     seed: int = 0,
 ) -> None:
-    """The whole method: collect, annotate, distil, explore, evaluate, report. A run that was stopped goes on.
+    """Run the whole method: collect, annotate, distil, explore, evaluate, report. A run that was stopped goes on.
 
     Args:
         folder: the run folder. The same command goes on with it; another is refused.

@@ -10,25 +10,12 @@ import gymnasium
 import pytest
 from make.bench import worlds as bench
 from make.bench.measure import measure
-from make.site.pictures import run_demo
-from PIL import Image as Picture
 
 from sensei_lite import cli
 from sensei_lite.plots.video import save_gif
 from sensei_lite.presets import AGENTS, PRESETS
 from sensei_lite.training.plan import PLANS
 from sensei_lite.worlds import KeyRoom
-
-
-def test_the_demo_counts_events_and_draws(tmp_path, capsys):
-    run_demo(tmp_path, rows=1000)
-    told = capsys.readouterr().out
-    assert "key picked up" in told
-    assert "chest opened" in told
-    for name in ("keyroom", "keychest"):
-        film = Picture.open(tmp_path / f"{name}.gif")
-        assert film.n_frames > 5
-        assert Picture.open(tmp_path / f"{name}.png").width > 500
 
 
 def test_the_command_line_offers_every_agent_and_preset():

@@ -28,17 +28,17 @@ from sensei_lite.plots.video import save_mp4
 from sensei_lite.presets import AGENTS
 from sensei_lite.reward.metrics import mean_rewards
 from sensei_lite.reward.model import load_reward, rewards_of
-from sensei_lite.training import compilation, folder, pipeline, scores, stages
+from sensei_lite.training import evaluate, machine, pipeline, stages, storage
 from sensei_lite.worlds.grid.world import GridWorld
 from sensei_lite.worlds.registry import JAX_WORLDS
 
-compilation.keep_compiled_programs()
+machine.keep_compiled_programs()
 run = Path(FOLDER)
-plan = folder.read_manifest(next(path for path in (run / "run.json", run / pipeline.WORLD) if path.exists()))
+plan = storage.read_manifest(next(path for path in (run / "run.json", run / pipeline.WORLD) if path.exists()))
 seed = int(plan.get("seed", 0))
 world = pipeline.world_of(run) if plan["world"] in JAX_WORLDS else None
 R_psi = load_reward(run / pipeline.REWARD) if (run / pipeline.REWARD).exists() else None
-explored = {path.parent.name: scores.read_chunks(path.parent) for path in sorted(run.glob("*/events.csv"))}
+explored = {path.parent.name: evaluate.read_chunks(path.parent) for path in sorted(run.glob("*/events.csv"))}
 # The plan's agents first, then whoever else explored in this folder.
 order = dict.fromkeys([*plan.get("agents", ()), *AGENTS, *explored])
 chunks = {name: explored[name] for name in order if explored.get(name)}
@@ -56,7 +56,7 @@ def say(text):
 # %%
 counted = set().union(*(rows[0] for rows in chunks.values())) - {"updates", "steps", "episodes", "reward", "situations"}
 events = [*filter(counted.__contains__, EVENT_WORDS), *sorted(counted - set(EVENT_WORDS))]
-meaningful = [event for event in events if event in scores.MEANINGFUL]
+meaningful = [event for event in events if event in evaluate.MEANINGFUL]
 for name, rows in chunks.items():
     steps = sum(row["steps"] for row in rows)
     rates = {event: 1000 * sum(row.get(event, 0.0) for row in rows) / steps for event in meaningful}
@@ -142,7 +142,7 @@ if lead in traces:
 
 # %%
 if (run / pipeline.PREFERENCES).exists():
-    taught = [folder.read_manifest(path)["annotator"] for path in (run / pipeline.REWARD).glob("made_from.json")]
+    taught = [storage.read_manifest(path)["annotator"] for path in (run / pipeline.REWARD).glob("made_from.json")]
     with store.Store(run / pipeline.PREFERENCES) as kept:
         asked = kept.annotators()
         who = store.AnnotatorId(**taught[0]) if taught else next(iter(asked))
@@ -192,7 +192,7 @@ names = ("sensei-lite", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium
 versions = [[name, installed[name]] for name in names if name in installed]
 versions += [["Python", platform.python_version()], ["system", platform.platform()], ["JAX devices", DEVICES]]
 display(table(["package", "version"], versions, "Versions when this report was written."))
-every = {label[name]: flat(folder.read_manifest(run / name / "config.json")) for name in chunks}
+every = {label[name]: flat(storage.read_manifest(run / name / "config.json")) for name in chunks}
 keys = dict.fromkeys(key for settings in every.values() for key in settings)
 body = [[key, *(settings.get(key, "") for settings in every.values())] for key in keys]
 folded = table(["setting", *every], body, "Every setting of each agent.").data

@@ -48,15 +48,15 @@ class OneHotPolicy(eqx.Module):
         return sample_one_hot(self.log_probs, key=key)
 
     def mode(self) -> Float[Array, "*batch action"]:
-        """The most probable action."""
+        """Return the most probable action."""
         return mode_one_hot(self.log_probs)
 
     def log_prob(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch"]:
-        """Ln pi(action), in nats."""
+        """Compute ln pi(action), in nats."""
         return log_prob_one_hot(self.log_probs, action)
 
     def entropy(self) -> Float[Array, "*batch"]:
-        """In nats."""
+        """Compute the entropy, in nats."""
         return categorical_entropy(self.log_probs)
 
 
@@ -81,7 +81,7 @@ class Actor(eqx.Module):
         self.mlp = MLP(feature_size, outputs, config.hidden, config.layers, out_scale=0.01, key=key)
 
     def __call__(self, features: Float[Array, " features"]) -> Policy:
-        """The distribution over actions in one state."""
+        """Return the distribution over actions in one state."""
         out = self.mlp(features).astype(jnp.float32)
         if self.discrete:
             return OneHotPolicy(unimix(out, self.mix))
@@ -123,7 +123,7 @@ def actor_loss(
     weight: Float[Array, "steps starts"],
     entropy_scale: float,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """L_actor with REINFORCE, and the mean entropy of the policy in nats."""
+    """Compute L_actor with REINFORCE, and the mean entropy of the policy in nats."""
     advantage, weight = jax.lax.stop_gradient((advantage, weight))
     entropy = policy.entropy()
     gain = advantage * policy.log_prob(jax.lax.stop_gradient(action)) + entropy_scale * entropy
@@ -136,7 +136,7 @@ def pathwise_loss(
     weight: Float[Array, "steps starts"],
     entropy_scale: float,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """L_actor for an ``advantage`` through which the gradient flows, and the mean entropy of the policy in nats."""
+    """Compute L_actor for an ``advantage`` through which the gradient flows, and the policy's mean entropy in nats."""
     entropy = policy.entropy()
     return -(weight * (advantage + entropy_scale * entropy)).mean(), entropy.mean()
 
@@ -147,7 +147,7 @@ def critic_loss(
     slow_value: Float[Array, "steps starts"],
     weight: Float[Array, "steps starts"],
 ) -> Float[Array, ""]:
-    """L_critic of one stream: from what the critic said towards the return, and towards what its slow copy says."""
+    """Compute L_critic of one stream: from what the critic said towards the return, and towards its slow copy."""
     target, slow_value, weight = jax.lax.stop_gradient((target, slow_value, weight))
     return (weight * predicted.loss(target, slow_value)).mean()
 
@@ -155,5 +155,5 @@ def critic_loss(
 def dream_weights(
     discount_continue: Float[Array, "time starts"], start_is_terminal: Float[Array, " starts"]
 ) -> Float[Array, "steps starts"]:
-    """How much every imagined step counts: see `returns.discount_weights`; nothing after a real end counts."""
+    """Compute how much every imagined step counts: see `returns.discount_weights`; nothing after a real end counts."""
     return discount_weights(discount_continue) * (1.0 - start_is_terminal)

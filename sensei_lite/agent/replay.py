@@ -27,7 +27,7 @@ class Replay(eqx.Module):
 
     @classmethod
     def create(cls, slots: int, example: Transition, facts: dict[str, Bool[Array, " envs"]] | None = None) -> "Replay":
-        """An empty ring of ``slots`` rows for each world, shaped like one row of all worlds [envs ...] and its facts.
+        """Make an empty ring of ``slots`` rows for each world, shaped like one row of all [envs ...] and its facts.
 
         Without ``facts`` none are kept.
         """

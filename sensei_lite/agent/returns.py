@@ -51,7 +51,7 @@ def lambda_return(
 def absorbing_state_reward(
     reward: Float[Array, "time *batch"], continues: Float[Array, "time *batch"], discount: float
 ) -> Float[Array, "time *batch"]:
-    """Compute a reward that goes on for ever where the episode ends: r_t + (1 - c_t) (g r_t + g^2 r_t + ...), g: discount.
+    """Compute a reward that lasts where the episode ends: r_t + (1 - c_t) (g r_t + g^2 r_t + ...), g: discount.
 
     Preferences fix a reward only up to a constant, so no constant may change what an agent does. But where nothing
     follows an end, it does: with rewards above 0 an agent never wants to end an episode, however interesting the end
@@ -66,7 +66,7 @@ def absorbing_state_reward(
 
 
 def discount_weights(discount_continue: Float[Array, "time *batch"]) -> Float[Array, "time-1 *batch"]:
-    """Compute how much an imagined step counts in a loss: w_t = d_1 d_2 ... d_t, the chance to get there, discounted; w_0 = 1.
+    """Compute how much an imagined step counts: w_t = d_1 d_2 ... d_t, the chance to get there, discounted; w_0 = 1.
 
     Imagination goes on after it has foreseen the end, and what it says there must teach nothing. Whether the *start* is
     already an end is known from replay, not imagined: the caller multiplies by 1 - is_terminal of s_0. No gradient

@@ -8,7 +8,8 @@ How it changes stands in `update`. Here are the parts that it is made of.
 Sources: DreamerV3 (arXiv 2301.04104), Plan2Explore (arXiv 2005.05960), SENSEI (arXiv 2503.01584).
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -124,7 +125,7 @@ def encode_action(actions: Discrete | Box, action: AnyArray) -> Float[Array, "*b
 
 
 def decode_action(actions: Discrete | Box, action: Float[Array, "*batch action"]) -> Array:
-    """Decode the model's action as the world takes it: one-hot becomes a choice, numbers are kept within -1 and 1."""
+    """Decode the model's action as the world takes it: one-hot becomes a choice, numbers are clipped to [-1, 1]."""
     if isinstance(actions, Discrete):
         return action.argmax(-1).astype(jnp.int32)
     return jnp.clip(action, -1.0, 1.0)
@@ -156,3 +157,13 @@ def act(
         policy_state.state, policy_state.action, embeddings, is_first, keys
     )
     return PolicyState(state, jax.vmap(agent.actor)(state.features).sample(key=action_key))
+
+
+def policy(agent: AgentState, actions: Discrete | Box) -> Callable[[PolicyState, Any, Seed], tuple[PolicyState, Array]]:
+    """Make the agent's policy as `worlds.rollout` takes it: (policy state, time step, key) -> state, actions."""
+
+    def choose(policy_state: PolicyState, timestep: Any, key: Seed) -> tuple[PolicyState, Array]:
+        policy_state = act(agent, policy_state, timestep.image, timestep.is_first, timestep.vector, key=key)
+        return policy_state, decode_action(actions, policy_state.action)
+
+    return choose

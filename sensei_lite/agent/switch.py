@@ -126,7 +126,7 @@ class Switch(Rule):
         return self.seen.scale if isinstance(self.seen, PercentileNormaliser) else self.seen.value
 
     def is_exploring(self, semantic: Float[Array, "*batch"]) -> Bool[Array, "*batch"]:
-        """Return the branch: true where it is interesting, so explore; false where to go on to something interesting."""
+        """Return the branch: true where it is interesting, so explore; false where to go on to what is."""
         return jax.lax.stop_gradient(semantic) >= self.threshold
 
     def weights(self, exploring: Bool[Array, "*batch"]) -> dict[str, Float[Array, "*batch"]]:
@@ -167,7 +167,7 @@ class RewardSwitch(Switch):
     def reward(
         self, rewards: dict[str, Float[Array, "*batch"]], exploring: Bool[Array, "*batch"]
     ) -> Float[Array, "*batch"]:
-        """Compute the paper's one reward: semantic reward and disagreement, weighed by each state's branch and added."""
+        """Compute the paper's one reward: the streams weighed by each state's branch and added."""
         weights = self.weights(exploring)
         return sum((weights[name] * rewards[name] for name in weights), jnp.zeros(()))
 

@@ -34,10 +34,9 @@ from sensei_lite.annotators.data import Observations, load_observations, save_ob
 from sensei_lite.config import config_from
 from sensei_lite.reward.model import SemanticReward, load_reward
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import read_manifest
+from sensei_lite.training.evaluate import read_chunks
 from sensei_lite.training.run import load_run
-from sensei_lite.training.scores import read_chunks
-from sensei_lite.training.storage import load_checkpoint, save_checkpoint
+from sensei_lite.training.storage import load_checkpoint, read_manifest, save_checkpoint
 from sensei_lite.worlds.grid.world import GridWorld
 from sensei_lite.worlds.registry import make_world
 

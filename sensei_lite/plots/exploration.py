@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from sensei_lite.plots.style import FigureWithAlt, agent_style, in_style, rounded, words_for
 from sensei_lite.plots.trace import Trace
-from sensei_lite.training.scores import read_chunks
+from sensei_lite.training.evaluate import read_chunks
 
 LABELS = {
     "taste": "$R_\\psi$ of the picture",

@@ -7,11 +7,13 @@ The page holds its pictures and films, has no script, and asks no other host for
 
 import os
 import sys
+from html import escape
 from pathlib import Path
 
 import jax
 
 from sensei_lite.training.pipeline import WORLD
+from sensei_lite.training.storage import write_atomically
 
 try:
     import jupytext
@@ -78,8 +80,9 @@ def write_report(folder: Path) -> Path:
     kept, page = folder / "report.ipynb", folder / "report.html"
     if kept.exists() and _cells(nbformat.read(kept, as_version=4)) != _cells(notebook):
         kept.replace(folder / "report_changed.ipynb")
-    _write(kept, nbformat.writes(notebook))
-    _write(page, to_html(notebook, title=f"Report of {folder.resolve().name}"))
+    for path, text in ((kept, nbformat.writes(notebook)), (page, to_html(notebook, folder.resolve().name))):
+        with write_atomically(path) as file:
+            file.write(text.encode())
     return page
 
 
@@ -103,18 +106,12 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     client.execute(cleanup_kc=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "JAX_PLATFORMS": "cpu"})
 
 
-def to_html(notebook: NotebookNode, title: str) -> str:
+def to_html(notebook: NotebookNode, name: str) -> str:
     """Return an executed notebook as one HTML page without its code."""
     shown = {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}
     exporter = HTMLExporter(template_name="basic", **shown)
-    return PAGE.format(title=title, body=exporter.from_notebook_node(notebook)[0])
+    return PAGE.format(title=escape(f"Report of {name}"), body=exporter.from_notebook_node(notebook)[0])
 
 
 def _cells(notebook: NotebookNode) -> list[str]:
     return [cell.source for cell in notebook.cells if "parameters" not in cell.metadata.get("tags", [])]
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

@@ -35,7 +35,8 @@ from sensei_lite.agent.switch import Switch
 from sensei_lite.models.rssm import State
 from sensei_lite.reward.model import SemanticReward
 from sensei_lite.types import AnyArray, Discrete, Seed
-from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_batch
+from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_limit
+from sensei_lite.worlds.rollout import RolloutState, rollout
 
 
 class Trace(NamedTuple):
@@ -92,8 +93,6 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
 
     Raises ValueError where the world has no limit of steps (``max_steps``), or ``taste`` reads other pictures.
     """
-    if getattr(world, "max_steps", None) is None:
-        raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
     rows, internals = jax.device_get(_play(agent, world, taste, key=key))
     last = int(rows.is_last.argmax())  # what comes after it belongs to another episode
     disagreement = internals.pop("disagreement", None)
@@ -123,27 +122,14 @@ def _play(
 ) -> tuple[TimeStep, dict[str, Any]]:
     """Return the rows of ``max_steps`` steps in one world, without the axis of worlds, and `agent_internals`."""
     begin_key, play_key, last_key = jax.random.split(key, 3)
-    world_state, row = reset_batch(world, keys=begin_key[None])
-    memory = agents.initial_policy_state(agent, 1, world.actions.size)
-
-    def look(memory: agents.PolicyState, row: TimeStep, key: Array) -> agents.PolicyState:
-        return agents.act(agent, memory, row.image, row.is_first, row.vector, key=key)
-
-    def step(carry: tuple[Any, TimeStep, agents.PolicyState], key: Array) -> tuple[tuple, tuple[TimeStep, Any]]:
-        world_state, row, memory = carry
-        act_key, world_key = jax.random.split(key)
-        memory = look(memory, row, act_key)
-        action = agents.decode_action(world.actions, memory.action)
-        world_state, following = step_batch(world, world_state, row.is_last, action, keys=world_key[None])
-        return (world_state, following, memory), (row, memory)
-
-    keys = jax.random.split(play_key, world.max_steps)  # type: ignore[attr-defined]
-    (_, row, memory), (rows, memories) = jax.lax.scan(step, (world_state, row, memory), keys)
-    # The last state is looked at too, though no action follows.
-    end = (row, look(memory, row, last_key))
-    rows, memories = jax.tree.map(
-        lambda before, last: jnp.concatenate([before, last[None]])[:, 0], (rows, memories), end
-    )
+    policy, memory = agents.policy(agent, world.actions), agents.initial_policy_state(agent, 1, world.actions.size)
+    start = RolloutState(*reset_batch(world, keys=begin_key[None]), memory)
+    observe = lambda memory, state, timestep: (memory, (memory, timestep))  # noqa: E731
+    end, (memories, rows) = rollout(world, policy, start, step_limit(world), observe=observe, key=play_key)
+    last, _ = policy(end.memory, end.timestep, last_key)  # s_T is looked at too, though no action follows
+    join = lambda *parts: jnp.concatenate(parts)[:, 0]  # noqa: E731
+    rows = jax.tree.map(lambda first, others: join(first[None], others), start.timestep, rows)
+    memories = jax.tree.map(lambda others, last: join(others, last[None]), memories, last)
     return rows, agent_internals(agent, memories.state, memories.action[:-1], rows.image, taste)
 
 

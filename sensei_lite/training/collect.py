@@ -18,10 +18,10 @@ from jaxtyping import Array
 from sensei_lite.agent.replay import Replay
 from sensei_lite.annotators.data import Observations, join_observations
 from sensei_lite.types import Seed
-from sensei_lite.worlds.base import World, reset_batch, step_batch
+from sensei_lite.worlds.base import TimeStep, World, step_limit
 from sensei_lite.worlds.grid.oracle import way_to_success
 from sensei_lite.worlds.grid.world import GridWorld
-from sensei_lite.worlds.random_play import random_actions
+from sensei_lite.worlds.rollout import begin_rollout, random_actions, rollout
 from sensei_lite.worlds.tabletop import Tabletop
 from sensei_lite.worlds.tabletop.guide import PURPOSES, guide_any
 
@@ -71,8 +71,7 @@ def play_observations(world: World, episodes: int, *, guided: bool, scale: int =
     """
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; it must be at least 1")
-    if getattr(world, "max_steps", None) is None:
-        raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
+    step_limit(world)
     if guided and not isinstance(world, (GridWorld, Tabletop)):
         raise ValueError(f"{type(world).__name__} is no grid world and no desk, so nobody knows what to do in it")
     blocks = []
@@ -84,7 +83,7 @@ def play_observations(world: World, episodes: int, *, guided: bool, scale: int =
 
 
 def _ordered(images: np.ndarray, valid: np.ndarray, facts: dict, *, first_episode: int) -> Observations:
-    """The pictures of first episodes, one episode after the other."""
+    """Order the pictures of first episodes, one episode after the other."""
     episode, t = np.nonzero(valid.T)
     return Observations(
         images[t, episode],
@@ -106,29 +105,30 @@ def _knowledge(world: World, state: Any, *, key: Seed) -> Callable[[Any], Array]
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _play(world: World, episodes: int, guided: bool, scale: int, *, key: Seed) -> tuple[Array, Array, dict[str, Array]]:
-    """Pictures [time episodes ...], which of them belong to first episodes, and facts [time episodes]."""
+    """Sample pictures [time episodes ...], which of them belong to first episodes, and facts [time episodes]."""
     begin_key, boldness_key, play_key = jax.random.split(key, 3)
-    state, timestep = reset_batch(world, keys=jax.random.split(begin_key, episodes))
-    known = _knowledge(world, state, key=jax.random.fold_in(key, 3)) if guided else None
+    start = begin_rollout(world, episodes, key=begin_key)
+    known = _knowledge(world, start.state, key=jax.random.fold_in(key, 3)) if guided else None
     boldness = jax.random.uniform(boldness_key, (episodes,))
 
     def see(state: Any) -> tuple[Array, dict[str, Array]]:
         return jax.vmap(lambda s: world.render(s, scale))(state), jax.vmap(world.facts)(state)
 
-    def step(carry: tuple, key: Array) -> tuple[tuple, tuple[Array, Array, dict[str, Array]]]:
-        state, timestep, running = carry
-        act_key, choice_key, world_key = jax.random.split(key, 3)
+    def guide(memory: tuple[Any, Array], timestep: TimeStep, key: Seed) -> tuple[tuple[Any, Array], Array]:
+        act_key, choice_key = jax.random.split(key)
         action = random_actions(world, (episodes,), key=act_key)
         if known is not None:
             bold = jax.random.uniform(choice_key, (episodes,)) < boldness
-            action = jnp.where(bold.reshape(-1, *[1] * (action.ndim - 1)), known(state), action)
-        state, timestep = step_batch(world, state, timestep.is_last, action, keys=jax.random.split(world_key, episodes))
-        image, facts = see(state)
-        return (state, timestep, running & ~timestep.is_last), (image, running, facts)
+            action = jnp.where(bold.reshape(-1, *[1] * (action.ndim - 1)), known(memory[0]), action)
+        return memory, action
 
-    image, facts = see(state)
-    start = (state, timestep, jnp.ones(episodes, bool))
-    keys = jax.random.split(play_key, world.max_steps)  # type: ignore[attr-defined]
-    _, (images, valid, later) = jax.lax.scan(step, start, keys)
+    def observe(memory: tuple[Any, Array], state: Any, timestep: TimeStep) -> tuple[tuple[Any, Array], tuple]:
+        image, facts = see(state)
+        running = memory[1]
+        return (state, running & ~timestep.is_last), (image, running, facts)
+
+    image, facts = see(start.state)
+    start = start._replace(memory=(start.state, jnp.ones(episodes, bool)))
+    _, (images, valid, later) = rollout(world, guide, start, step_limit(world), observe=observe, key=play_key)
     first = (image, jnp.ones(episodes, bool), facts)
     return jax.tree.map(lambda one, rest: jnp.concatenate([one[None], rest]), first, (images, valid, later))

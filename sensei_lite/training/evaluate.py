@@ -6,8 +6,10 @@ interquartile mean comes with a 95% interval by the bootstrap (Agarwal et al., a
 interquartile means of 9,999 samples, each as many seeds as there are, drawn with repetition.
 """
 
+import csv
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -19,8 +21,8 @@ from scipy import stats
 from sensei_lite.agent import state as agents
 from sensei_lite.agent.state import AgentState
 from sensei_lite.types import Seed
-from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_batch
-from sensei_lite.worlds.random_play import random_actions
+from sensei_lite.worlds.base import TimeStep, World, step_limit
+from sensei_lite.worlds.rollout import Policy, begin_rollout, random_policy, rollout
 
 
 class Outcome(NamedTuple):
@@ -45,55 +47,35 @@ def play_episodes(agent: AgentState, world: World, episodes: int, *, key: Seed) 
     Raises ValueError where the world has no limit of steps (``max_steps``).
     """
     policy_state = agents.initial_policy_state(agent, episodes, world.actions.size)
-
-    def choose(policy_state: Any, timestep: TimeStep, key: Array) -> tuple[Any, Array]:
-        policy_state = agents.act(agent, policy_state, timestep.image, timestep.is_first, timestep.vector, key=key)
-        return policy_state, agents.decode_action(world.actions, policy_state.action)
-
-    return _first_episodes(world, episodes, choose, policy_state, key=key)
+    return _first_episodes(world, episodes, agents.policy(agent, world.actions), policy_state, key=key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def play_random_episodes(world: World, episodes: int, *, key: Seed) -> Outcome:
-    """The same for random actions: what any agent must beat."""
-
-    def choose(policy_state: Any, timestep: TimeStep, key: Array) -> tuple[Any, Array]:
-        return policy_state, random_actions(world, (episodes,), key=key)
-
-    return _first_episodes(world, episodes, choose, (), key=key)
+    """Play at random: what any agent must beat."""
+    return _first_episodes(world, episodes, random_policy(world), (), key=key)
 
 
-def _first_episodes(
-    world: World,
-    episodes: int,
-    choose: Callable[[Any, TimeStep, Array], tuple[Any, Array]],
-    policy_state: Any,
-    *,
-    key: Seed,
-) -> Outcome:
-    limit = getattr(world, "max_steps", None)
-    if limit is None:
-        raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
+def _first_episodes(world: World, episodes: int, policy: Policy, policy_state: Any, *, key: Seed) -> Outcome:
     begin_key, play_key = jax.random.split(key)
-    state, timestep = reset_batch(world, keys=jax.random.split(begin_key, episodes))
     running, visited = jnp.ones(episodes, bool), jnp.zeros((episodes, world.situations), bool)
+    start = begin_rollout(world, episodes, (policy_state, running, visited), key=begin_key)
 
-    def step(carry: tuple[Any, TimeStep, Any, Array, Array], key: Array) -> tuple[tuple, tuple[Any, Array, Array]]:
-        state, timestep, policy_state, running, visited = carry
-        act_key, world_key = jax.random.split(key)
-        policy_state, action = choose(policy_state, timestep, act_key)
-        keys = jax.random.split(world_key, episodes)
-        state, timestep = step_batch(world, state, timestep.is_last, action, keys=keys)
+    def act(memory: tuple, timestep: TimeStep, key: Seed) -> tuple[tuple, Array]:
+        policy_state, action = policy(memory[0], timestep, key)
+        return (policy_state, *memory[1:]), action
+
+    def observe(memory: tuple, state: Any, timestep: TimeStep) -> tuple[tuple, tuple[Any, Array, Array]]:
+        policy_state, running, visited = memory
         if world.situations:
             situation = jax.vmap(world.situation)(state)
             visited = visited.at[jnp.arange(episodes), situation].max(running)
         counted = {name: happened & running for name, happened in timestep.events.items()}
-        result = (counted, jnp.where(running, timestep.reward, 0.0), running)
-        return (state, timestep, policy_state, running & ~timestep.is_last, visited), result
+        seen = (counted, jnp.where(running, timestep.reward, 0.0), running)
+        return (policy_state, running & ~timestep.is_last, visited), seen
 
-    start = (state, timestep, policy_state, running, visited)
-    end, (events, rewards, steps) = jax.lax.scan(step, start, jax.random.split(play_key, limit))
-    visited = end[-1]
+    end, (events, rewards, steps) = rollout(world, act, start, step_limit(world), observe=observe, key=play_key)
+    visited = end.memory[-1]
     return Outcome(
         reached={name: happened.any(0).mean() for name, happened in events.items()},
         reward=rewards.sum(0).mean(),
@@ -115,7 +97,7 @@ class Summary(NamedTuple):
 
 
 def over_seeds(values: Sequence[float]) -> Summary:
-    """The interquartile mean of one figure over seeds, with its 95% interval by the percentile bootstrap.
+    """Compute the interquartile mean of one figure over seeds, with its 95% interval by the percentile bootstrap.
 
     Raises ValueError where there are fewer than two seeds: one says nothing about spread.
     """
@@ -131,3 +113,89 @@ def over_seeds(values: Sequence[float]) -> Summary:
     )
     interval = resampled.confidence_interval
     return Summary(float(stats.trim_mean(values, 0.25)), float(interval.low), float(interval.high), n)
+
+
+RATE = " per 1000 steps"
+LATE_RATE = " per 1000 steps in the second half"
+
+MEANINGFUL = (
+    "door_opened",
+    "exit_reached",
+    "chest_opened",
+    "drawer_moved",
+    "slide_moved",
+    "button_pressed",
+    "red_button_moved",
+    "green_button_moved",
+    "blue_button_moved",
+    "ball_moved",
+    "block_moved",
+    "upright_block_moved",
+    "flat_block_moved",
+    "battle_won",
+    "badge_won",
+)
+"""Events that count when agents are compared by one number: what the task is made of; with a robot, what SENSEI's paper
+counts there, that a thing is handled."""
+
+
+def read_chunks(folder: Path, name: str = "events.csv") -> list[dict[str, float]]:
+    """Read the counts of every chunk of a training run; with ``metrics.csv`` its losses, rewards and returns."""
+    with (folder / name).open(newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def perplexity(visits: np.ndarray) -> float:
+    """Compute the perplexity of visits: how many situations were visited, if rarely visited ones count for less.
+
+    It is the exponential of the entropy: n situations visited equally often count n; what is added by a situation with
+    few visits goes to 0 with them.
+    """
+    shares = visits[visits > 0] / visits.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def training_figures(chunks: list[dict[str, float]], event_names: Sequence[str]) -> dict[str, float]:
+    """Compute how often each event happened in training, and how many situations a chunk had, from `read_chunks`.
+
+    Rates are those of all of training and, because an effect may come late, of its second half.
+    """
+    steps = sum(chunk["steps"] for chunk in chunks)
+    rates = {f"{name}{RATE}": 1000 * sum(chunk[name] for chunk in chunks) / steps for name in event_names}
+    later = chunks[len(chunks) // 2 :]
+    steps = sum(chunk["steps"] for chunk in later)
+    rates |= {f"{name}{LATE_RATE}": 1000 * sum(chunk[name] for chunk in later) / steps for name in event_names}
+    rates["steps to 80% success"] = steps_to_success(chunks, 0.8)
+    if "situations" not in chunks[0]:
+        return rates
+    return rates | {"situations per chunk": float(np.mean([chunk["situations"] for chunk in chunks]))}
+
+
+def switch_figures(chunks: list[dict[str, float]]) -> dict[str, float]:
+    """Compute how much of its dreams an agent with a switch explored in the last tenth of its metrics.csv."""
+    last = chunks[-max(1, len(chunks) // 10) :]
+    name = "switch/exploring"
+    return (
+        {"share of dreams explored at the end": float(np.mean([row[name] for row in last]))} if name in last[0] else {}
+    )
+
+
+def steps_to_success(chunks: list[dict[str, float]], share: float, window: int = 10) -> float:
+    """Count the steps after which at least ``share`` of the episodes of ``window`` chunks in a row had earned 1.
+
+    The end of the first such window; where there was none, all steps of the run: it would have taken longer than that.
+    Worlds pay 1 for a solved task and 0 otherwise.
+    """
+    for end in range(window, len(chunks) + 1):
+        seen = chunks[end - window : end]
+        episodes = sum(chunk["episodes"] for chunk in seen)
+        if episodes and sum(chunk["reward"] for chunk in seen) >= share * episodes:
+            return sum(chunk["steps"] for chunk in chunks[:end])
+    return sum(chunk["steps"] for chunk in chunks)
+
+
+def episode_figures(outcome: Outcome) -> dict[str, float]:
+    """Compute the share of test episodes in which each event happened, and how many situations there were."""
+    shares = {f"{name} in test episodes": float(share) for name, share in outcome.reached.items()}
+    coverage = {"situations in all test episodes": outcome.situations, "situations in one": outcome.situations_each}
+    return shares | {name: float(number) for name, number in coverage.items()}

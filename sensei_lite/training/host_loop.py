@@ -3,7 +3,7 @@
     JAX world          one compiled chunk: act, step, remember, learn, all under `lax.scan`
     Gymnasium world    act (compiled) -> step (Python) -> remember (compiled) -> learn (compiled)
 
-What is remembered and how it is learned from are the same functions (`replay.add`, `train.learn_step`); only the
+What is remembered and how it is learned from are the same functions (`replay.add`, `jax_loop.learn_step`); only the
 step in the middle leaves the compiled code. A host world keeps its state to itself, so it cannot be stored in a
 checkpoint: a run that goes on from one begins with new episodes, and its numbers are not those of an uninterrupted run.
 """
@@ -37,7 +37,7 @@ from sensei_lite.worlds.gym_adapter import HostWorld
 def begin_host_training(
     config: Config, world: HostWorld, reward_model: SemanticReward | None = None, *, key: Seed
 ) -> TrainState:
-    """A new agent in a host world that has just begun; its replay holds the first rows only.
+    """Initialise an agent in a host world that has just been reset; its replay holds the first rows only.
 
     Raises ValueError where the world does not have ``train.envs`` copies, and as `start_training` does.
     """
@@ -84,7 +84,7 @@ def _number(key: Seed) -> int:
 def train_host_chunk(
     config: Config, world: HostWorld, state: TrainState
 ) -> tuple[TrainState, Metrics, dict[str, Array]]:
-    """As `train.train_chunk`, for a host world; ``state`` is used up."""
+    """Train for one chunk, as `jax_loop.train_chunk` does, in a host world; ``state`` is used up."""
     rounds, collects, updates = chunk_schedule(config.train)
     actions, rows, metrics = world.actions, [], []
     for _ in range(rounds):

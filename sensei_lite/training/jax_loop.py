@@ -24,9 +24,9 @@ from sensei_lite.config import Config, TrainConfig
 from sensei_lite.models.world_model import Transition
 from sensei_lite.reward.model import SemanticReward
 from sensei_lite.types import Box, Discrete, Seed
-from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_batch
+from sensei_lite.worlds.base import TimeStep, World
 from sensei_lite.worlds.gym_adapter import HostWorld
-from sensei_lite.worlds.random_play import random_actions
+from sensei_lite.worlds.rollout import RolloutState, begin_rollout, random_policy, rollout
 
 
 class TrainState(NamedTuple):
@@ -49,7 +49,7 @@ class TrainState(NamedTuple):
 
 
 def to_transition(actions: Discrete | Box, timestep: TimeStep, reward_model: SemanticReward | None) -> Transition:
-    """A world's row as it is remembered: with how interesting R_psi finds the picture."""
+    """Make the transition that is remembered of a time step: with how interesting R_psi finds the picture."""
     return Transition(
         image=timestep.image,
         action=agents.encode_action(actions, timestep.action),
@@ -62,7 +62,7 @@ def to_transition(actions: Discrete | Box, timestep: TimeStep, reward_model: Sem
 
 
 def chunk_schedule(settings: TrainConfig) -> tuple[int, int, int]:
-    """How a chunk is divided: rounds, and in each how many steps of all worlds and then how many updates.
+    """Divide a chunk: rounds, and in each how many steps of all worlds and then how many updates.
 
     Raises ValueError where ``train.chunk_updates`` cannot be divided so.
     """
@@ -80,42 +80,36 @@ def chunk_schedule(settings: TrainConfig) -> tuple[int, int, int]:
 def start_training(
     config: Config, world: World, reward_model: SemanticReward | None = None, *, key: Seed
 ) -> TrainState:
-    """A new agent and its worlds, with ``train.prefill_steps`` rows of random play in the replay.
+    """Initialise an agent and its worlds, with ``train.prefill_steps`` transitions of random play in the replay.
 
-    Raises ValueError where the agent wants what is interesting and there is no ``reward_model``, or it reads other pictures.
+    Raises ValueError where the agent wants what is interesting and there is no ``reward_model``, or it reads other
+    pictures.
     """
     check_reward_model(config, reward_model)
     agent_key, world_key, play_key, key = jax.random.split(key, 4)
     settings = config.train
     agent = agents.init(config, world.image_shape, world.actions, world.vector_size, key=agent_key)
-    state, timestep = reset_batch(world, keys=jax.random.split(world_key, settings.envs))
-    first, facts = to_transition(world.actions, timestep, reward_model), facts_of(world, state)
+    start = begin_rollout(world, settings.envs, key=world_key)
+    first, facts = to_transition(world.actions, start.timestep, reward_model), facts_of(world, start.state)
     replay = Replay.create(settings.capacity // settings.envs, first, facts).add(first, facts)
 
-    def play(carry: tuple[PyTree, TimeStep, Replay], key: Array) -> tuple[tuple, None]:
-        state, timestep, replay = carry
-        action_key, step_key = jax.random.split(key)
-        action = random_actions(world, (settings.envs,), key=action_key)
-        keys = jax.random.split(step_key, settings.envs)
-        state, timestep = step_batch(world, state, timestep.is_last, action, keys=keys)
-        return (
-            state,
-            timestep,
-            replay.add(to_transition(world.actions, timestep, reward_model), facts_of(world, state)),
-        ), None
+    def remember(replay: Replay, state: PyTree, timestep: TimeStep) -> tuple[Replay, None]:
+        return replay.add(to_transition(world.actions, timestep, reward_model), facts_of(world, state)), None
 
     number = settings.prefill_steps // settings.envs
-    (state, timestep, replay), _ = jax.lax.scan(play, (state, timestep, replay), jax.random.split(play_key, number))
-    # Random play did not use the agent's memory: it begins with the next row as if an episode started there.
+    start = start._replace(memory=replay)
+    end, _ = rollout(world, random_policy(world), start, number, observe=remember, key=play_key)
+    # Random play did not use the policy's state: it begins with the next step as if an episode started there.
     policy_state = agents.initial_policy_state(agent, settings.envs, world.actions.size)
     steps = jnp.asarray(number * settings.envs, jnp.int32)
     # A copy of R_psi: the state is used up by training, and the caller's must not be.
     reward_model = jax.tree.map(jnp.copy, reward_model)
-    return TrainState(agent, replay, state, timestep, policy_state, key, steps, no_visits(world), reward_model)
+    visits = no_visits(world)
+    return TrainState(agent, end.memory, end.state, end.timestep, policy_state, key, steps, visits, reward_model)
 
 
 def start_task(config: Config, world: World | HostWorld, explored: TrainState, *, key: Seed) -> TrainState:
-    """A task agent that begins where an explorer of this world stopped.
+    """Initialise a task agent that begins where an explorer of this world stopped.
 
     It has the explorer's world model, replay, and worlds as they were left; its policy and critics know nothing, and
     its counts begin at 0.
@@ -131,56 +125,52 @@ def start_task(config: Config, world: World | HostWorld, explored: TrainState, *
 
 
 def check_reward_model(config: Config, reward_model: SemanticReward | None) -> None:
-    """Raises ValueError where the agent wants what is interesting, and there is no R_psi to say what that is."""
+    """Raise ValueError where the agent wants what is interesting, and there is no R_psi to say what that is."""
     if reward_model is None and "semantic" in config.streams:
         raise ValueError("this agent maximises the semantic reward, so it needs an R_psi: distil one first")
 
 
 def facts_of(world: World, state: PyTree) -> dict[str, Array]:
-    """The true facts about the states of all worlds [envs]."""
+    """Return the true facts about the states of all worlds [envs]."""
     return jax.vmap(world.facts)(state)
 
 
-def collect_step(world: World, state: TrainState, *, key: Seed) -> tuple[TrainState, dict[str, Array]]:
-    """Act once in every world and remember what came back. Also returns how often each event happened."""
-    act_key, world_key = jax.random.split(key)
-    policy_state = agents.act(
-        state.agent,
-        state.policy_state,
-        state.timestep.image,
-        state.timestep.is_first,
-        state.timestep.vector,
-        key=act_key,
-    )
-    action = agents.decode_action(world.actions, policy_state.action)
-    keys = jax.random.split(world_key, state.timestep.is_last.shape[0])
-    world_state, timestep = step_batch(world, state.world, state.timestep.is_last, action, keys=keys)
-    replay = state.replay.add(to_transition(world.actions, timestep, state.reward_model), facts_of(world, world_state))
-    counts = count(world, world_state, timestep)
-    visits = state.visits.at[counts["situations"]].add(1) if world.situations else state.visits
-    state = state._replace(
-        replay=replay,
-        world=world_state,
-        timestep=timestep,
-        policy_state=policy_state,
-        steps=state.steps + counts["steps"],
-        visits=visits,
-    )
-    return state, counts
+def collect(world: World, state: TrainState, steps: int, *, key: Seed) -> tuple[TrainState, dict[str, Array]]:
+    """Act ``steps`` times in every world and remember what came back. Also returns the counts of each step [steps]."""
+    policy = agents.policy(state.agent, world.actions)
+    Memory = tuple[PolicyState, Replay, Array, Array]
+
+    def act(memory: Memory, timestep: TimeStep, key: Seed) -> tuple[Memory, Array]:
+        policy_state, action = policy(memory[0], timestep, key)
+        return (policy_state, *memory[1:]), action
+
+    def remember(memory: Memory, world_state: PyTree, timestep: TimeStep) -> tuple[Memory, dict[str, Array]]:
+        policy_state, replay, steps, visits = memory
+        transition = to_transition(world.actions, timestep, state.reward_model)
+        replay = replay.add(transition, facts_of(world, world_state))
+        counts = count(world, world_state, timestep)
+        visits = visits.at[counts["situations"]].add(1) if world.situations else visits
+        return (policy_state, replay, steps + counts["steps"], visits), counts
+
+    start = RolloutState(state.world, state.timestep, (state.policy_state, state.replay, state.steps, state.visits))
+    end, counts = rollout(world, act, start, steps, observe=remember, key=key)
+    policy_state, replay, total, visits = end.memory
+    state = state._replace(world=end.state, timestep=end.timestep, policy_state=policy_state)
+    return state._replace(replay=replay, steps=total, visits=visits), counts
 
 
 def no_visits(world: World) -> Int[Array, " situations"]:
-    """The count before anything was visited."""
+    """Return the count before anything was visited."""
     return jnp.zeros(world.situations, jnp.int32)
 
 
 def count(world: World, state: PyTree, timestep: TimeStep) -> dict[str, Array]:
-    """What one step of all worlds adds to a chunk's counts; ``situations`` are numbers [envs], not yet a count."""
+    """Count what one step of all worlds adds to a chunk; ``situations`` are numbers [envs], not yet a count."""
     return count_row(timestep) | ({"situations": jax.vmap(world.situation)(state)} if world.situations else {})
 
 
 def count_row(timestep: TimeStep) -> dict[str, Any]:
-    """Events, episodes, steps and reward of one row of all worlds."""
+    """Count events, episodes, steps and reward of one time step of all worlds."""
     counts = {name: happened.sum() for name, happened in timestep.events.items()}
     return counts | {
         "episodes": timestep.is_last.sum(),
@@ -190,7 +180,7 @@ def count_row(timestep: TimeStep) -> dict[str, Any]:
 
 
 def add_up(world: World, counts: dict[str, Array]) -> dict[str, Array]:
-    """Counts of many steps, added up; of situations, how many different ones there were."""
+    """Add up the counts of many steps; of situations, how many different ones there were."""
     situations = counts.pop("situations", None)
     sums = jax.tree.map(jnp.sum, counts)
     if situations is None:
@@ -210,7 +200,7 @@ def learn_step(config: Config, agent: AgentState, replay: Replay, *, key: Seed) 
 
 
 def on_devices(settings: TrainConfig, state: TrainState) -> TrainState:
-    """The state where `train_chunk` expects it: whole on each of ``train.devices`` devices.
+    """Put the state where `train_chunk` expects it: whole on each of ``train.devices`` devices.
 
     Raises ValueError where this machine has fewer.
     """
@@ -228,14 +218,12 @@ def _mesh(settings: TrainConfig) -> Mesh:
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def train_chunk(config: Config, world: World, state: TrainState) -> tuple[TrainState, Metrics, dict[str, Array]]:
-    """One chunk. Returns the new state, the mean of every metric over the chunk, and event counts added up."""
+    """Train for one chunk. Returns the state, the mean of every metric over the chunk, and event counts added up."""
     rounds, collects, updates = chunk_schedule(config.train)
 
     def one_round(state: TrainState, key: Array) -> tuple[TrainState, tuple[Metrics, dict[str, Array]]]:
         collect_key, learn_key = jax.random.split(key)
-        state, counts = jax.lax.scan(
-            lambda s, k: collect_step(world, s, key=k), state, jax.random.split(collect_key, collects)
-        )
+        state, counts = collect(world, state, collects, key=collect_key)
         replay = state.replay
         agent, metrics = jax.lax.scan(
             lambda a, k: learn_step(config, a, replay, key=k), state.agent, jax.random.split(learn_key, updates)
@@ -252,30 +240,18 @@ def train_chunk(config: Config, world: World, state: TrainState) -> tuple[TrainS
 def random_chunks(
     config: Config, world: World, chunks: int, *, key: Seed
 ) -> tuple[dict[str, Array], Int[Array, " situations"]]:
-    """What an agent does that acts at random and learns nothing: the counts of each chunk [chunks], and all visits."""
+    """Play an agent that acts at random and learns nothing: the counts of each chunk [chunks], and all visits."""
     rounds, collects, _ = chunk_schedule(config.train)
-    envs = config.train.envs
     begin_key, play_key = jax.random.split(key)
 
-    def step(carry: tuple[PyTree, TimeStep, Array], key: Array) -> tuple[tuple, dict[str, Array]]:
-        state, timestep, visits = carry
-        action_key, world_key = jax.random.split(key)
-        action = random_actions(world, (envs,), key=action_key)
-        state, timestep = step_batch(world, state, timestep.is_last, action, keys=jax.random.split(world_key, envs))
+    def observe(visits: Array, state: PyTree, timestep: TimeStep) -> tuple[Array, dict[str, Array]]:
         counts = count(world, state, timestep)
-        visits = visits.at[counts["situations"]].add(1) if world.situations else visits
-        return (state, _unseen(timestep), visits), counts
+        return (visits.at[counts["situations"]].add(1) if world.situations else visits), counts
 
-    def chunk(carry: tuple[PyTree, TimeStep, Array], key: Array) -> tuple[tuple, dict[str, Array]]:
-        carry, counts = jax.lax.scan(step, carry, jax.random.split(key, rounds * collects))
-        return carry, add_up(world, counts)
+    def chunk(now: RolloutState, key: Array) -> tuple[RolloutState, dict[str, Array]]:
+        now, counts = rollout(world, random_policy(world), now, rounds * collects, observe=observe, key=key)
+        return now, add_up(world, counts)
 
-    state, timestep = reset_batch(world, keys=jax.random.split(begin_key, envs))
-    start = (state, _unseen(timestep), no_visits(world))
+    start = begin_rollout(world, config.train.envs, no_visits(world), key=begin_key)
     end, counts = jax.lax.scan(chunk, start, jax.random.split(play_key, chunks))
-    return counts, end[-1]
-
-
-def _unseen(timestep: TimeStep) -> TimeStep:
-    """A row without what nobody looks at: then it is not even drawn."""
-    return timestep._replace(image=None, vector=None)
+    return counts, end.memory

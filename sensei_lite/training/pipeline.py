@@ -44,18 +44,18 @@ from sensei_lite.reward.metrics import (
 )
 from sensei_lite.reward.model import load_reward, rewards_of, save_reward
 from sensei_lite.training.collect import play_observations, remembered
-from sensei_lite.training.evaluate import play_episodes, play_random_episodes
-from sensei_lite.training.folder import read_manifest, write_or_verify_manifest
-from sensei_lite.training.jax_loop import TrainState
-from sensei_lite.training.run import load_run, play_in, read_visits, train_in
-from sensei_lite.training.scores import (
+from sensei_lite.training.evaluate import (
     episode_figures,
     perplexity,
+    play_episodes,
+    play_random_episodes,
     read_chunks,
     switch_figures,
     training_figures,
-    write_rows,
 )
+from sensei_lite.training.jax_loop import TrainState
+from sensei_lite.training.run import load_run, play_in, read_visits, train_in
+from sensei_lite.training.storage import read_manifest, write_or_verify_manifest, write_rows
 from sensei_lite.worlds import HostWorld, World, make_world
 
 WORLD = "world.json"

@@ -13,9 +13,9 @@ from typing import Any
 
 from sensei_lite.annotators.query import Budget
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import folder_lock, write_or_verify_manifest
-from sensei_lite.training.scores import MEANINGFUL, RATE
+from sensei_lite.training.evaluate import MEANINGFUL, RATE
 from sensei_lite.training.stages import timed_stage
+from sensei_lite.training.storage import folder_lock, write_or_verify_manifest
 
 FORMAT = 1
 

@@ -26,10 +26,16 @@ from tqdm import tqdm
 
 from sensei_lite.config import Config, config_from
 from sensei_lite.reward.model import SemanticReward, content_hash, load_reward, save_reward
-from sensei_lite.training.folder import folder_lock, read_manifest, write_or_verify_manifest
 from sensei_lite.training.host_loop import begin_host_training, go_on_in_new_episodes, play_at_random, train_host_chunk
 from sensei_lite.training.jax_loop import TrainState, on_devices, random_chunks, start_task, start_training, train_chunk
-from sensei_lite.training.storage import load_checkpoint, save_checkpoint
+from sensei_lite.training.storage import (
+    folder_lock,
+    load_checkpoint,
+    read_manifest,
+    save_checkpoint,
+    write_atomically,
+    write_or_verify_manifest,
+)
 from sensei_lite.worlds.base import World
 from sensei_lite.worlds.gym_adapter import HostWorld
 
@@ -49,8 +55,8 @@ def train_in(
 ) -> TrainState:
     """Train until the agent has had ``updates`` updates, going on from the folder's checkpoint if there is one.
 
-    ``reward_model`` is the R_psi of an agent that wants what is interesting. With ``explored`` a run begins with that state's
-    world model and replay (see `train.start_task`).
+    ``reward_model`` is the R_psi of an agent that wants what is interesting. With ``explored`` a run begins with that
+    state's world model and replay (see `jax_loop.start_task`).
 
     Raises RunError where the folder belongs to another run, FloatingPointError at the first loss that is not a number
     (the message names it and the checkpoint to go back to), CheckpointError where the checkpoint is damaged.
@@ -108,7 +114,7 @@ def _train(
 
 
 def play_in(folder: Path, config: Config, world: World | HostWorld, *, updates: int, seed: int = 0) -> None:
-    """A run of an agent that acts at random and learns nothing: as many steps as ``updates`` updates would take.
+    """Run an agent that acts at random and learns nothing: as many steps as ``updates`` updates would take.
 
     Raises ValueError for a host world, RunError as `train_in` does.
     """
@@ -121,17 +127,18 @@ def play_in(folder: Path, config: Config, world: World | HostWorld, *, updates: 
         for chunk in range(updates // config.train.chunk_updates):
             row = {name: float(values[chunk]) for name, values in sorted(counts.items())}
             append_row(folder / "events.csv", {"updates": (chunk + 1) * config.train.chunk_updates} | row)
-        np.savez(folder / VISITS, visits=np.asarray(visits), allow_pickle=False)
+        with write_atomically(folder / VISITS) as file:
+            np.savez(file, visits=np.asarray(visits), allow_pickle=False)
 
 
 def read_visits(folder: Path) -> np.ndarray:
-    """How often the agent of `play_in` was in each situation. Raises FileNotFoundError where nobody played."""
+    """Read how often the agent of `play_in` was in each situation. Raises FileNotFoundError where nobody played."""
     with np.load(folder / VISITS, allow_pickle=False) as stored:
         return stored["visits"]
 
 
 def load_run(folder: Path, world: World | HostWorld) -> TrainState:
-    """The last checkpoint of a training run in this world, whatever its settings are.
+    """Load the last checkpoint of a training run in this world, whatever its settings are.
 
     Raises FileNotFoundError where there is none, CheckpointError where it is damaged, ValueError where the run is of
     another version or of another world.
@@ -149,7 +156,7 @@ def load_run(folder: Path, world: World | HostWorld) -> TrainState:
 
 
 def _news(state: TrainState, metrics: dict[str, float], counts: dict[str, float], seconds: float) -> str:
-    """What the progress bar says beside updates per second and the time left."""
+    """Write what the progress bar says beside updates per second and the time left."""
     seen = "vector" if "loss/image" not in metrics else "image"
     rate, reward = counts["steps"] / seconds, counts["reward"] / max(counts["episodes"], 1.0)
     return (
@@ -184,7 +191,7 @@ def _name(world: World | HostWorld) -> str:
 def describe_run(
     config: Config, world: World | HostWorld, seed: int, reward_model: SemanticReward | None = None
 ) -> dict[str, Any]:
-    """What a training run is: its world, seed, R_psi and settings, as config.json has them."""
+    """Describe a training run: its world, seed, R_psi and settings, as config.json has them."""
     of_world = world.settings if isinstance(world, HostWorld) else dataclasses.asdict(world)  # type: ignore[call-overload]
     settings = {"world": {"name": _name(world)} | of_world, "seed": seed}
     settings["taste"] = None if reward_model is None else content_hash(reward_model)
@@ -218,7 +225,7 @@ def _begin_or_resume(
 
 
 def stop_where_not_a_number(folder: Path, updates: int, row: Mapping[str, float]) -> None:
-    """Raises FloatingPointError where a metric is no finite number: its name, and the checkpoint to go back to."""
+    """Raise FloatingPointError where a metric is no finite number: its name, and the checkpoint to go back to."""
     if wrong := [name for name, value in row.items() if not math.isfinite(value)]:
         last = folder / CHECKPOINT
         back = f"the last checkpoint is {last}" if last.exists() else "there is no checkpoint yet"
@@ -241,4 +248,8 @@ def drop_rows_after(path: Path, updates: int) -> None:
         return
     header, *rows = path.read_text().splitlines(keepends=True)
     kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= updates]
-    path.write_text(header + "".join(kept)) if kept else path.unlink()
+    if not kept:
+        path.unlink()
+        return
+    with write_atomically(path) as file:
+        file.write((header + "".join(kept)).encode())

@@ -2,23 +2,26 @@
 
     folder 1, folder 2, ...   ->   one TrainState with an axis for the seeds   ->   folder 1, folder 2, ...
 
-Each folder ends up as if `training_run.train_in` had been called for it, and its numbers are those of the seed alone
+Each folder ends up as if `run.train_in` had been called for it, and its numbers are those of the seed alone
 but for the order in which numbers are added. Only JAX worlds can be trained so. Source of the idea: purejaxrl (Lu et
 al., arXiv 2210.05639).
 """
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Key
 from tqdm import tqdm
 
+from sensei_lite.agent.state import Metrics
 from sensei_lite.config import Config
 from sensei_lite.reward.model import SemanticReward, save_reward
-from sensei_lite.training.folder import write_or_verify_manifest
-from sensei_lite.training.jax_loop import TrainState, start_training
+from sensei_lite.training.jax_loop import TrainState, start_training, train_chunk
 from sensei_lite.training.run import (
     CHECKPOINT,
     REWARD_MODEL,
@@ -27,8 +30,7 @@ from sensei_lite.training.run import (
     drop_rows_after,
     stop_where_not_a_number,
 )
-from sensei_lite.training.seeds import start_seeds, train_seeds
-from sensei_lite.training.storage import load_checkpoint, save_checkpoint
+from sensei_lite.training.storage import load_checkpoint, save_checkpoint, write_or_verify_manifest
 from sensei_lite.worlds.base import World
 
 
@@ -43,10 +45,10 @@ def train_side_by_side(
 ) -> None:
     """Train one agent for each folder and seed until it has had ``updates`` updates. Folders that have are left alone.
 
-    Checkpoints are written when all is done; a run that was stopped before begins again. ``reward_models`` has an R_psi for
-    each folder.
+    Checkpoints are written when all is done; a run that was stopped before begins again. ``reward_models`` has an
+    R_psi for each folder.
 
-    Raises ValueError where ``updates`` cannot be divided into chunks, and as `training_run.train_in` does.
+    Raises ValueError where ``updates`` cannot be divided into chunks, and as `run.train_in` does.
     """
     if updates % config.train.chunk_updates:
         raise ValueError(f"updates is {updates}; it must be a multiple of chunk_updates ({config.train.chunk_updates})")
@@ -99,3 +101,27 @@ def updates_of(folder: Path, config: Config, world: World, reward_model: Semanti
 
 def _stack(trees: Sequence[SemanticReward | None]) -> SemanticReward:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def start_seeds(
+    config: Config, world: World, reward_models: SemanticReward | None = None, *, keys: Key[Array, " seeds"]
+) -> TrainState:
+    """Start training for every key, as `start_training` does: every array has an axis ``seeds`` in front.
+
+    ``reward_models`` is the R_psi of every seed, in one with such an axis. Memory grows with the number of seeds,
+    above all for the replays: ``train.capacity`` pictures each.
+    """
+    return eqx.filter_vmap(lambda reward_model, key: start_training(config, world, reward_model, key=key))(
+        reward_models, keys
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def train_seeds(config: Config, world: World, states: TrainState) -> tuple[TrainState, Metrics, dict[str, Array]]:
+    """Train for one chunk with every seed, in one program: states, metrics and counts all have ``seeds`` in front.
+
+    Made for a GPU that one small agent would not fill. Each seed's numbers are those of the seed alone, but for the
+    order in which numbers are added. ``states`` is used up, as in `train_chunk`. A ``lax.cond`` in a world costs both
+    of its branches here.
+    """
+    return jax.vmap(lambda state: train_chunk(config, world, state))(states)

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sensei_lite.training.storage import write_rows
+
 FILE = "stages.csv"
 
 
 def read_stages(folder: Path) -> dict[str, dict[str, float]]:
-    """``seconds``, ``peak_memory_mb`` and ``finished`` (0 or 1) of every stage that was begun; empty where none was."""
+    """Read ``seconds``, ``peak_memory_mb`` and ``finished`` (0 or 1) of every stage that was begun."""
     if not (folder / FILE).exists():
         return {}
     with (folder / FILE).open(newline="") as file:
@@ -25,7 +27,7 @@ def read_stages(folder: Path) -> dict[str, dict[str, float]]:
 
 @contextmanager
 def timed_stage(folder: Path, name: str) -> Iterator[bool]:
-    """Whether the stage is still open: inside, do its work if it is. What ends without an exception is finished."""
+    """Yield whether the stage is still open; inside, do its work if it is. What ends without an error is finished."""
     before = read_stages(folder).get(name, {"seconds": 0.0, "finished": 0.0})
     if before["finished"]:
         yield False
@@ -40,7 +42,7 @@ def timed_stage(folder: Path, name: str) -> Iterator[bool]:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process ever held, in MB (1e6 bytes); not a number where the system does not say."""
+    """Read the most memory that this process ever held, in MB (1e6 bytes); nan where the system does not say."""
     try:
         # `ru_maxrss` would also count the process that started this one, whose memory it had for a moment.
         with open("/proc/self/status") as lines:
@@ -56,10 +58,7 @@ def peak_memory_mb() -> float:
 
 def _write(folder: Path, name: str, row: dict[str, float]) -> None:
     rows = read_stages(folder) | {name: row}
-    unfinished = folder / f".{FILE}.unfinished"
-    with unfinished.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["stage", "seconds", "peak_memory_mb", "finished"], lineterminator="\n")
-        writer.writeheader()
-        for stage_name, values in rows.items():
-            writer.writerow({"stage": stage_name} | {key: f"{value:.1f}" for key, value in values.items()})
-    unfinished.replace(folder / FILE)
+    write_rows(
+        folder / FILE,
+        [{"stage": name} | {key: f"{value:.1f}" for key, value in values.items()} for name, values in rows.items()],
+    )

@@ -1,18 +1,26 @@
-"""Keep a whole run in one file: written at once or not at all, and never read wrongly.
+"""Files of a run folder: written at once or not at all, never read wrongly, and one process at a time.
 
 A checkpoint is a ZIP of arrays (NumPy's .npz, no pickle), one for each leaf of a pytree, under the leaf's path in it,
-such as ``.agent.world_model.rssm.start``. Typed PRNG keys are stored as their numbers. It is written beside its place,
-flushed to the disk and then renamed, so whoever is killed in the middle leaves the last good checkpoint behind.
+such as ``.agent.world_model.rssm.start``. Typed PRNG keys are stored as their numbers. Whatever is written, is written
+beside its place, flushed and renamed, so whoever is killed in the middle leaves the last good file behind.
+
+What a folder holds is written in it: a command that is given again goes on with the same work, or is refused.
 """
 
+import csv
+import io
+import json
 import os
 import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from filelock import FileLock, Timeout
 
 from sensei_lite.types import AnyArray
 
@@ -26,22 +34,42 @@ class CheckpointError(ValueError):
     """A file that is not the checkpoint that was wanted; the message names the file and the field."""
 
 
-def save_checkpoint(path: Path, tree: object) -> None:
-    """Write every array of ``tree`` to ``path``, replacing what was there only when all is on the disk.
+@contextmanager
+def write_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file at once or not at all: beside its place, flushed to the disk, then renamed. Makes the folder.
 
-    Raises OSError where the folder cannot be written or the disk is full; the file that was there is then untouched.
+    Raises OSError where it cannot be written or the disk is full; the file that was there is then untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {name: np.asarray(_numbers(leaf)) for name, leaf in _named_leaves(tree).items()}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         with unfinished.open("wb") as file:
-            np.savez(file, allow_pickle=False, **{FORMAT: np.int64(VERSION)}, **arrays)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows with the same columns as CSV, at once or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with write_atomically(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def save_checkpoint(path: Path, tree: object) -> None:
+    """Write every array of ``tree`` to ``path``, replacing what was there only when all is on the disk.
+
+    Raises OSError where the folder cannot be written or the disk is full; the file that was there is then untouched.
+    """
+    arrays = {name: np.asarray(_numbers(leaf)) for name, leaf in _named_leaves(tree).items()}
+    with write_atomically(path) as file:
+        np.savez(file, allow_pickle=False, **{FORMAT: np.int64(VERSION)}, **arrays)
 
 
 def load_checkpoint(path: Path, like: Tree) -> Tree:
@@ -91,3 +119,57 @@ def _leaf(path: Path, name: str, stored: np.ndarray, wanted: AnyArray) -> jax.Ar
         )
     array = jnp.asarray(stored)
     return jax.random.wrap_key_data(array) if _is_key(wanted) else array
+
+
+class RunError(ValueError):
+    """A run folder that does not fit what was asked; the message names the file and the field."""
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Lock a folder: inside, no other process works in it. The folder is made if need be; a killed process frees it.
+
+    Raises RunError where another process works there already, OSError where the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # A singleton can be taken again by whoever has it: a run holds its folder while its stages do the same.
+    lock = FileLock(folder / ".lock", timeout=0, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunError(f"another process works in {folder}. Wait for it, or choose another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_or_verify_manifest(path: Path, description: dict[str, Any]) -> None:
+    """Write down what the work is, as JSON, or make sure that what stands there is the same.
+
+    Raises RunError where it is not, or the file is damaged.
+    """
+    description = json.loads(json.dumps(description))
+    if not path.exists():
+        with write_atomically(path) as file:
+            file.write((json.dumps(description, indent=1) + "\n").encode())
+        return
+    if different := _first_difference(read_manifest(path), description):
+        raise RunError(f"{path} belongs to another run: {different}. Choose another folder")
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read what `write_or_verify_manifest` wrote. Raises FileNotFoundError, or RunError where the file is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def _first_difference(before: Any, now: Any, place: str = "") -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in sorted(set(before) | set(now)):
+            if found := _first_difference(before.get(name), now.get(name), f"{place}.{name}" if place else name):
+                return found
+        return ""
+    return "" if before == now else f"{place} was {before!r} and is {now!r}"

@@ -27,8 +27,8 @@ from sensei_lite.training import pipeline
 from sensei_lite.training.evaluate import over_seeds
 from sensei_lite.training.pipeline import AFTER
 from sensei_lite.training.plan import PLANS, teach_taste
-from sensei_lite.training.scores import write_rows
 from sensei_lite.training.side_by_side import train_side_by_side
+from sensei_lite.training.storage import write_rows
 from sensei_lite.worlds.base import World
 
 DOOR_LOVER = ("key_in_view", "key_picked_up", "door_opened", "exit_reached", "door_reached_with_key")

@@ -121,6 +121,13 @@ class TimeStep(NamedTuple):
     """The world's numbers beside the picture, float32 [vector]; None where it has none."""
 
 
+def step_limit(world: World) -> int:
+    """Return the most steps of an episode. Raises ValueError where the world has no limit (``max_steps``)."""
+    if (limit := getattr(world, "max_steps", None)) is None:
+        raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
+    return int(limit)
+
+
 def no_action(world: World) -> Array:
     """The action of an episode's first row: choice 0, or zeros (its cause is masked by ``is_first``)."""
     if isinstance(world.actions, Discrete):

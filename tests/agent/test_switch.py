@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sensei_lite.agent.switch import ReturnSwitch, RewardSwitch, advantages
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent import update as learning
 from sensei_lite.agent.actor_critic import Actor, actor_loss
 from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, discount_weights, lambda_return
+from sensei_lite.agent.switch import ReturnSwitch, RewardSwitch, advantages
 from sensei_lite.config import BehaviourConfig, SwitchConfig
 from sensei_lite.models.distributions import symexp
 from sensei_lite.presets import agent_config, smoke

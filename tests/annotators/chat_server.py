@@ -80,13 +80,17 @@ class ChatServer:
     """What was asked so far, and the most requests that were under way at once."""
 
     def __init__(self, respond: Callable[[Asked], Served]) -> None:
+        self._in_flight = 0
+        self._lock = threading.Lock()
+        self.url = ""
+        self.reset(respond)
+
+    def reset(self, respond: Callable[[Asked], Served]) -> None:
+        """Forget what was asked, for the next test."""
         self.respond = respond
         self.asked: list[Asked] = []
         self.answered: list[tuple[str, ...]] = []
         self.most_in_flight = 0
-        self._in_flight = 0
-        self._lock = threading.Lock()
-        self.url = ""
 
     @property
     def calls(self) -> int:

@@ -3,6 +3,7 @@
 import gc
 import itertools
 import logging
+import socket
 import threading
 import traceback
 
@@ -11,12 +12,11 @@ import pytest
 from chat_server import Served, brighter, chat_server, chooses, fails, says
 
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat.annotator import BudgetSpent, ChatAnnotator, ChatError, Limits, Price
-from sensei_lite.annotators.chat.asker import _Run
-from sensei_lite.annotators.chat.background import THREAD_NAME, run_in_background
-from sensei_lite.annotators.chat.client import KEY_VARIABLE, redact, retry_after
-from sensei_lite.annotators.chat.limits import Pace, image_tokens, text_tokens
-from sensei_lite.annotators.chat.prompts import GENERAL, GENERIC
+from sensei_lite.annotators.chat import GENERIC, BudgetSpent, ChatAnnotator, ChatError, Price
+from sensei_lite.annotators.chat.client import THREAD_NAME, ChatClient
+from sensei_lite.annotators.chat.endpoint import KEY_VARIABLE, redact
+from sensei_lite.annotators.chat.limits import Limits, Meter, image_tokens
+from sensei_lite.annotators.chat.prompts import GENERAL
 
 KEY = "sk-loopback-0123456789abcdef"
 
@@ -26,16 +26,32 @@ def _environment(monkeypatch):
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)  # seconds
 
 
-@pytest.fixture(autouse=True)
-def _no_thread_is_left():
-    yield
-    assert [thread.name for thread in threading.enumerate() if thread.name == THREAD_NAME] == []
+@pytest.fixture(scope="module")
+def loopback():
+    with chat_server(brighter) as server:
+        yield server
+
+
+@pytest.fixture
+def server(loopback):
+    loopback.reset(brighter)
+    yield loopback
+    wait_for_requests()
+
+
+def wait_for_requests():
+    """An early end leaves requests under way; each must end with its reply."""
+    for thread in threading.enumerate():
+        if thread.name == THREAD_NAME:
+            thread.join(30)
+            assert not thread.is_alive()
 
 
 def annotator(server, **settings):
-    return ChatAnnotator("tiny", server.url, **{"backoff": 0.001, "retries": 2, "upscale": 0, **settings})
+    return ChatAnnotator("tiny", server.url, **{"retries": 2, "upscale": 0, **settings})
 
 
 def grey(*levels: int) -> np.ndarray:
@@ -61,24 +77,22 @@ def collect(iterator):
 # --- what is asked, and what is made of the answer -------------------------------------------------------------------
 
 
-def test_the_brighter_picture_is_found_in_both_orders():
+def test_the_brighter_picture_is_found_in_both_orders(server):
     levels = np.random.default_rng(0).permutation(256)[:24].astype(int)
     first, second = levels[:12], levels[12:]
     expected = [Answer.FIRST if a > b else Answer.SECOND for a, b in zip(first, second, strict=True)]
     assert set(expected) == {Answer.FIRST, Answer.SECOND}
-    with chat_server(brighter) as server:
-        there = dict(annotator(server).annotate(grey(*first), grey(*second)))
-        back = dict(annotator(server).annotate(grey(*second), grey(*first)))
-        assert server.calls == 24
+    there = dict(annotator(server).annotate(grey(*first), grey(*second)))
+    back = dict(annotator(server).annotate(grey(*second), grey(*first)))
+    assert server.calls == 24
     assert [there[i].answer for i in range(12)] == expected
     assert [back[i].answer.swapped() for i in range(12)] == expected
 
 
-def test_pictures_arrive_as_they_are_and_enlarged_by_whole_pixels():
+def test_pictures_arrive_as_they_are_and_enlarged_by_whole_pixels(server):
     a, b = np.random.default_rng(0).integers(0, 256, (2, 1, 8, 6, 3), dtype=np.uint8)
-    with chat_server(brighter) as server:
-        list(annotator(server).annotate(a, b))
-        list(annotator(server, upscale=20).annotate(a, b))
+    list(annotator(server).annotate(a, b))
+    list(annotator(server, upscale=20).annotate(a, b))
     plain, large = server.asked
     assert (plain.images[0] == a[0]).all()
     assert (plain.images[1] == b[0]).all()
@@ -86,10 +100,9 @@ def test_pictures_arrive_as_they_are_and_enlarged_by_whole_pixels():
     assert (large.images[0] == a[0].repeat(2, 0).repeat(2, 1)).all()
 
 
-def test_what_is_sent():
-    with chat_server(brighter) as server:
-        list(annotator(server, temperature=0.7, detail="high").annotate(*pairs(1)))
-        list(annotator(server, temperature=None, structured=False, max_answer_tokens=None).annotate(*pairs(1)))
+def test_what_is_sent(server):
+    list(annotator(server, temperature=0.7, detail="high").annotate(*pairs(1)))
+    list(annotator(server, temperature=None, structured=False, max_answer_tokens=None).annotate(*pairs(1)))
     full, bare = (asked.body for asked in server.asked)
     assert full["model"] == "tiny"
     assert full["temperature"] == 0.7
@@ -123,27 +136,26 @@ def test_what_is_sent():
         (fails(400, "it was filtered", "content_filter"), Answer.UNKNOWN, None),
     ],
 )
-def test_every_reply_becomes_an_answer(served, answer, raw):
-    with chat_server(lambda _: served) as server:
-        ((i, reply),) = annotator(server).annotate(*pairs(1))
-        assert server.calls == 1
+def test_every_reply_becomes_an_answer(server, served, answer, raw):
+    server.respond = lambda _: served
+    ((i, reply),) = annotator(server).annotate(*pairs(1))
+    assert server.calls == 1
     assert (i, reply.answer) == (0, answer)
     assert reply.raw == raw if raw is not None else "filtered" in reply.raw
 
 
-def test_an_answer_that_was_cut_off_says_so():
+def test_an_answer_that_was_cut_off_says_so(server):
     served = says("The first image shows")
     served.body = served.body.replace('"stop"', '"length"')
-    with chat_server(lambda _: served) as server:
-        ((_, reply),) = annotator(server).annotate(*pairs(1))
+    server.respond = lambda _: served
+    ((_, reply),) = annotator(server).annotate(*pairs(1))
     assert reply.answer is Answer.UNKNOWN
     assert reply.raw == "The first image shows [ended: length]"
 
 
-def test_no_questions_make_no_calls():
-    with chat_server(brighter) as server:
-        assert list(annotator(server).annotate(*pairs(0))) == []
-        assert server.calls == 0
+def test_no_questions_make_no_calls(server):
+    assert list(annotator(server).annotate(*pairs(0))) == []
+    assert server.calls == 0
 
 
 # --- a server that fails ---------------------------------------------------------------------------------------------
@@ -165,45 +177,35 @@ PASSING = {
 
 
 @pytest.mark.parametrize("trouble", PASSING.values(), ids=PASSING)
-def test_a_passing_trouble_is_retried(trouble):
-    """Two failures, then answers: two calls more than questions."""
-    with chat_server(lambda asked: trouble if asked.number < 2 else brighter(asked)) as server:
-        asker = annotator(server, concurrency=1)
-        replies = dict(asker.annotate(*pairs(3)))
-        assert server.calls == asker.spent.calls == 5
-    assert {i: reply.answer for i, reply in replies.items()} == dict.fromkeys(range(3), Answer.FIRST)
-    assert asker.spent.unanswered == 0
-
-
-@pytest.mark.parametrize("trouble", PASSING.values(), ids=PASSING)
-def test_a_question_that_stays_without_an_answer_is_left_out_and_the_others_go_on(trouble):
-    with chat_server(lambda asked: trouble if asked.images[0].max() == 101 else brighter(asked)) as server:
-        asker = annotator(server)
-        replies, error = collect(asker.annotate(*pairs(4)))
-        assert server.calls == 3 + (1 + 2)
+def test_a_passing_trouble_is_retried_and_a_question_without_an_answer_left_out(server, trouble):
+    """Twice for the first question, which is asked three times then; always for the second."""
+    server.respond = lambda asked: trouble if asked.number < 2 or asked.images[0].max() == 101 else brighter(asked)
+    asker = annotator(server, concurrency=1)
+    replies, error = collect(asker.annotate(*pairs(4)))
+    assert server.calls == asker.spent.calls == 3 + 3 + 1 + 1
     assert error is None
-    assert sorted(i for i, _ in replies) == [0, 2, 3]
+    assert {i: reply.answer for i, reply in replies} == dict.fromkeys([0, 2, 3], Answer.FIRST)
     assert asker.spent.unanswered == 1
 
 
-def test_questions_in_a_row_without_an_answer_stop_everything():
-    with chat_server(lambda asked: fails(500, "on fire") if asked.number >= 2 else brighter(asked)) as server:
-        asker = annotator(server, concurrency=1, give_up_after=3)
-        replies, error = collect(asker.annotate(*pairs(20)))
-        assert server.calls == 2 + 3 * (1 + 2)
-        assert [i for i, _ in replies] == [0, 1]
-        assert asker.spent.unanswered == 3
-        for words in ("tiny", server.url, "3 questions in a row", "on fire"):
-            assert words in str(error)
-        server.respond = brighter  # the fire is out
-        assert len(list(asker.annotate(*pairs(2)))) == 2
+def test_questions_in_a_row_without_an_answer_stop_everything(server):
+    server.respond = lambda asked: fails(500, "on fire") if asked.number >= 2 else brighter(asked)
+    asker = annotator(server, concurrency=1, give_up_after=3)
+    replies, error = collect(asker.annotate(*pairs(20)))
+    assert server.calls == 2 + 3 * (1 + 2)
+    assert [i for i, _ in replies] == [0, 1]
+    assert asker.spent.unanswered == 3
+    for words in ("tiny", server.url, "3 questions in a row", "on fire"):
+        assert words in str(error)
+    server.respond = brighter  # the fire is out
+    assert len(list(asker.annotate(*pairs(2)))) == 2
 
 
-def test_failures_that_are_not_in_a_row_stop_nothing():
-    with chat_server(lambda asked: fails(500) if asked.images[0].max() % 2 else brighter(asked)) as server:
-        asker = annotator(server, concurrency=1, retries=0, give_up_after=2)
-        replies, error = collect(asker.annotate(*pairs(10)))
-        assert server.calls == 10
+def test_failures_that_are_not_in_a_row_stop_nothing(server):
+    server.respond = lambda asked: fails(500) if asked.images[0].max() % 2 else brighter(asked)
+    asker = annotator(server, concurrency=1, retries=0, give_up_after=2)
+    replies, error = collect(asker.annotate(*pairs(10)))
+    assert server.calls == 10
     assert error is None
     assert len(replies) == asker.spent.unanswered == 5
 
@@ -214,29 +216,28 @@ LASTING = {
     "404": fails(404, "there is no model tiny"),
     "413": fails(413),
     "quota": fails(429, "no money left", "insufficient_quota"),
-    "an hour's wait": fails(429, "tomorrow", retry_after="3600"),
 }
 
 
 @pytest.mark.parametrize("trouble", LASTING.values(), ids=LASTING)
-def test_a_lasting_trouble_stops_everything_after_what_is_there(trouble):
-    with chat_server(lambda asked: trouble if asked.number == 3 else brighter(asked)) as server:
-        asker = annotator(server, concurrency=1)
-        replies, error = collect(asker.annotate(*pairs(20)))
-        assert server.calls == 4
-        assert [i for i, _ in replies] == [0, 1, 2]
-        assert "tiny" in str(error)
-        assert server.url in str(error)
-        assert KEY not in str(error)
-        assert KEY[:12] not in str(error)
+def test_a_lasting_trouble_stops_everything_after_what_is_there(server, trouble):
+    server.respond = lambda asked: trouble if asked.number == 3 else brighter(asked)
+    asker = annotator(server, concurrency=1)
+    replies, error = collect(asker.annotate(*pairs(20)))
+    assert server.calls == 4
+    assert [i for i, _ in replies] == [0, 1, 2]
+    assert "tiny" in str(error)
+    assert server.url in str(error)
+    assert KEY not in str(error)
+    assert KEY[:12] not in str(error)
 
 
-def test_what_is_under_way_when_trouble_comes_is_handed_over(monkeypatch):
+def test_what_is_under_way_when_trouble_comes_is_handed_over(server, monkeypatch):
     """Four are under way; one fails for good, and is known to have, while the other three wait for their answers."""
     stopped = threading.Event()
     arrived = threading.Barrier(4)
-    stop = _Run.stop
-    monkeypatch.setattr(_Run, "stop", lambda run, reason: (stop(run, reason), stopped.set())[0])
+    why = ChatClient._reason_to_stop
+    monkeypatch.setattr(ChatClient, "_reason_to_stop", lambda *those: (why(*those), stopped.set())[0])
 
     def respond(asked):
         arrived.wait(60)
@@ -245,23 +246,25 @@ def test_what_is_under_way_when_trouble_comes_is_handed_over(monkeypatch):
         stopped.wait(60)
         return brighter(asked)
 
-    with chat_server(respond) as server:
-        replies, error = collect(annotator(server, concurrency=4).annotate(*pairs(20)))
-        assert server.calls == 4
+    server.respond = respond
+    replies, error = collect(annotator(server, concurrency=4).annotate(*pairs(20)))
+    assert server.calls == 4
     assert "no" in str(error)
     assert sorted(i for i, _ in replies) == [0, 1, 3]
 
 
 def test_no_server_is_a_clear_error():
-    with chat_server(brighter) as server:
-        asker = annotator(server, concurrency=1, give_up_after=2)
-    replies, error = collect(asker.annotate(*pairs(5)))
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/v1"
+        asker = ChatAnnotator("tiny", url, retries=2, concurrency=1, give_up_after=2)
+        replies, error = collect(asker.annotate(*pairs(5)))
     assert replies == []
     assert asker.spent.calls == 2 * 3
     assert "connection lost or refused" in str(error)
 
 
-def test_a_server_that_takes_too_long_is_asked_again():
+def test_a_server_that_takes_too_long_is_asked_again(server):
     release = threading.Event()
 
     def respond(asked):
@@ -269,32 +272,32 @@ def test_a_server_that_takes_too_long_is_asked_again():
             release.wait(10)
         return brighter(asked)
 
-    with chat_server(respond) as server:
-        replies = dict(annotator(server, timeout=0.3, concurrency=1).annotate(*pairs(2)))
-        release.set()
-        assert server.calls == 3
+    server.respond = respond
+    replies = dict(annotator(server, timeout=0.3, concurrency=1).annotate(*pairs(2)))
+    release.set()
+    assert server.calls == 3
     assert len(replies) == 2
 
 
 @pytest.mark.parametrize("status", [400, 422])
-def test_a_server_without_schemas_is_asked_without(status):
+def test_a_server_without_schemas_is_asked_without(server, status):
     def respond(asked):
         return fails(status, "response_format?") if "response_format" in asked.body else brighter(asked)
 
-    with chat_server(respond) as server:
-        asker = annotator(server, concurrency=1)
-        assert len(dict(asker.annotate(*pairs(5)))) == 5
-        assert len(dict(asker.annotate(*pairs(2)))) == 2
-        assert server.calls == 1 + 7
+    server.respond = respond
+    asker = annotator(server, concurrency=1)
+    assert len(dict(asker.annotate(*pairs(5)))) == 5
+    assert len(dict(asker.annotate(*pairs(2)))) == 2
+    assert server.calls == 1 + 7
 
 
-def test_a_request_that_is_wrong_in_any_case_stops_everything():
-    with chat_server(lambda _: fails(400, "this model sees no images")) as server:
-        replies, error = collect(annotator(server, concurrency=1).annotate(*pairs(5)))
-        assert server.calls == 2  # with the schema and without
-        assert "this model sees no images" in str(error)
-        collect(annotator(server, concurrency=1, structured=False).annotate(*pairs(5)))
-        assert server.calls == 3
+def test_a_request_that_is_wrong_in_any_case_stops_everything(server):
+    server.respond = lambda _: fails(400, "this model sees no images")
+    replies, error = collect(annotator(server, concurrency=1).annotate(*pairs(5)))
+    assert server.calls == 2  # with the schema and without
+    assert "this model sees no images" in str(error)
+    collect(annotator(server, concurrency=1, structured=False).annotate(*pairs(5)))
+    assert server.calls == 3
     assert replies == []
 
 
@@ -302,7 +305,7 @@ def test_a_request_that_is_wrong_in_any_case_stops_everything():
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_so_many_are_asked_at_once_and_never_more(concurrency):
+def test_so_many_are_asked_at_once_and_never_more(server, concurrency):
     """The server answers no one until as many as may be there at once are there."""
     arrived = threading.Barrier(concurrency)
 
@@ -310,13 +313,13 @@ def test_so_many_are_asked_at_once_and_never_more(concurrency):
         arrived.wait(60)
         return brighter(asked)
 
-    with chat_server(respond) as server:
-        replies = list(annotator(server, concurrency=concurrency).annotate(*pairs(4 * concurrency)))
-        assert server.most_in_flight == concurrency
-        assert server.calls == len(replies) == 4 * concurrency
+    server.respond = respond
+    replies = list(annotator(server, concurrency=concurrency).annotate(*pairs(4 * concurrency)))
+    assert server.most_in_flight == concurrency
+    assert server.calls == len(replies) == 4 * concurrency
 
 
-def test_replies_come_as_they_are_there():
+def test_replies_come_as_they_are_there(server):
     """The first question is answered only after the second one's reply was handed over."""
     taken = threading.Event()
 
@@ -325,141 +328,107 @@ def test_replies_come_as_they_are_there():
             assert taken.wait(60)
         return brighter(asked)
 
-    with chat_server(respond) as server:
-        replies = annotator(server, concurrency=2).annotate(*pairs(2))
-        assert next(replies)[0] == 1
-        taken.set()
-        assert next(replies)[0] == 0
+    server.respond = respond
+    replies = annotator(server, concurrency=2).annotate(*pairs(2))
+    assert next(replies)[0] == 1
+    taken.set()
+    assert next(replies)[0] == 0
 
 
-def test_the_pace_is_even_and_everybody_waits_when_asked():
-    pace = Pace(600.0)
-    started = []
-    now = 0.0
-    for _ in range(5):
-        now += pace.wait(now)
-        pace.start(now)
-        started.append(now)
-    assert np.diff(started) == pytest.approx([0.1] * 4)
-    pace.hold(now + 3)
-    pace.hold(now + 1)
-    assert pace.wait(now) == pytest.approx(3)
-    assert pace.wait(now + 3) == 0
-    assert Pace(None).wait(0.0) == 0
+def test_turns_are_evenly_spaced():
+    meter = Meter(Limits(requests_per_minute=600.0), None)
+    assert [meter.take_turn(now) for now in (0.0, 0.0, 0.05, 5.0, 5.0)] == pytest.approx([0, 0.1, 0.15, 0, 0.1])
+    free = Meter(Limits(), None)
+    assert [free.take_turn(0.0) for _ in range(3)] == [0, 0, 0]
 
 
-def test_a_pace_is_kept(monkeypatch):
-    """Every request, repeated ones included, starts by the pace."""
-    started = []
-    original = Pace.start
-    monkeypatch.setattr(Pace, "start", lambda self, now: (started.append(now), original(self, now))[1])
-    with chat_server(lambda asked: fails(500) if asked.number == 1 else brighter(asked)) as server:
-        list(annotator(server, requests_per_minute=60 / 0.01).annotate(*pairs(6)))
-        assert server.calls == len(started) == 7
-    assert np.diff(started).min() >= 0.01 - 1e-9
-
-
-def test_retry_after_is_honoured_by_all(monkeypatch):
-    """No request starts before the time that the server named, whichever worker it was named to."""
-    events = []
-    start, hold = Pace.start, Pace.hold
-    monkeypatch.setattr(Pace, "start", lambda pace, now: (events.append(("start", now)), start(pace, now))[1])
-    monkeypatch.setattr(Pace, "hold", lambda pace, until: (events.append(("hold", until)), hold(pace, until))[1])
-
-    def respond(asked):
-        return fails(429, retry_after="0.05") if asked.number == 2 else brighter(asked)
-
-    with chat_server(respond) as server:
-        list(annotator(server, concurrency=3).annotate(*pairs(9)))
-        assert server.calls == 10
-    ((at, until),) = [(i, time) for i, (kind, time) in enumerate(events) if kind == "hold"]
-    before, after = [[time for _, time in part] for part in (events[:at], events[at + 1 :])]
-    assert until >= max(before) + 0.04
-    assert len(before) + len(after) == 10
-    assert min(after) >= until  # there is at least the retry
-
-
-def test_pauses_double_and_are_not_all_alike(monkeypatch):
-    pauses = []
-
-    async def pause(run, seconds):
-        pauses.append(seconds)
-
-    monkeypatch.setattr(_Run, "pause", pause)
-    with chat_server(lambda _: fails(500)) as server:
-        list(annotator(server, concurrency=1, retries=8, backoff=0.5).annotate(*pairs(1)))
-        assert server.calls == 9
-    nominal = [0.5, 1, 2, 4, 8, 16, 30, 30]
-    relative = np.array(pauses) / nominal
-    assert (relative >= 0.5).all()
-    assert (relative <= 1.5).all()
-    assert len(set(relative.round(6))) > 1
+def test_every_request_takes_a_turn_a_retry_too(server, monkeypatch):
+    turns = []
+    monkeypatch.setattr(Meter, "take_turn", lambda meter, now: turns.append(now) or 0.0)
+    server.respond = lambda asked: fails(500) if asked.number == 1 else brighter(asked)
+    list(annotator(server).annotate(*pairs(6)))
+    assert server.calls == len(turns) == 7
 
 
 @pytest.mark.parametrize(("concurrency", "budget"), [(1, 7), (4, 7), (4, 2), (1, 0)])
-def test_the_budget_in_calls_is_kept_exactly(concurrency, budget):
-    with chat_server(brighter) as server:
-        asker = annotator(server, concurrency=concurrency, budget_calls=budget)
-        replies, error = collect(asker.annotate(*pairs(20)))
-        assert server.calls == len(replies) == asker.spent.calls == budget
-        assert isinstance(error, BudgetSpent)
-        assert f"budget of {budget} calls" in str(error)
-        assert isinstance(collect(asker.annotate(*pairs(1)))[1], BudgetSpent)
-        assert server.calls == budget
+def test_the_budget_in_calls_is_kept_exactly(server, concurrency, budget):
+    asker = annotator(server, concurrency=concurrency, budget_calls=budget)
+    replies, error = collect(asker.annotate(*pairs(20)))
+    assert server.calls == len(replies) == asker.spent.calls == budget
+    assert isinstance(error, BudgetSpent)
+    assert f"budget of {budget} calls" in str(error)
+    assert isinstance(collect(asker.annotate(*pairs(1)))[1], BudgetSpent)
+    assert server.calls == budget
 
 
-def test_a_budget_that_is_enough_is_no_error():
-    with chat_server(brighter) as server:
-        replies, error = collect(annotator(server, budget_calls=20).annotate(*pairs(20)))
-        assert len(replies) == server.calls == 20
+def test_a_budget_that_is_enough_is_no_error(server):
+    replies, error = collect(annotator(server, budget_calls=20).annotate(*pairs(20)))
+    assert len(replies) == server.calls == 20
     assert error is None
 
 
-def test_repeated_calls_count_for_the_budget():
-    with chat_server(lambda asked: brighter(asked) if asked.number % 2 else fails(500)) as server:
-        replies, error = collect(annotator(server, concurrency=1, budget_calls=5).annotate(*pairs(20)))
-        assert server.calls == 5
+def test_repeated_calls_count_for_the_budget(server):
+    server.respond = lambda asked: brighter(asked) if asked.number % 2 else fails(500)
+    replies, error = collect(annotator(server, concurrency=1, budget_calls=5).annotate(*pairs(20)))
+    assert server.calls == 5
     assert len(replies) == 2
     assert isinstance(error, BudgetSpent)
 
 
-def test_the_budget_in_dollars_is_kept_and_costs_are_the_servers():
+def test_the_budget_in_dollars_is_kept_and_costs_are_the_servers(server):
     price = Price(10.0, 50.0)  # 100 tokens in, 10 out: 0.0015 dollars
-    with chat_server(brighter) as server:
-        asker = annotator(server, concurrency=1, price=price, budget_dollars=0.015)
-        replies, error = collect(asker.annotate(*pairs(20)))
-        assert server.calls == len(replies) == 10
+    asker = annotator(server, concurrency=1, price=price, budget_dollars=0.015)
+    replies, error = collect(asker.annotate(*pairs(20)))
+    assert server.calls == len(replies) == 10
     assert isinstance(error, BudgetSpent)
     assert [reply.cost for _, reply in replies] == pytest.approx([0.0015] * 10)
     assert asker.spent.dollars == pytest.approx(0.015)
     assert (asker.spent.input_tokens, asker.spent.output_tokens) == (1000, 100)
 
 
-def test_dollars_are_never_passed_with_many_at_once():
-    with chat_server(brighter) as server:
-        asker = annotator(server, concurrency=4, price=Price(10.0, 50.0), budget_dollars=0.015)
-        replies, error = collect(asker.annotate(*pairs(20)))
-        assert server.calls == len(replies) <= 10
-        assert asker.spent.dollars <= 0.015 + 1e-12
+def test_dollars_are_never_passed_with_many_at_once(server):
+    asker = annotator(server, concurrency=4, price=Price(10.0, 50.0), budget_dollars=0.015)
+    replies, error = collect(asker.annotate(*pairs(20)))
+    assert server.calls == len(replies) <= 10
+    assert asker.spent.dollars <= 0.015 + 1e-12
     assert isinstance(error, BudgetSpent)
 
 
-def test_a_server_that_does_not_count_is_taken_to_cost_the_estimate():
-    with chat_server(lambda _: says("first", usage=None)) as server:
-        asker = annotator(server, price=Price(1.0, 1.0))
-        replies = dict(asker.annotate(*pairs(2)))
-        expected = asker.estimate(1, 8, 6).dollars
+def test_a_request_without_a_reply_may_have_been_charged(server):
+    """The connection is lost each time: what was reserved stays reserved, so the budget of four requests ends."""
+    price = Price(10.0, 50.0)
+    estimate = annotator(server, price=price).estimate(1, 8, 6).dollars
+    server.respond = lambda _: Served(cut="before")
+    asker = annotator(server, price=price, budget_dollars=4.5 * estimate, concurrency=1, retries=2)
+    replies, error = collect(asker.annotate(*pairs(20)))
+    assert replies == []
+    assert server.calls == 4
+    assert isinstance(error, BudgetSpent)
+
+
+def test_an_error_costs_nothing(server):
+    server.respond = lambda asked: brighter(asked) if asked.number % 2 else fails(500)
+    asker = annotator(server, price=Price(10.0, 50.0), budget_dollars=0.015, concurrency=1)
+    replies, error = collect(asker.annotate(*pairs(10)))
+    assert len(replies) == 10
+    assert error is None
+
+
+def test_a_server_that_does_not_count_is_taken_to_cost_the_estimate(server):
+    server.respond = lambda _: says("first", usage=None)
+    asker = annotator(server, price=Price(1.0, 1.0))
+    replies = dict(asker.annotate(*pairs(2)))
+    expected = asker.estimate(1, 8, 6).dollars
     assert expected > 0
     assert [reply.cost for reply in replies.values()] == pytest.approx([expected] * 2)
 
 
-def test_an_estimate_before_the_first_call():
-    with chat_server(brighter) as server:
-        asker = annotator(server, price=Price(2.0, 8.0))
-        one, many = asker.estimate(1), asker.estimate(1000)
-        unknown = annotator(server).estimate(1000)
-        general = annotator(server, prompt=GENERAL).estimate(1000)
-        assert server.calls == 0
+def test_an_estimate_before_the_first_call(server):
+    asker = annotator(server, price=Price(2.0, 8.0))
+    one, many = asker.estimate(1), asker.estimate(1000)
+    unknown = annotator(server).estimate(1000)
+    general = annotator(server, prompt=GENERAL).estimate(1000)
+    assert server.calls == 0
     words = len(GENERIC.context + GENERIC.question)
     assert 2 * 85 + words / 4 < one.input_tokens < 2 * 85 + words / 4 + 30
     assert many.input_tokens == 1000 * one.input_tokens
@@ -487,10 +456,6 @@ def test_tokens_of_images_are_those_of_the_published_rule(height, width, detail,
     assert image_tokens(height, width, detail) == tokens
 
 
-def test_tokens_of_texts_are_a_quarter_of_their_letters():
-    assert [text_tokens("a" * number) for number in (0, 1, 4, 5)] == [0, 1, 1, 2]
-
-
 # --- the general prompt ----------------------------------------------------------------------------------------------
 
 
@@ -498,14 +463,14 @@ def describing(asked):
     return says("A cave with a bat in it.") if asked.describes else brighter(asked)
 
 
-def test_a_general_prompt_asks_for_a_description_exactly_once_and_uses_it():
-    with chat_server(describing) as server:
-        asker = annotator(server, prompt=GENERAL)
-        with pytest.raises(ValueError, match="describe first"):
-            _ = asker.prompt_hash
-        assert len(list(asker.annotate(*pairs(6)))) == 6
-        assert len(list(asker.annotate(*pairs(6)))) == 6
-        assert server.calls == 1 + 12
+def test_a_general_prompt_asks_for_a_description_exactly_once_and_uses_it(server):
+    server.respond = describing
+    asker = annotator(server, prompt=GENERAL)
+    with pytest.raises(ValueError, match="describe first"):
+        _ = asker.prompt_hash
+    assert len(list(asker.annotate(*pairs(6)))) == 6
+    assert len(list(asker.annotate(*pairs(6)))) == 6
+    assert server.calls == 1 + 12
     description, *comparisons = server.asked
     assert description.describes
     assert "response_format" not in description.body
@@ -514,21 +479,21 @@ def test_a_general_prompt_asks_for_a_description_exactly_once_and_uses_it():
     assert asker.prompt_hash == GENERAL.with_description("A cave with a bat in it.").prompt_hash
 
 
-def test_a_description_that_is_there_is_not_asked_for():
-    with chat_server(describing) as server:
-        prompt = annotator(server, prompt=GENERAL).describe(grey(3)[0])
-        later = annotator(server, prompt=prompt)
-        assert later.describe(grey(4)[0]) is prompt
-        list(later.annotate(*pairs(2)))
-        list(annotator(server).annotate(*pairs(2)))  # a specific prompt has nothing to describe
-        assert [asked.describes for asked in server.asked] == [True] + [False] * 4
+def test_a_description_that_is_there_is_not_asked_for(server):
+    server.respond = describing
+    prompt = annotator(server, prompt=GENERAL).describe(grey(3)[0])
+    later = annotator(server, prompt=prompt)
+    assert later.describe(grey(4)[0]) is prompt
+    list(later.annotate(*pairs(2)))
+    list(annotator(server).annotate(*pairs(2)))  # a specific prompt has nothing to describe
+    assert [asked.describes for asked in server.asked] == [True] + [False] * 4
 
 
 @pytest.mark.parametrize("served", [says("  "), says(None, refusal="No."), fails(500)], ids=["empty", "refused", "500"])
-def test_without_a_description_nothing_is_compared(served):
-    with chat_server(lambda _: served) as server:
-        replies, error = collect(annotator(server, prompt=GENERAL).annotate(*pairs(4)))
-        assert server.calls == (3 if served.status == 500 else 1)
+def test_without_a_description_nothing_is_compared(server, served):
+    server.respond = lambda _: served
+    replies, error = collect(annotator(server, prompt=GENERAL).annotate(*pairs(4)))
+    assert server.calls == (3 if served.status == 500 else 1)
     assert replies == []
     assert "no description" in str(error)
 
@@ -537,25 +502,31 @@ def test_without_a_description_nothing_is_compared(served):
 
 
 @pytest.mark.parametrize("how", ["close", "drop", "raise"])
-def test_an_early_end_sends_nothing_more(how):
+def test_an_early_end_sends_nothing_more(server, how):
     """At most ``concurrency`` questions were sent beyond those whose replies were taken, and nobody is left to send."""
-    with chat_server(brighter) as server:
-        replies = annotator(server, concurrency=2).annotate(*pairs(150))
-        taken = list(itertools.islice(replies, 3))
-        if how == "close":
-            replies.close()
-        elif how == "raise":
-            with pytest.raises(KeyboardInterrupt):
-                replies.throw(KeyboardInterrupt)
-        else:
-            del replies
-            gc.collect()
-        assert not [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
+    replies = annotator(server, concurrency=2).annotate(*pairs(150))
+    taken = list(itertools.islice(replies, 3))
+    if how == "close":
+        replies.close()
+    elif how == "raise":
+        with pytest.raises(KeyboardInterrupt):
+            replies.throw(KeyboardInterrupt)
+    else:
+        del replies
+        gc.collect()
+    wait_for_requests()
     assert len(taken) == 3
     assert 3 <= server.calls <= 3 + 2
 
 
-def test_an_early_end_does_not_wait_for_what_is_under_way():
+def test_an_error_in_our_own_code_is_raised(monkeypatch, server):
+    monkeypatch.setattr(ChatAnnotator, "_uri", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(annotator(server).annotate(*pairs(3)))
+    assert server.calls == 0
+
+
+def test_an_early_end_does_not_wait_for_what_is_under_way(server):
     never = threading.Event()
 
     def respond(asked):
@@ -563,36 +534,23 @@ def test_an_early_end_does_not_wait_for_what_is_under_way():
             never.wait(30)
         return brighter(asked)
 
-    with chat_server(respond) as server:
-        replies = annotator(server, concurrency=2, timeout=1000.0).annotate(*pairs(20))
-        assert next(replies)[0] == 0
-        replies.close()  # with a server that says nothing, this must still come back
-        assert not never.is_set()
-        never.set()
+    server.respond = respond
+    replies = annotator(server, concurrency=2, timeout=1000.0).annotate(*pairs(20))
+    assert next(replies)[0] == 0
+    replies.close()  # with a server that says nothing, this must still come back
+    assert not never.is_set()
+    never.set()
 
 
-def test_an_iterator_that_is_never_begun_asks_nothing():
-    with chat_server(brighter) as server:
-        annotator(server).annotate(*pairs(3))
-        assert server.calls == 0
-
-
-def test_a_job_in_the_background_hands_over_its_error():
-    async def job(outlet):
-        await outlet.room()
-        outlet.put("one")
-        raise OSError("broken")
-
-    items = run_in_background(job, 1)
-    assert next(items) == "one"
-    with pytest.raises(OSError, match="broken"):
-        next(items)
+def test_an_iterator_that_is_never_begun_asks_nothing(server):
+    annotator(server).annotate(*pairs(3))
+    assert server.calls == 0
 
 
 # --- the key, and other settings -------------------------------------------------------------------------------------
 
 
-def test_the_key_is_sent_and_shown_nowhere(caplog):
+def test_the_key_is_sent_and_shown_nowhere(server, caplog):
     """The server repeats the key in all it says: answers, errors, refusals, and the page of a gateway."""
     caplog.set_level(logging.DEBUG)
     leaks = [
@@ -603,15 +561,15 @@ def test_the_key_is_sent_and_shown_nowhere(caplog):
         Served(body=f"<html>{KEY}</html>"),
         fails(401, f"wrong: {KEY}"),
     ]
-    with chat_server(lambda asked: leaks[asked.number]) as server:
-        asker = annotator(server, concurrency=1, retries=0)
-        replies, error = collect(asker.annotate(*pairs(10)))
-        assert server.calls == 6
-        assert {asked.authorization for asked in server.asked} == {f"Bearer {KEY}"}
+    server.respond = lambda asked: leaks[asked.number]
+    asker = annotator(server, concurrency=1, retries=0)
+    replies, error = collect(asker.annotate(*pairs(10)))
+    assert server.calls == 6
+    assert {asked.authorization for asked in server.asked} == {f"Bearer {KEY}"}
     assert [reply.answer for _, reply in replies] == [Answer.FIRST, Answer.UNKNOWN, Answer.UNKNOWN]
     told = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     shown = [repr(replies), repr(error), str(error.args), told, repr(asker), asker.version, asker.endpoint]
-    shown += [repr(vars(asker)), repr(vars(asker._asker)), caplog.text]
+    shown += [repr(vars(asker)), repr(vars(asker._client)), caplog.text]
     for text in shown:
         assert KEY not in text
         assert KEY[3:] not in text
@@ -629,20 +587,19 @@ def test_what_looks_like_a_key_is_hidden_and_words_are_not(monkeypatch):
     assert redact("next x") == "next [key]"
 
 
-def test_a_local_server_needs_no_key(monkeypatch):
+def test_a_local_server_needs_no_key(server, monkeypatch):
     monkeypatch.delenv(KEY_VARIABLE)
-    with chat_server(brighter) as server:
-        assert len(list(annotator(server).annotate(*pairs(1)))) == 1
-        assert server.asked[0].authorization == "Bearer no-key"
+    assert len(list(annotator(server).annotate(*pairs(1)))) == 1
+    assert server.asked[0].authorization == "Bearer no-key"
     with pytest.raises(ValueError, match=KEY_VARIABLE):
         ChatAnnotator("gpt-4-turbo")
 
 
-def test_an_address_with_a_password_is_not_shown():
-    asker = ChatAnnotator("m", "http://user:hunter2@localhost:8000/v1?token=hunter3")
-    assert asker.endpoint == "http://localhost:8000/v1"
-    for text in (repr(asker), asker.version, repr(vars(asker)), repr(vars(asker._asker))):
-        assert "hunter" not in text
+@pytest.mark.parametrize("url", ["http://user:hunter2@localhost:8000/v1", "http://localhost/v1?token=hunter2"])
+def test_an_address_that_holds_a_secret_is_refused(url):
+    with pytest.raises(ValueError, match=KEY_VARIABLE) as refused:
+        ChatAnnotator("m", url)
+    assert "hunter" not in str(refused.value)
 
 
 def test_the_version_covers_what_changes_answers():
@@ -683,29 +640,12 @@ def test_settings_that_make_no_sense_are_refused(settings):
 def test_prices_and_limits_are_checked():
     with pytest.raises(ValueError, match="per_million_output"):
         Price(1.0, -1.0)
-    with pytest.raises(ValueError, match="backoff"):
-        Limits(backoff=-1.0)
+    with pytest.raises(ValueError, match="timeout"):
+        Limits(timeout=float("nan"))
 
 
-def test_pictures_of_another_kind_are_refused():
-    with chat_server(brighter) as server:
-        four = np.zeros((2, 8, 6, 4), np.uint8)
-        with pytest.raises(ValueError, match="uint8"):
-            annotator(server).annotate(four, four)
-        assert server.calls == 0
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after": "2.5"}, 2.5),
-        ({"retry-after": "-1"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after-ms": "30", "retry-after": "9"}, 0.03),
-        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
-    ],
-)
-def test_how_long_a_server_asks_to_wait(headers, seconds):
-    assert retry_after(headers) == seconds
+def test_pictures_of_another_kind_are_refused(server):
+    four = np.zeros((2, 8, 6, 4), np.uint8)
+    with pytest.raises(ValueError, match="uint8"):
+        annotator(server).annotate(four, four)
+    assert server.calls == 0

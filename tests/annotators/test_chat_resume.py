@@ -11,8 +11,8 @@ import pytest
 from chat_server import brighter, chat_server
 
 from sensei_lite.annotators.base import image_hash
-from sensei_lite.annotators.chat.annotator import BudgetSpent, ChatAnnotator
-from sensei_lite.annotators.chat.client import KEY_VARIABLE
+from sensei_lite.annotators.chat import BudgetSpent, ChatAnnotator
+from sensei_lite.annotators.chat.endpoint import KEY_VARIABLE
 from sensei_lite.annotators.chat.prompts import GENERAL
 from sensei_lite.annotators.data import Observations
 from sensei_lite.annotators.query import ask
@@ -26,7 +26,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from sensei_lite.annotators.query import ask
-from sensei_lite.annotators.chat.annotator import ChatAnnotator
+from sensei_lite.annotators.chat import ChatAnnotator
 from sensei_lite.annotators.store import Store
 from sensei_lite.annotators.data import load_observations
 import numpy as np
@@ -43,6 +43,18 @@ def _environment(monkeypatch):
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+@pytest.fixture(scope="module")
+def loopback():
+    with chat_server(brighter) as server:
+        yield server
+
+
+@pytest.fixture
+def server(loopback):
+    loopback.reset(brighter)
+    return loopback
 
 
 def seen() -> Observations:
@@ -66,7 +78,7 @@ def all_names() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_process_goes_on_where_the_store_ends(tmp_path, how):
+def test_a_stopped_process_goes_on_where_the_store_ends(tmp_path, server, how):
     from sensei_lite.annotators.data import save_observations
 
     save_observations(tmp_path / "seen.npz", seen())
@@ -81,35 +93,33 @@ def test_a_stopped_process_goes_on_where_the_store_ends(tmp_path, how):
             over.wait(60)  # it must not wait for an answer that does not come
         return brighter(asked)
 
-    with chat_server(respond) as server:
-        with (tmp_path / "errors").open("w") as errors:
-            process.append(
-                subprocess.Popen(
-                    [sys.executable, "-c", SCRIPT, str(tmp_path), server.url], stderr=errors, env=os.environ
-                )
-            )
-            code = process[0].wait(60)
-        over.set()
-        told = (tmp_path / "errors").read_text()
-        assert code == -how, told
-        first_run = asked_names(server)
-        assert 15 <= len(first_run) <= 14 + 3
+    server.respond = respond
+    with (tmp_path / "errors").open("w") as errors:
+        process.append(
+            subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path), server.url], stderr=errors, env=os.environ)
+        )
+        code = process[0].wait(60)
+    over.set()
+    told = (tmp_path / "errors").read_text()
+    assert code == -how, told
+    first_run = asked_names(server)
+    assert 15 <= len(first_run) <= 14 + 3
 
-        annotator = ChatAnnotator("tiny", server.url, upscale=0, concurrency=3)
-        with Store(tmp_path / "answers.sqlite") as store:
-            stored = [
-                name
-                for name, done in zip(all_names(), store.answered(AnnotatorId.of(annotator), all_names()), strict=True)
-                if done
-            ]
-            assert 0 < len(stored) <= 14
-            if how == signal.SIGINT:  # Ctrl-C keeps all that was handed over; three at most were not
-                assert len(stored) >= 14 - 3
-            server.asked.clear()
-            server.respond = brighter
-            tally = ask(store, annotator, seen(), some_pairs(), progress=False)
-            assert all(store.answered(AnnotatorId.of(annotator), all_names()))
-        second_run = asked_names(server)
+    annotator = ChatAnnotator("tiny", server.url, upscale=0, concurrency=3)
+    with Store(tmp_path / "answers.sqlite") as store:
+        stored = [
+            name
+            for name, done in zip(all_names(), store.answered(AnnotatorId.of(annotator), all_names()), strict=True)
+            if done
+        ]
+        assert 0 < len(stored) <= 14
+        if how == signal.SIGINT:  # Ctrl-C keeps all that was handed over; three at most were not
+            assert len(stored) >= 14 - 3
+        server.asked.clear()
+        server.respond = brighter
+        tally = ask(store, annotator, seen(), some_pairs(), progress=False)
+        assert all(store.answered(AnnotatorId.of(annotator), all_names()))
+    second_run = asked_names(server)
     assert set(stored) <= set(first_run)
     assert not set(second_run) & set(stored)
     assert sorted(second_run + stored) == sorted(all_names())  # each exactly once
@@ -119,8 +129,8 @@ def test_a_stopped_process_goes_on_where_the_store_ends(tmp_path, how):
         assert KEY.encode() not in file.read_bytes()
 
 
-def test_a_spent_budget_keeps_all_answers_and_a_larger_one_goes_on(tmp_path):
-    with chat_server(brighter) as server, Store(tmp_path / "answers.sqlite") as store:
+def test_a_spent_budget_keeps_all_answers_and_a_larger_one_goes_on(tmp_path, server):
+    with Store(tmp_path / "answers.sqlite") as store:
         with pytest.raises(BudgetSpent):
             ask(store, ChatAnnotator("tiny", server.url, budget_calls=7), seen(), some_pairs(), progress=False)
         assert server.calls == 7
@@ -129,9 +139,9 @@ def test_a_spent_budget_keeps_all_answers_and_a_larger_one_goes_on(tmp_path):
     assert (tally.asked, tally.skipped) == (2 * PAIRS - 7, 7)
 
 
-def test_a_general_prompt_must_be_described_before_anything_is_asked(tmp_path):
+def test_a_general_prompt_must_be_described_before_anything_is_asked(tmp_path, server):
     """Else answers would be stored under words that are not known yet."""
-    with chat_server(brighter) as server, Store(tmp_path / "answers.sqlite") as store:
+    with Store(tmp_path / "answers.sqlite") as store:
         with pytest.raises(ValueError, match="describe first"):
             ask(store, ChatAnnotator("tiny", server.url, prompt=GENERAL), seen(), some_pairs(), progress=False)
         assert server.calls == 0

@@ -65,6 +65,17 @@ def test_the_hash_changes_with_the_words_that_are_no_field(monkeypatch):
 def test_the_hash_is_the_same_in_every_process_and_version():
     # Stored answers are found by it. A change of the words is a new prompt, and this test then says so.
     assert Prompt("context", "question").prompt_hash == "8f3dd86c87345fbc"
+    assert {world: prompt.prompt_hash for world, prompt in SPECIFIC.items()} == {
+        "keyroom": "654a611bbeec8925",
+        "keychest": "596c0df38792c9cf",
+        "minihack-keyroom": "921ec011e3c54929",
+        "minihack-keychest": "cfb2bf159fa4fe9e",
+        "tabletop": "0fab5dadb11dcff3",
+        "pokemon": "db5a2d7d5f7c7c69",
+        "robodesk": "08076b90fa86a710",
+    }
+    assert GENERIC.prompt_hash == "efa91694934401a2"
+    assert DESCRIBED.prompt_hash == "056dd4db4a7acfc0"
 
 
 def test_a_general_prompt_without_a_description_has_no_hash():
@@ -82,7 +93,7 @@ def test_the_models_own_description_is_the_context():
 
 
 def test_descriptions_are_for_general_prompts_and_not_empty():
-    with pytest.raises(ValueError, match="specific"):
+    with pytest.raises(ValueError, match="general prompts"):
         GENERIC.with_description("A maze.")
     with pytest.raises(ValueError, match="empty"):
         GENERAL.with_description(" \n")

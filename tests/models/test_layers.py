@@ -21,7 +21,7 @@ def test_weights_start_with_the_stated_deviation():
 def test_a_block_is_a_linear_layer_a_norm_and_a_silu():
     block = Block(5, 7, key=jax.random.key(1))
     x = np.linspace(-2, 3, 5, dtype=np.float32)
-    y = np.asarray(block.linear.weight, np.float64) @ x
+    y = np.asarray(block.normed.weight, np.float64) @ x
     y = (y - y.mean()) / np.sqrt(y.var() + 1e-3)
     np.testing.assert_allclose(block(jnp.asarray(x)), y / (1 + np.exp(-y)), rtol=1e-5, atol=1e-6)
 
@@ -36,7 +36,7 @@ def test_the_cell_keeps_its_memory_where_the_update_gate_is_shut():
     cell = RecurrentCell(3, 8, key=jax.random.key(3))
     h = jax.random.normal(jax.random.key(4), (8,))
     bias = jnp.concatenate([jnp.zeros(16), jnp.full(8, -50.0)])
-    shut = eqx.tree_at(lambda cell: cell.norm.bias, cell, bias)
+    shut = eqx.tree_at(lambda cell: cell.gates.bias, cell, bias)
     np.testing.assert_allclose(shut(jnp.ones(3), h), h, atol=1e-6)
     assert float(abs(cell(jnp.ones(3), h) - h).max()) > 0.05
 
@@ -69,8 +69,8 @@ def test_a_patch_is_encoded_and_drawn_in_its_own_place():
     def patch_energy(features):
         return jnp.square(decoder(features)).reshape(2, 8, 3, 8, 3).sum((1, 3, 4))
 
-    weight = decoder.spread.norm.weight.reshape(6, 5).at[:5].set(0.0).reshape(-1)
-    decoder = eqx.tree_at(lambda decoder: decoder.spread.norm.weight, decoder, weight)
+    weight = decoder.dense.normed.scale.reshape(6, 5).at[:5].set(0.0).reshape(-1)
+    decoder = eqx.tree_at(lambda decoder: decoder.dense.normed.scale, decoder, weight)
     energy = np.asarray(patch_energy(jnp.linspace(-1, 1, 10)))
     assert (energy.reshape(-1)[:5] == 0).all()
     assert energy[1, 2] > 0

@@ -3,17 +3,10 @@
 import base64
 import csv
 import dataclasses
-import importlib
-import json
 import re
 import shutil
-import sys
-import tomllib
-from pathlib import Path
 
-import IPython.display
 import jax
-import jupytext
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
@@ -21,14 +14,11 @@ from bs4 import BeautifulSoup
 from sensei_lite.plots import report
 from sensei_lite.plots.style import agent_style, words_for
 from sensei_lite.training import pipeline
+from sensei_lite.training.evaluate import MEANINGFUL, read_chunks
 from sensei_lite.training.plan import PLANS
 from sensei_lite.training.plan import run as carry_out
-from sensei_lite.training.scores import MEANINGFUL, read_chunks
 from sensei_lite.training.stages import read_stages
-from sensei_lite.worlds import KeyChest, KeyRoom, Tabletop
-from sensei_lite.worlds.minihack.world import MiniHackKeyChest, MiniHackKeyRoom
-from sensei_lite.worlds.pokemon.world import PokemonRed
-from sensei_lite.worlds.robodesk import Robodesk
+from sensei_lite.worlds import KeyRoom
 
 PLAN = dataclasses.replace(
     PLANS["smoke"],

@@ -12,10 +12,9 @@ from sensei_lite.agent import state as agents
 from sensei_lite.presets import smoke
 from sensei_lite.training import evaluate, side_by_side
 from sensei_lite.training import seeds as devices
-from sensei_lite.training.evaluate import over_seeds, play_episodes, play_random_episodes
+from sensei_lite.training.evaluate import over_seeds, perplexity, play_episodes, play_random_episodes, steps_to_success
 from sensei_lite.training.jax_loop import add_up, random_chunks, start_training, train_chunk
 from sensei_lite.training.pipeline import load_explorer
-from sensei_lite.training.scores import perplexity, steps_to_success
 from sensei_lite.training.study import ANNOTATIONS, run_study
 from sensei_lite.worlds import KeyRoom, make_world, reset_batch
 from sensei_lite.worlds.grid.oracle import shortest_plan

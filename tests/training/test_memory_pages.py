@@ -8,7 +8,7 @@ import pytest
 
 SCRIPT = """
 import os, sys
-from sensei_lite.training.memory_pages import restart_with_large_pages
+from sensei_lite.training.machine import restart_with_large_pages
 print("start", len(sys.argv), repr(os.environ.get("GLIBC_TUNABLES")), flush=True)
 restart_with_large_pages()
 print("end", sys.argv[1:])

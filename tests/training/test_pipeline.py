@@ -13,7 +13,7 @@ from sensei_lite.annotators.query import Budget
 from sensei_lite.plots.reward import save_reward_figures
 from sensei_lite.reward.model import load_reward, rewards_of
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import RunError, read_manifest, write_or_verify_manifest
+from sensei_lite.training.storage import RunError, read_manifest, write_or_verify_manifest
 
 WORLD = {"size": 4, "max_steps": 40}
 ASKED = {"pairs": 150, "choose": "random", "both_orders": True, "budget": Budget(), "seed": 0}

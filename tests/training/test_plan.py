@@ -17,9 +17,9 @@ from sensei_lite.annotators.data import load_observations
 from sensei_lite.annotators.store import Store
 from sensei_lite.reward.model import load_reward
 from sensei_lite.training import pipeline
-from sensei_lite.training.folder import RunError, folder_lock, read_manifest
 from sensei_lite.training.plan import PLANS, RunPlan, run
 from sensei_lite.training.stages import read_stages, timed_stage
+from sensei_lite.training.storage import RunError, folder_lock, read_manifest
 
 PLAN = dataclasses.replace(
     PLANS["smoke"],
@@ -142,7 +142,7 @@ def test_a_folder_of_another_version_is_refused(tmp_path):
 
 def test_only_one_process_works_in_a_folder(tmp_path):
     with folder_lock(tmp_path), folder_lock(tmp_path):  # whoever has it may take it again
-        code = "import pathlib, sys; from sensei_lite.training.folder import only_one\n"
+        code = "import pathlib, sys; from sensei_lite.training.storage import only_one\n"
         code += "with only_one(pathlib.Path(sys.argv[1])): pass"
         other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert other.returncode == 1

@@ -15,9 +15,8 @@ import pytest
 
 from sensei_lite.presets import smoke
 from sensei_lite.training import run as training_run
-from sensei_lite.training.folder import RunError
 from sensei_lite.training.run import train_in
-from sensei_lite.training.storage import CheckpointError
+from sensei_lite.training.storage import CheckpointError, RunError
 from sensei_lite.worlds import KeyRoom, make_world
 
 CONFIG, WORLD = smoke(), KeyRoom(size=4, decorations=0, max_steps=9)

@@ -12,7 +12,7 @@ from sensei_lite.worlds.grid import tiles
 from sensei_lite.worlds.grid.layout import choose, random_cells
 from sensei_lite.worlds.grid.oracle import shortest_plan, transition_table
 from sensei_lite.worlds.grid.world import GridState
-from sensei_lite.worlds.random_play import begin_random_play, random_play
+from sensei_lite.worlds.rollout import begin_rollout, random_policy, rollout
 
 SMALL = [KeyRoom(), KeyChest()]
 VARIED = [
@@ -368,18 +368,20 @@ def test_a_batch_restarts_finished_episodes_one_row_later(world):
     assert ends >= 2 * batch
 
 
-def test_random_play_counts_steps_episodes_and_events():
-    """Episodes of 5 steps and a row that starts the next one: 12 rows hold 10 steps and 2 ends in each world."""
+def test_a_rollout_resets_what_has_ended_and_goes_on_where_it_stopped():
+    """Episodes of 5 steps and a time step that starts the next one: 12 rows hold 10 steps and 2 ends in each world."""
     world = KeyRoom(max_steps=5)
-    state, row = begin_random_play(world, 40, key=jax.random.key(0))
-    first = np.asarray(row.image).copy()
-    *_, pictures, tally = random_play(world, 12, state, row, jnp.zeros_like(row.image), key=jax.random.key(1))
-    assert int(tally.events["exit_reached"]) == 0, "choose another key: a lucky episode ends early"
-    assert (int(tally.steps), int(tally.episodes)) == (400, 80)
+    play = jax.jit(lambda now, key: rollout(world, random_policy(world), now, 12, key=key))
+    now = begin_rollout(world, 40, key=jax.random.key(0))
+    after, seen = play(now, jax.random.key(1))
+    assert int(seen.events["exit_reached"].sum()) == 0, "choose another key: a lucky episode ends early"
+    assert (int((~seen.is_first).sum()), int(seen.is_last.sum())) == (400, 80)
     # The whole room is in view, so every episode sees its key once, at its first step.
-    assert int(tally.events["key_seen"]) == 80
-    assert 0 < int(tally.events["key_picked_up"]) < 80
-    assert (np.asarray(pictures) != first).any()
+    assert int(seen.events["key_seen"].sum()) == 80
+    assert 0 < int(seen.events["key_picked_up"].sum()) < 80
+    assert (np.asarray(after.timestep.image) == np.asarray(seen.image[-1])).all()
+    _, more = play(after, jax.random.key(2))
+    assert bool(more.is_first[0].all()) == bool(seen.is_last[-1].all())
 
 
 def test_the_same_key_gives_the_same_episode_and_another_key_another():

@@ -6,7 +6,7 @@ from typing import Literal
 import tyro
 
 from make.bench import annotation, clip, learner, worlds
-from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.machine import keep_compiled_programs
 
 
 def bench(

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from make.bench.measure import Row, machine, measure, print_columns, write_table
 from make.bench.workloads import agent_size, fingerprint, make_program
 from sensei_lite.course.flops import matrix_flops
-from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.machine import keep_compiled_programs
 from sensei_lite.training.stages import peak_memory_mb
 
 

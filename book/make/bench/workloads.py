@@ -27,7 +27,7 @@ from sensei_lite.models.world_model import Transition
 from sensei_lite.presets import agent_config, lab, paper, paper_robodesk, smoke
 from sensei_lite.reward.model import SemanticReward
 from sensei_lite.training.jax_loop import start_training, train_chunk
-from sensei_lite.training.seeds import start_seeds, train_seeds
+from sensei_lite.training.side_by_side import start_seeds, train_seeds
 from sensei_lite.types import Box, Discrete
 from sensei_lite.worlds import World
 from sensei_lite.worlds.registry import JAX_WORLDS

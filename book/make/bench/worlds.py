@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from make.bench.measure import Row, Speed, machine, measure, print_columns, write_table
 from sensei_lite.worlds import KeyRoom, World
-from sensei_lite.worlds.random_play import begin_random_play, random_play
+from sensei_lite.worlds.base import TimeStep
 from sensei_lite.worlds.registry import JAX_WORLDS
+from sensei_lite.worlds.rollout import begin_rollout, random_policy, rollout
 
 BATCHES = (1, 64, 1024)
 
@@ -49,18 +50,24 @@ def _ours() -> list[tuple[str, World]]:
 
 def _jax_world(label: str, world: World, batch: int, repeats: int) -> Row:
     steps = max(16, 16384 // batch)
-    state, row = begin_random_play(world, batch, key=jax.random.key(0))
-    pictures = jnp.zeros_like(row.image)
-    calls = 0
+    play = jax.jit(
+        lambda now, key: rollout(world, random_policy(world), now, steps, observe=_keep_picture, key=key)[0],
+        donate_argnums=0,
+    )
+    now = jax.jit(lambda key: begin_rollout(world, batch, key=key))(jax.random.key(0))
+    now, calls = now._replace(memory=jnp.zeros_like(now.timestep.image)), 0
 
     def call() -> None:
-        nonlocal state, row, pictures, calls
+        nonlocal now, calls
         calls += 1
-        state, row, pictures, _ = jax.block_until_ready(
-            random_play(world, steps, state, row, pictures, key=jax.random.key(calls))
-        )
+        now = jax.block_until_ready(play(now, jax.random.key(calls)))
 
     return _row(label, world.image_shape, batch, steps * batch, measure(call, repeats), compiled=True)
+
+
+def _keep_picture(memory: jax.Array, state: Any, timestep: TimeStep) -> tuple[jax.Array, None]:
+    """Keep the newest pictures, so that they are drawn."""
+    return timestep.image, None
 
 
 def _peers() -> Iterator[tuple[str, gymnasium.Env]]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from sensei_lite.annotators.chat.wordings import all_clauses, one_of, some_clauses, words_of
+from make.clip.wordings import all_clauses, one_of, some_clauses, words_of
 from sensei_lite.types import AnyArray
 from sensei_lite.worlds import KeyChest
 from sensei_lite.worlds.grid import tiles

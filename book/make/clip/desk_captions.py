@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from sensei_lite.annotators.chat.wordings import Clause, all_clauses, one_of, some_clauses, words_of
+from make.clip.wordings import Clause, all_clauses, one_of, some_clauses, words_of
 from sensei_lite.types import AnyArray, Flag, Image, Scalar
 from sensei_lite.worlds.tabletop import Tabletop, TabletopState
 from sensei_lite.worlds.tabletop.desk import BALL, DRAWER_IS_OPEN, OBJECTS, SLIDE_IS_OPEN

@@ -25,7 +25,7 @@ from make.clip.caption_data import HELD_OUT_ONE_IN, hash_of
 from make.clip.desk_captions import NOTHING, OPEN, TOUCHES, Scene, scene_of, seen_in
 from make.clip.desk_scenes import set_state, tidied
 from sensei_lite.types import Flag, Seed
-from sensei_lite.worlds.random_play import random_actions
+from sensei_lite.worlds.rollout import random_actions
 from sensei_lite.worlds.tabletop import Tabletop, TabletopState
 from sensei_lite.worlds.tabletop.desk import OBJECTS
 from sensei_lite.worlds.tabletop.guide import PURPOSES, guide_any

@@ -13,7 +13,7 @@ from sensei_lite.agent import state as agents
 from sensei_lite.course import pretrained
 from sensei_lite.plots.video import save_mp4
 from sensei_lite.worlds.base import World, reset_batch, step_batch
-from sensei_lite.worlds.random_play import random_actions
+from sensei_lite.worlds.rollout import random_actions
 
 STEPS, FRAMES_PER_SECOND, SEED = 240, 12, 4
 SCALE, MARGIN, LINE = 6, 10, 26

@@ -3,7 +3,8 @@
     extrinsic      the world's task                         semantic   what a vision-language model finds interesting
     disagreement   what the agent does not know yet         novelty    where it seldom was (for comparison)
 
-A new intrinsic reward is a file here with a class ``Stream`` (see `base`), and a line in `presets.AGENTS` that weighs it.
+A new intrinsic reward is a file here with a class ``Stream`` (see `base`), and a line in `presets.AGENTS` for who wants
+it.
 """
 
 import importlib

@@ -4,37 +4,32 @@
 
 Source: SENSEI (arXiv 2503.01584) asks gpt-4-turbo at temperature 0.2 with images of low detail. Here the model is a
 setting: OpenAI's, or an open one behind vLLM, Ollama or llama.cpp. The words are in `prompts`; what a model means by
-its own is read by `chat_parser`; `chat_asker` deals with failures, limits and costs. Built in notebook
-05_vlm_annotation.
+its own is read by `parser`; `client` sends the requests and keeps the `limits`. Built in notebook 05_vlm_annotation.
 """
 
 import base64
-import functools
 import io
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image as Picture
 
 from sensei_lite.annotators.base import Annotator, Answer, HostImages, Reply
-from sensei_lite.annotators.chat.asker import BudgetSpent, ChatAsker, ChatError
+from sensei_lite.annotators.chat.client import ChatClient, ChatError
 from sensei_lite.annotators.chat.limits import (
     ANSWER_TOKENS,
     DESCRIPTION_TOKENS,
-    MESSAGE_TOKENS,
-    Estimate,
+    CostEstimate,
     Limits,
     Price,
-    Spent,
-    image_tokens,
-    text_tokens,
+    Usage,
+    count_tokens,
 )
 from sensei_lite.annotators.chat.parser import parse_answer
 from sensei_lite.annotators.chat.prompts import GENERIC, Messages, Prompt, comparison_messages, description_messages
 from sensei_lite.annotators.data import check_images
-
-__all__ = ["BudgetSpent", "ChatAnnotator", "ChatError", "Estimate", "Limits", "Price", "Spent"]
 
 DETAILS = ("low", "high", "auto")
 
@@ -49,7 +44,7 @@ class ChatAnnotator(Annotator):
         model: its name at the endpoint.
         base_url: address of the endpoint, such as ``http://localhost:8000/v1``; None: OpenAI's.
         prompt: the words. A general one without a description is described by the model first (see `describe`).
-        temperature: of the model's choice of words; None leaves it to the server. Paper: 0.2.
+        temperature: of the model's sampling; None leaves it to the server. Paper: 0.2.
         detail: how closely the model is to look at an image: ``low``, ``high``, ``auto``. Paper: low.
         upscale: a smaller image is enlarged by the largest whole factor that keeps its longer side within so many
             pixels (each pixel becomes a square); 0 leaves it. OpenAI's low detail is 512 pixels.
@@ -57,7 +52,7 @@ class ChatAnnotator(Annotator):
         max_answer_tokens: after so many tokens an answer is cut off; None: never. Models that reason need thousands.
         price: what the model costs; None: not known.
         limits: fields of `Limits`: ``concurrency``, ``requests_per_minute``, ``budget_calls``, ``budget_dollars``,
-            ``timeout``, ``retries``, ``backoff``, ``give_up_after``.
+            ``timeout``, ``retries``, ``give_up_after``.
 
     Raises:
         ValueError: a setting makes no sense, or OpenAI is asked and there is no key.
@@ -94,11 +89,10 @@ class ChatAnnotator(Annotator):
         self.model, self.prompt, self.price = model, prompt, price
         self._detail, self._upscale = detail, upscale
         settings = {"model": model, "temperature": temperature, "max_completion_tokens": max_answer_tokens}
-        self._asker = ChatAsker(base_url, settings, Limits(**limits), price, structured)
-        self.endpoint = self._asker.endpoint.shown
-        self.version = (
-            f"{model}@{self._asker.endpoint.host} temperature={temperature} detail={detail} upscale={upscale}"
-        )
+        self._client = ChatClient(base_url, settings, Limits(**limits), price, structured)
+        self.endpoint = self._client.endpoint
+        host = urlsplit(self.endpoint).hostname
+        self.version = f"{model}@{host} temperature={temperature} detail={detail} upscale={upscale}"
         if not structured:
             self.version += " free-text"
 
@@ -114,12 +108,12 @@ class ChatAnnotator(Annotator):
         return self.prompt.prompt_hash
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> Usage:
         """Calls, tokens and dollars so far, a description's included, and how many questions stayed unanswered."""
-        return self._asker.spent
+        return self._client.meter.usage
 
     def describe(self, image: np.ndarray) -> Prompt:
-        """Have the model describe the environment from one image, if its prompt is general; returns the prompt to keep.
+        """Have the model describe the environment from one image, if its prompt is general; return the prompt to keep.
 
         It is asked once only. To go on another day with the same words, keep the prompt (`prompts.save_prompt`) and
         give it to the next annotator: another description would make another prompt, and all questions new ones.
@@ -130,36 +124,37 @@ class ChatAnnotator(Annotator):
         if self.prompt.is_complete:
             return self.prompt
         messages = description_messages(self.prompt, self._uri(image), self._detail)
-        cost = self._dollars(self._description_tokens(*image.shape[:2]), DESCRIPTION_TOKENS) or 0.0
-        said = [said.completion for said in self._asker.ask_all([lambda: messages], estimate=cost, structured=False)]
+        cost = self._dollars(self._tokens(messages, *image.shape[:2]), DESCRIPTION_TOKENS) or 0.0
+        said = [completion for _, completion in self._client.ask_all([lambda: messages], cost, structured=False)]
         if not said or said[0].refused or not said[0].text.strip():
             why = f"it said {said[0].text.strip()[:200]!r}" if said else "no answer"
             raise ChatError(f"{self.model} at {self.endpoint} gave no description of the environment: {why}")
         self.prompt = self.prompt.with_description(said[0].text)
         return self.prompt
 
-    def estimate(self, questions: int, height: int = 64, width: int = 64) -> Estimate:
-        """What so many questions about images of this size will take (`chat_limits` says how it is counted).
+    def estimate(self, questions: int, height: int = 64, width: int = 64) -> CostEstimate:
+        """Estimate what so many questions about images of this size will take (`limits` says how it is counted).
 
         A question is one request: a pair that is asked in both orders is two.
         """
         describe = 0 if self.prompt.is_complete or not questions else 1
-        tokens_in = questions * self._comparison_tokens(height, width)
-        tokens_in += describe * (self._description_tokens(height, width) + questions * DESCRIPTION_TOKENS)
+        description = description_messages(self.prompt, "", self._detail)
+        tokens_in = questions * self._tokens(self._compare("", ""), height, width)
+        tokens_in += describe * (self._tokens(description, height, width) + questions * DESCRIPTION_TOKENS)
         tokens_out = questions * ANSWER_TOKENS + describe * DESCRIPTION_TOKENS
         dollars = self._dollars(tokens_in, tokens_out)
-        return Estimate(questions, questions + describe, tokens_in, tokens_out, dollars)
+        return CostEstimate(questions, questions + describe, tokens_in, tokens_out, dollars)
 
     def annotate(self, images_a: HostImages, images_b: HostImages) -> Iterator[tuple[int, Reply]]:
         """Compare ``images_a[i]`` (first) with ``images_b[i]`` (second), for every i.
 
         Yields (i, reply) as replies come, each i at most once: questions that stayed without an answer after all
         retries are left out (see `spent`). At most ``concurrency`` replies are paid for and not yet taken, so that is
-        what an early end loses; it drops the requests under way at once. ``reply.cost`` is by the server's own count of
-        tokens where it sends one; without a ``price`` it is 0.
+        what an early end loses; it waits for nothing. ``reply.cost`` is by the server's own count of tokens where it
+        sends one; without a ``price`` it is 0.
 
         Raises:
-            ValueError: pictures that are not uint8 [n height width 3], or not as many first as second ones.
+            ValueError: images that are not uint8 [n height width 3], or not as many first as second ones.
             ChatError: the asking cannot go on, or five (``give_up_after``) questions in a row stayed unanswered. All
                 replies that there are were yielded before.
             BudgetSpent: a ChatError that says that the budget ends here, with questions left.
@@ -174,18 +169,20 @@ class ChatAnnotator(Annotator):
         if not len(images_a):
             return
         self.describe(images_a[0])
-        height, width = images_a.shape[1:3]
-        cost = self._dollars(self._comparison_tokens(height, width), ANSWER_TOKENS) or 0.0
-        questions = [functools.partial(self._question, *pair) for pair in zip(images_a, images_b, strict=True)]
-        for question, completion, dollars in self._asker.ask_all(questions, estimate=cost, structured=True):
-            answer = Answer.UNKNOWN if completion.refused else parse_answer(completion.text)
-            yield question, Reply(answer, completion.text, dollars)
+        cost = self._dollars(self._tokens(self._compare("", ""), *images_a.shape[1:3]), ANSWER_TOKENS) or 0.0
+        questions = [
+            lambda first=first, second=second: self._compare(self._uri(first), self._uri(second))
+            for first, second in zip(images_a, images_b, strict=True)
+        ]
+        for question, said in self._client.ask_all(questions, cost, structured=True):
+            answer = Answer.UNKNOWN if said.refused else parse_answer(said.text)
+            yield question, Reply(answer, said.text, said.dollars)
 
-    def _question(self, first: np.ndarray, second: np.ndarray) -> Messages:
-        return comparison_messages(self.prompt, self._uri(first), self._uri(second), self._detail)
+    def _compare(self, first: str, second: str) -> Messages:
+        return comparison_messages(self.prompt, first, second, self._detail)
 
     def _uri(self, image: np.ndarray) -> str:
-        """The image as a data URI: a PNG, enlarged."""
+        """Encode an image as a data URI: a PNG, enlarged."""
         factor = self._factor(*image.shape[:2])
         buffer = io.BytesIO()
         Picture.fromarray(image.repeat(factor, 0).repeat(factor, 1)).save(buffer, "PNG", compress_level=1)
@@ -197,20 +194,6 @@ class ChatAnnotator(Annotator):
     def _dollars(self, tokens_in: int, tokens_out: int) -> float | None:
         return None if self.price is None else self.price.dollars(tokens_in, tokens_out)
 
-    def _comparison_tokens(self, height: int, width: int) -> int:
-        return self._tokens(comparison_messages(self.prompt, "", "", self._detail), 2, height, width)
-
-    def _description_tokens(self, height: int, width: int) -> int:
-        return self._tokens(description_messages(self.prompt, "", self._detail), 1, height, width)
-
-    def _tokens(self, messages: Messages, images: int, height: int, width: int) -> int:
-        """Of the words in these messages, and of so many images."""
-        parts = [part for message in messages for part in _parts(message["content"])]
-        words = " ".join(part["text"] for part in parts if part["type"] == "text")
+    def _tokens(self, messages: Messages, height: int, width: int) -> int:
         factor = self._factor(height, width)
-        per_image = image_tokens(height * factor, width * factor, self._detail)
-        return MESSAGE_TOKENS + text_tokens(words) + images * per_image
-
-
-def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+        return count_tokens(messages, height * factor, width * factor, self._detail)

@@ -1,204 +1,227 @@
-"""One request to a chat endpoint: send it, and say what came of it.
+"""Put a list of questions to one chat model: many at once, within limits, through the ``openai`` client.
 
-Three things can come back. A `Completion`: the model said something. A passing `Trouble`: too many requests, an error
-inside the server, a lost connection, an answer that is not what the protocol says; asking again may help. A lasting
-`Trouble`: a wrong key, an unknown model, a request that the server does not take; asking again cannot help.
+    question -> request (budget? turn?) -> completion:       hand it over
+                                        -> passing trouble:  the client tries again, up to `Limits.retries` times
+                                        -> lasting trouble:  stop everything
 
-The protocol is OpenAI's, which vLLM, Ollama and llama.cpp speak too. The key is read from the environment variable
-OPENAI_API_KEY when requests are made and is taken out of every text that leaves this module. A server that needs no key
-is given a placeholder when the variable is not set; when it is set, every server that is named is sent it.
+Retries, pauses and time-outs are the client's. Two hooks see every request that leaves and every reply that comes,
+those of retries too: the one counts it and keeps the budget, the other reads and settles it.
+
+A question without an answer after its retries is left out and counted, so that a later run asks it again. Whatever
+stops the asking (a lasting trouble, the budget, too many questions in a row without an answer), no new request leaves,
+those under way are waited for, what they bring is handed over, and then one error is raised.
 """
 
-import email.utils
-import json
-import os
-import re
+import functools
+import itertools
+import logging
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
+from sensei_lite.annotators.chat.endpoint import find_endpoint, read_key, redact
+from sensei_lite.annotators.chat.limits import Limits, Meter, Price
+from sensei_lite.annotators.chat.parser import Completion, read_completion
 from sensei_lite.annotators.chat.prompts import ANSWER_SCHEMA, Messages
 
-KEY_VARIABLE = "OPENAI_API_KEY"
-LONGEST_WAIT = 300.0
-"""Seconds. A server that asks to wait longer is a lasting trouble: better to stop, and to go on another time."""
-LONGEST_TEXT = 300
-"""Letters of a server's error text that are passed on."""
+THREAD_NAME = "sensei-lite chat request"
 
-_NO_KEY = "no-key"
-_PASSING = {408, 409, 425, 429}
-_REFUSALS = {"content_filter", "content_policy_violation"}
-_KEY_LIKE = re.compile(r"\bsk-[\w*\-]{8,}|(?i:\bbearer\s+)[\w.\-]{16,}")
+_ANSWER_FORMAT = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": ANSWER_SCHEMA}}
+_NO_QUOTA = "insufficient_quota"
+_POLL = 0.5  # seconds; how long Ctrl-C can take where waiting cannot be interrupted (Windows)
+
+_log = logging.getLogger(__name__)
 
 
-class Completion(NamedTuple):
-    """What a model said."""
-
-    text: str
-    refused: bool
-    """It would not, or was not allowed to, answer."""
-    input_tokens: int | None
-    """As the server counted; None where it did not say."""
-    output_tokens: int | None
+class ChatError(RuntimeError):
+    """The asking cannot go on. The message never holds the key."""
 
 
-class Trouble(NamedTuple):
-    """Why there is no completion."""
-
-    text: str
-    lasting: bool
-    status: int | None = None
-    """Of HTTP, where there was one."""
-    retry_after: float | None = None
-    """Seconds that the server asks to wait."""
+class BudgetSpent(ChatError):
+    """The budget does not allow another call. Nothing is wrong: a larger one goes on where this ended."""
 
 
-def require_openai() -> Any:
-    """The ``openai`` package, or an ImportError that says how to get it."""
-    try:
-        import openai
-    except ImportError as error:
-        raise ImportError(f'a chat model needs an extra: pip install "sensei-lite[vlm]" ({error})') from error
-    return openai
+class _Unanswered(ChatError):
+    """One question has no answer after all retries; others may have."""
 
 
-def redact(text: str) -> str:
-    """The text without the key, and without what looks like one."""
-    if key := _key():
-        # A local server's key can be as short as "x", and then not every letter x is a secret.
-        text = re.sub(re.escape(key) if len(key) >= 8 else rf"(?<!\w){re.escape(key)}(?!\w)", "[key]", text)
-    return _KEY_LIKE.sub("[key]", text)
+class _NotSent(BaseException):
+    """A request may not leave. No `Exception`, for the ``openai`` client would take that for a lost connection."""
+
+    def __init__(self, reason: ChatError) -> None:
+        self.reason = reason
 
 
-def _key() -> str:
-    return os.environ.get(KEY_VARIABLE, "").strip()
+class _Run(NamedTuple):
+    """What the threads of one `ChatClient.ask_all` share: its arguments, and whether nothing more is to be sent."""
 
-
-class Endpoint(NamedTuple):
-    """Where to ask."""
-
-    url: str
-    """The address to use. It can hold a password, or a key after its question mark, so it is not for showing."""
-    host: str
-    shown: str
-    """The address to show."""
-
-    @classmethod
-    def at(cls, base_url: str | None) -> "Endpoint":
-        """The endpoint at this address; None: that of the variable OPENAI_BASE_URL, or OpenAI's.
-
-        Raises ValueError for an address that is none, or where OpenAI is to be asked and the environment has no key.
-        """
-        url = base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("base_url must be an address such as http://localhost:8000/v1")
-        port = f":{parts.port}" if parts.port else ""
-        shown = redact(f"{parts.scheme}://{parts.hostname}{port}{parts.path}")
-        if parts.hostname == "api.openai.com" and not _key():
-            raise ValueError(f"{shown} needs a key: set the environment variable {KEY_VARIABLE}")
-        return cls(url, parts.hostname, shown)
-
-    def __repr__(self) -> str:
-        return f"Endpoint({self.shown!r})"
+    estimate: float
+    structured: bool
+    stopped: threading.Event
 
 
 class ChatClient:
-    """A connection to one endpoint; to be used, and closed, within one event loop."""
+    """Puts questions to one model at one endpoint, within limits. Arguments and errors are those of `ChatAnnotator`.
 
-    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
-        # Retries are the caller's: each of them counts for its budget, its pace and its early end.
-        self._client = require_openai().AsyncOpenAI(
-            api_key=_key() or _NO_KEY, base_url=endpoint.url, timeout=timeout, max_retries=0
-        )
+    ``settings`` are ``model``, ``temperature`` and the like, as the protocol calls them; None: not sent.
+    """
 
-    async def close(self) -> None:
-        """Drop the connections."""
-        await self._client.close()
+    def __init__(
+        self, base_url: str | None, settings: dict[str, Any], limits: Limits, price: Price | None, structured: bool
+    ) -> None:
+        if limits.budget_dollars is not None and price is None:
+            raise ValueError("budget_dollars needs a price: give price=Price(...)")
+        try:
+            import openai
+        except ImportError as error:
+            raise ImportError(f'a chat model needs an extra: pip install "sensei-lite[vlm]" ({error})') from error
+        self._openai: Any = openai
+        self.endpoint = find_endpoint(base_url)
+        self.limits, self.meter = limits, Meter(limits, price)
+        self._settings = {name: value for name, value in settings.items() if value is not None}
+        self._structured = structured
+        self._who = f"{settings['model']} at {self.endpoint}"
+        self._failures_in_a_row = 0
 
-    async def complete(self, messages: Messages, *, structured: bool, **settings: Any) -> Completion | Trouble:
-        """Send one request. Never raises, and never tells the key.
+    def ask_all(
+        self, questions: Sequence[Callable[[], Messages]], estimate: float, *, structured: bool
+    ) -> Iterator[tuple[int, Completion]]:
+        """Ask all questions, and yield (number of the question, completion) as they come.
+
+        At most ``concurrency`` completions are paid for and not yet taken. Whoever stops early loses no more than
+        these; nothing more is sent, and nothing is waited for.
 
         Args:
-            messages: what to say.
-            structured: ask the server to hold the model to `ANSWER_SCHEMA`.
-            settings: ``model``, and others of the protocol; those that are None are not sent.
+            questions: each makes its messages when it is its turn.
+            estimate: what one of them may cost, in US dollars.
+            structured: these are comparisons, to be answered by the schema.
+
+        Raises ChatError, or BudgetSpent, when nothing more can be had and what was said is yielded.
         """
-        import openai
-
-        settings = {name: value for name, value in settings.items() if value is not None}
-        if structured:
-            json_schema = {"name": "answer", "strict": True, "schema": ANSWER_SCHEMA}
-            settings["response_format"] = {"type": "json_schema", "json_schema": json_schema}
+        run = _Run(estimate, structured, threading.Event())
+        client = self._connect(run)
+        left = iter(enumerate(questions))
+        pending: dict[Future[Completion | ChatError], int] = {}
+        reason: ChatError | None = None
         try:
-            response = await self._client.chat.completions.with_raw_response.create(messages=messages, **settings)
-            return read_completion(response.http_response.text)
-        except openai.APIStatusError as error:
-            return _refusal_or_trouble(error.status_code, error.response.headers, error.body, str(error))
-        except openai.APITimeoutError:
-            return Trouble("no answer in time", lasting=False)
-        except openai.APIConnectionError as error:
-            return Trouble(_short(f"connection lost or refused: {error.__cause__ or error}"), lasting=False)
-        except Exception as error:  # whatever it is, its traceback holds the request, and that holds the key
-            return Trouble(_short(f"{type(error).__name__}: {error}"), lasting=True)
+            while True:
+                free = 0 if reason else self.limits.concurrency - len(pending)
+                for number, question in itertools.islice(left, free):
+                    pending[_in_thread(self._ask, client, run, question)] = number
+                if not pending:
+                    break
+                done, _ = wait(pending, timeout=_POLL, return_when=FIRST_COMPLETED)
+                for future in done:
+                    number, result = pending.pop(future), future.result()
+                    if isinstance(result, Completion):
+                        self._failures_in_a_row = 0
+                        yield number, result
+                    elif stop := self._reason_to_stop(result):
+                        run.stopped.set()
+                        reason = reason or stop
+        finally:
+            run.stopped.set()
+        client.close()  # not after an early end: a socket must not be closed while a thread reads from it
+        if reason:
+            raise reason
 
+    def _connect(self, run: _Run) -> Any:
+        hooks = {
+            "request": [functools.partial(self._before_request, run)],
+            "response": [functools.partial(self._after_response, run)],
+        }
+        return self._openai.OpenAI(
+            api_key=read_key() or "no-key",
+            base_url=self.endpoint,
+            timeout=self.limits.timeout,
+            max_retries=self.limits.retries,
+            http_client=self._openai.DefaultHttpxClient(event_hooks=hooks),
+        )
 
-def read_completion(body: str) -> Completion | Trouble:
-    """Read the body of a reply. One that is not what the protocol says is a passing trouble (a proxy's page, often)."""
-    malformed = Trouble(_short(f"the reply is no chat completion: {body}"), lasting=False)
-    try:
-        reply = json.loads(body)
-        choice = reply["choices"][0]
-        message = choice["message"]
-        text, refusal, reason = message.get("content"), message.get("refusal"), choice.get("finish_reason")
-        usage = reply.get("usage") or {}
-        tokens = [_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return malformed
-    if isinstance(text, list):  # parts of text
-        text = "".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in text)
-    if not isinstance(text, str | None):
-        return malformed
-    refused = bool(refusal) or reason in _REFUSALS
-    said = str(refusal or text or "")
-    if reason in ("length", *_REFUSALS):  # part of what was said: an empty answer alone would not tell why
-        said = f"{said} [ended: {reason}]".lstrip()
-    return Completion(redact(said), refused, *tokens)
+    def _before_request(self, run: _Run, request: Any) -> None:
+        """Let a request leave when it is its turn, if the budget allows it. Every request comes here, a retry too."""
+        run.stopped.wait(self.meter.take_turn(time.monotonic()))
+        if run.stopped.is_set():
+            raise _NotSent(ChatError("the asking was stopped"))
+        request.extensions["reserved"], over = self.meter.reserve(run.estimate)
+        if over:
+            raise _NotSent(BudgetSpent(f"{self._who}: the budget of {over} is spent; a larger one goes on from here"))
 
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait: in seconds, in milliseconds, or as a date."""
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        value = headers.get(name, "")
+    def _after_response(self, run: _Run, response: Any) -> None:
+        """Read and settle a reply, and tell the ``openai`` client whether to ask again. Every reply comes here."""
+        response.read()
+        reserved = response.request.extensions["reserved"]
         try:
-            seconds = float(value) * unit
-        except ValueError:
+            said = read_completion(response.text)
+        except ValueError as error:
+            self.meter.settle(reserved, 0, 0)
+            if response.is_success:
+                response.status_code = 502  # it is the page of a gateway, often
+                response.extensions["trouble"] = str(error)
+            elif _NO_QUOTA in response.text:
+                response.headers["x-should-retry"] = "false"
+        else:
+            dollars = self.meter.settle(reserved, said.input_tokens, said.output_tokens)
+            response.extensions["said"] = said._replace(dollars=dollars)
+
+    def _ask(self, client: Any, run: _Run, question: Callable[[], Messages]) -> Completion | ChatError:
+        """Ask one question. What the client raises is not passed on: its traceback holds the request, with the key."""
+        openai, messages = self._openai, question()
+        while True:
+            structured = run.structured and self._structured
+            schema = {"response_format": _ANSWER_FORMAT} if structured else {}
             try:
-                seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-            except ValueError:
-                continue
-        if seconds == seconds:  # not NaN
-            return max(0.0, seconds)
-    return None
+                reply = client.chat.completions.with_raw_response.create(messages=messages, **self._settings, **schema)
+                return reply.http_response.extensions["said"]
+            except _NotSent as error:
+                return error.reason
+            except openai.APIStatusError as error:
+                status, extensions = error.status_code, error.response.extensions
+                if "said" in extensions:  # a refusal that came as an error
+                    return extensions["said"]
+                if structured and status in (400, 422):
+                    self._structured = False  # perhaps it was the schema: ask once more without
+                    continue
+                text = extensions.get("trouble") or str(error)
+                passing = (status in (408, 409, 429) or status >= 500) and error.code != _NO_QUOTA
+            except openai.APITimeoutError:
+                text, passing = "no answer in time", True
+            except openai.APIConnectionError as error:
+                text, passing = f"connection lost or refused: {error.__cause__ or error}", True
+            except Exception as error:
+                text, passing = f"{type(error).__name__}: {error}", False
+            text = _short(text)
+            return _Unanswered(text) if passing else ChatError(f"{self._who} cannot go on: {text}")
+
+    def _reason_to_stop(self, trouble: ChatError) -> ChatError | None:
+        """Return why to stop after this trouble, if at all; count a question that stays without an answer."""
+        if not isinstance(trouble, _Unanswered):
+            return trouble
+        self.meter.usage.unanswered += 1
+        self._failures_in_a_row += 1
+        _log.warning("%s: a question stays without an answer: %s", self._who, trouble)
+        if self._failures_in_a_row < self.limits.give_up_after:
+            return None
+        number, self._failures_in_a_row = self._failures_in_a_row, 0
+        return ChatError(f"{self._who} gave no answer to {number} questions in a row, at last: {trouble}")
 
 
-def _refusal_or_trouble(status: int, headers: Mapping[str, str], body: object, text: str) -> Completion | Trouble:
-    code = str(body.get("code")) if isinstance(body, dict) else ""
-    if code in _REFUSALS:
-        return Completion(_short(f"{text} [ended: {code}]"), True, None, None)
-    wait = retry_after(headers)
-    lasting = not (status in _PASSING or status >= 500) or code == "insufficient_quota"
-    if wait is not None and wait > LONGEST_WAIT:
-        lasting = True
-        text = f"the server asks to wait {wait:.0f} s. {text}"
-    return Trouble(_short(text), lasting, status, wait)
+def _in_thread(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """Start ``work`` in a thread of its own. A pool's threads would keep a stopped process alive until all replies."""
+    future: Future[Any] = Future()
 
+    def run() -> None:
+        try:
+            future.set_result(work(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    threading.Thread(target=run, name=THREAD_NAME, daemon=True).start()
+    return future
 
 
 def _short(text: str) -> str:
     text = redact(" ".join(text.split()))
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} ..."
+    return text if len(text) <= 300 else f"{text[:300]} ..."

@@ -1,4 +1,6 @@
-"""What did a chat model mean? From its own words to an `Answer`, whatever the words are.
+"""What did a chat model say, and what did it mean? From the body of a reply to its words, and from them to an `Answer`.
+
+    body  --read_completion-->  Completion  --parse_answer-->  FIRST, SECOND, TIE or UNKNOWN
 
 Asked for ``{"answer": "second"}``, models also say "Image 2", "**Second**", a code fence with JSON in it, or three
 sentences. The rule is to read what is clear and to guess nothing: words that could mean either, refusals and nonsense
@@ -9,8 +11,12 @@ are UNKNOWN, for a wrong answer teaches the reward something false and no answer
 
 import json
 import re
+from typing import NamedTuple
 
 from sensei_lite.annotators.base import Answer
+from sensei_lite.annotators.chat.endpoint import redact
+
+_REFUSALS = {"content_filter", "content_policy_violation"}
 
 _FIRST = r"(?:(?:image|picture|option|choice|number|no\.|#)\s*(?:1|one|a)\b|\bfirst\b|\b1st\b)"
 _SECOND = r"(?:(?:image|picture|option|choice|number|no\.|#)\s*(?:2|two|b)\b|\bsecond\b|\b2nd\b)"
@@ -48,17 +54,61 @@ _OBJECT = re.compile(r"\{[^{}]*\}")
 _KEYS = ("answer", "choice", "preference", "verdict", "selection", "more_interesting", "winner", "result", "image")
 
 
+class Completion(NamedTuple):
+    """What a model said."""
+
+    text: str
+    refused: bool
+    """It would not, or was not allowed to, answer."""
+    input_tokens: int | None
+    """As the server counted; None where it did not say."""
+    output_tokens: int | None
+    dollars: float = 0.0
+    """By the server's count of tokens; by the estimate where it sent none; 0 where no price is known."""
+
+
+def read_completion(body: str) -> Completion:
+    """Read the body of a reply; an error that says that the content was filtered is a refusal.
+
+    The text is without the key. Raises ValueError where the body is no chat completion.
+    """
+    try:
+        reply = json.loads(body)
+        error = reply.get("error") or {}
+        if error.get("code") in _REFUSALS:
+            return Completion(redact(f"{error.get('message')} [ended: {error['code']}]"), True, None, None)
+        choice = reply["choices"][0]
+        message = choice["message"]
+        text, refusal, reason = message.get("content"), message.get("refusal"), choice.get("finish_reason")
+        usage = dict(reply.get("usage") or {})
+        if isinstance(text, list):  # parts of text
+            text = "".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in text)
+        if not isinstance(text, str | None):
+            raise TypeError("content")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"the reply is no chat completion: {body}") from error
+    said = str(refusal or text or "")
+    if reason in ("length", *_REFUSALS):  # part of what was said: an empty answer alone would not tell why
+        said = f"{said} [ended: {reason}]".lstrip()
+    tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    return Completion(redact(said), bool(refusal) or reason in _REFUSALS, tokens_in, tokens_out)
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
 def parse_answer(text: str) -> Answer:
     """Read a model's answer. Never raises: what cannot be read is UNKNOWN."""
     text = _THINKING.sub(" ", text[-_LONGEST:]).replace("\u2019", "'")
-    stated = {_value(value) for value in map(_json_answer, _OBJECT.findall(text)) if value is not None}
+    stated = {_words(str(value).lower()) for value in map(_json_answer, _OBJECT.findall(text)) if value is not None}
     if stated:
         return stated.pop() if len(stated) == 1 else Answer.UNKNOWN
     return _words(text.lower().strip()[-_LONGEST // 5 :])
 
 
 def _json_answer(text: str) -> object:
-    """What an object in JSON holds as its answer; None where it is none."""
+    """Return what an object in JSON holds as its answer; None where it is none."""
     try:
         fields = json.loads(text)
     except ValueError:
@@ -69,10 +119,6 @@ def _json_answer(text: str) -> object:
     named = [lower[key] for key in _KEYS if key in lower]
     values = named[:1] or [value for value in lower.values() if len(lower) == 1 and isinstance(value, str)]
     return "null" if values == [None] else next(iter(values), None)
-
-
-def _value(value: object) -> Answer:
-    return _words(str(value).lower())
 
 
 def _words(text: str) -> Answer:
@@ -98,7 +144,7 @@ def _words(text: str) -> Answer:
 
 
 def _verdicts(sentence: str) -> set[Answer]:
-    """What a sentence says outright: "I choose the second", "the first is more (less) interesting than ..."."""
+    """Return what a sentence says outright: "I choose the second", "the first is more (less) interesting than ..."."""
     found = set()
     matches = list(_EITHER.finditer(sentence))
     ends = [following.start() for following in matches[1:]] + [len(sentence)]

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from sensei_lite.course.checks.verdict import check, expect, result_of
-from sensei_lite.training.scores import steps_to_success
+from sensei_lite.training.evaluate import steps_to_success
 
 
 @check

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import jax
 import numpy as np
 
-from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.machine import keep_compiled_programs
 from sensei_lite.types import Discrete
 from sensei_lite.worlds.grid.world import GridWorld
 from sensei_lite.worlds.registry import JAX_WORLDS, make_world

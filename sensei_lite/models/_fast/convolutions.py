@@ -23,15 +23,14 @@ from sensei_lite.models._fast.normed_linear import centre, norm_of_centred
 Large = Float[Array, "n height width channel"]
 Small = Float[Array, "n half_height half_width channel_out"]
 Kernel = Float[Array, "4 4 channel channel_out"]
-Weights = Float[Array, " channel"]
 
 
-def normed_conv_down(x: Large, kernel: Kernel, scale: Weights, bias: Weights) -> Small:
+def normed_conv_down(x: Large, kernel: Kernel, scale: Array, bias: Array) -> Small:
     """Convolve and normalise over channels, the mean taken off the kernel."""
     return _normed(keep(conv_down(x.astype(kernel.dtype), centre(kernel, axis=3))), scale, bias)
 
 
-def normed_conv_up(y: Small, kernel: Kernel, scale: Weights, bias: Weights) -> Large:
+def normed_conv_up(y: Small, kernel: Kernel, scale: Array, bias: Array) -> Large:
     """Convolve transposed and normalise over channels, the mean taken off the kernel."""
     return _normed(keep(conv_transpose_up(y.astype(kernel.dtype), centre(kernel, axis=2))), scale, bias)
 
@@ -41,7 +40,7 @@ def conv_up(y: Small, kernel: Kernel) -> Large:
     return keep(conv_transpose_up(y.astype(kernel.dtype), kernel))
 
 
-def _normed(y: Large, scale: Weights, bias: Weights) -> Large:
+def _normed(y: Large, scale: Array, bias: Array) -> Large:
     flat = y.reshape(-1, y.shape[-1])
     return jax.vmap(lambda one: norm_of_centred(one, scale, bias))(flat).reshape(y.shape)
 
@@ -114,7 +113,7 @@ def conv_valid(x: Float[Array, "n _ _ _"], kernel: Float[Array, "_ _ _ _"], stri
 
 
 def _in_blocks(x: Large) -> Float[Array, "n rows columns channel_x_4"]:
-    """The picture with zeros around it, cut into blocks of 2 x 2 pixels, each as one vector: *space to depth*."""
+    """Cut the picture, with zeros around it, into blocks of 2 x 2 pixels, each as one vector: *space to depth*."""
     n, height, width, channels = x.shape
     rows, columns = height // 2 + 1, width // 2 + 1
     pairs = _with_zeros_around(x).reshape(n, rows, 2, columns, 2 * channels)
@@ -128,7 +127,7 @@ def _with_zeros_around(x: Float[Array, "n height width channel"]) -> Float[Array
 
 
 def _side_by_side(kernel: Kernel) -> Float[Array, "channel_x_4 channel_out_x_4"]:
-    """The four 2 x 2 parts of the kernel, each as the matrix that it multiplies a block by."""
+    """Return the four 2 x 2 parts of the kernel, each as the matrix that it multiplies a block by."""
     _, _, channels, out = kernel.shape
     parts = kernel.reshape(2, 2, 2, 2, channels, out)  # [part's row, pixel's row, part's column, pixel's column ...]
     return parts.transpose(1, 3, 4, 0, 2, 5).reshape(4 * channels, 4 * out)

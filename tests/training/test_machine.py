@@ -7,7 +7,7 @@ from pathlib import Path
 
 CODE = """
 import jax
-from sensei_lite.training.compilation import keep_compiled_programs
+from sensei_lite.training.machine import keep_compiled_programs
 print(keep_compiled_programs())
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.jit(lambda x: x * 2 + 1)(3.0)
