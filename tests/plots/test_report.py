@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from sensei_lite.plots import report
-from sensei_lite.plots.style import agent_style, words_for
+from sensei_lite.plots.style import agent_style, rounded, words_for
 from sensei_lite.training import pipeline
 from sensei_lite.training.evaluate import MEANINGFUL, read_chunks
 from sensei_lite.training.plan import PLANS
@@ -88,6 +88,7 @@ def test_the_page_asks_no_other_host_for_anything(page):
     anchors = {element["id"] for element in page.find_all(id=True)}
     addresses = [e[name] for name in ("src", "srcset", "href", "poster") for e in page.find_all(attrs={name: True})]
     assert len(addresses) > 20
+    assert sum(a.startswith("#") for a in addresses) == len(page.find_all("h2"))
     assert all(a.startswith(("data:image/png", "data:video/mp4")) or a.removeprefix("#") in anchors for a in addresses)
     assert not page.find_all(["script", "link", "iframe", "object", "embed", "form"])
     assert not re.search(r"@import|url\(", "".join(style.text for style in page.find_all("style")))
@@ -134,7 +135,7 @@ def test_settings_time_memory_and_versions_are_those_of_the_run(page, run):
     for name, seconds, memory in rows_of(page, "stage")[1:]:
         assert float(seconds.replace(",", "")) == pytest.approx(took[name]["seconds"], abs=0.51)
         assert float(memory.replace(",", "")) == pytest.approx(took[name]["peak_memory_mb"], abs=0.51)
-    plan, every = (dict(row[:2] for row in rows_of(page, "setting")[1:]) for _ in (0, 1)) if False else (None, None)
+    assert f"{rounded(sum(row['seconds'] for row in took.values()) / 60)} minutes in all" in page.text
     tables = [table for table in page.find_all("table") if table.th.text == "setting"]
     assert {"seed": "3", "settings.size": "4"}.items() <= cells(tables[0]).items()
     assert cells(tables[1])["agent.train.chunk_updates"] == "2"
@@ -148,10 +149,94 @@ def cells(table):
 def test_the_notebook_is_whole_and_its_code_is_not_on_the_page(page, run):
     notebook = nbformat.read(run / "report.ipynb", as_version=4)
     nbformat.validate(notebook)
-    assert [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])][0].startswith(
-        'FOLDER = "."'
-    )
+    (parameters,) = (cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    assert parameters.startswith('FOLDER = "."')
     assert not any(output.output_type == "error" for cell in notebook.cells for output in cell.get("outputs", []))
     assert "import jax" not in page.text
     assert {path.stem for path in (run / "figures").glob("*.png")} >= {"curves", "landscape", "situations", "trace"}
     assert not list(run.glob(".*.unfinished"))
+
+
+def test_a_notebook_that_somebody_changed_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "execute", lambda notebook, folder: None)
+    (tmp_path / pipeline.WORLD).write_text("{}")
+    report.write_report(tmp_path)
+    report.write_report(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {pipeline.WORLD, "report.ipynb", "report.html"}
+    notebook = nbformat.read(tmp_path / "report.ipynb", as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("mine = 1"))
+    nbformat.write(notebook, tmp_path / "report.ipynb")
+    report.write_report(tmp_path)
+    assert nbformat.read(tmp_path / "report_changed.ipynb", as_version=4).cells[-1].source == "mine = 1"
+    assert nbformat.read(tmp_path / "report.ipynb", as_version=4).cells[-1].source != "mine = 1"
+
+
+def shown_in(folder, monkeypatch):
+    """What the template's cells display for another folder, as one page; in this process, which is fast."""
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", lambda thing: shown.append(thing.data))
+    monkeypatch.chdir(folder)
+    names = {}
+    for cell in report.read_template().cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, "cell", "exec"), names)
+    return BeautifulSoup("\n".join(shown), "html.parser")
+
+
+def test_what_is_missing_is_left_out_or_named(run, tmp_path, monkeypatch):
+    """One agent with a damaged checkpoint, and nothing else."""
+    shutil.copy(run / pipeline.WORLD, tmp_path)
+    assert "No agent has explored yet" in shown_in(tmp_path, monkeypatch).text
+    shutil.copytree(run / "plan2explore", tmp_path / "plan2explore")
+    (tmp_path / "plan2explore" / "checkpoint.npz").write_bytes(b"damaged")
+    page = shown_in(tmp_path, monkeypatch)
+    assert "meaningful events per 1,000 environment steps" in page.text
+    assert "checkpoint.npz is damaged" in page.text
+    assert "the stage `evaluate` was not run" in page.text
+    assert [Path(path).stem for path in (tmp_path / "figures").iterdir()] == ["curves"]
+    assert not page.find_all("video")
+
+
+def test_a_host_world_without_facts_is_told_by_its_counts(run, tmp_path, monkeypatch):
+    """It is never made, so its report can be written where its engine is not installed."""
+    (tmp_path / "run.json").write_text(json.dumps({"world": "gymnasium:NotInstalled-v0", "agents": ["sensei"]}))
+    shutil.copytree(run / "sensei", tmp_path / "sensei")
+    shutil.copytree(run / pipeline.REWARD, tmp_path / pipeline.REWARD)
+    shutil.copy(run / pipeline.PREFERENCES, tmp_path)
+    seen = pipeline.load_observations(run / pipeline.OBSERVATIONS)
+    pipeline.save_observations(tmp_path / pipeline.OBSERVATIONS, seen._replace(facts={}))
+    page = shown_in(tmp_path, monkeypatch)
+    assert "tells no facts" in page.text
+    assert "JAX worlds only" in page.text
+    _, *rows = rows_of(page, "left")
+    assert len(rows) == 8
+    assert {truth for *_, truth in rows} == {"not known"}
+
+
+def test_a_folder_that_holds_no_run_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds no run: neither run\.json"):
+        report.write_report(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_named_before_anything_is_done(monkeypatch):
+    monkeypatch.delitem(sys.modules, "sensei_lite.plots.report")
+    monkeypatch.setitem(sys.modules, "nbconvert", None)
+    with pytest.raises(ImportError, match=r"sensei-lite\[notebooks\]"):
+        importlib.import_module("sensei_lite.plots.report")
+
+
+def test_the_template_is_installed_with_the_package():
+    root = Path(report.__file__).parents[2]
+    wheel = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    places = {(root / source, root / place) for source, place in wheel["force-include"].items()}
+    assert tuple(report.TEMPLATES) in places
+    lines = (report.TEMPLATES[0] / "run_report.py").read_text().splitlines()
+    assert len(lines) <= 200
+
+
+@pytest.mark.parametrize(
+    "world", [KeyRoom, KeyChest, Tabletop, Robodesk, PokemonRed, MiniHackKeyRoom, MiniHackKeyChest]
+)
+def test_every_world_has_events_that_count(world):
+    assert set(world.event_names) & set(MEANINGFUL)
