@@ -93,7 +93,7 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
 
     Raises ValueError where the world has no limit of steps (``max_steps``), or ``taste`` reads other pictures.
     """
-    rows, internals = jax.device_get(_play(agent, world, taste, key=key))
+    rows, internals = jax.device_get(_play(agent, world, taste, step_limit(world), key=key))
     last = int(rows.is_last.argmax())  # what comes after it belongs to another episode
     disagreement = internals.pop("disagreement", None)
     rows, internals = jax.tree.map(lambda leaf: leaf[: last + 1], (rows, internals))
@@ -118,14 +118,14 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
 
 @eqx.filter_jit
 def _play(
-    agent: AgentState, world: World, taste: SemanticReward | None, *, key: Seed
+    agent: AgentState, world: World, taste: SemanticReward | None, steps: int, *, key: Seed
 ) -> tuple[TimeStep, dict[str, Any]]:
-    """Return the rows of ``max_steps`` steps in one world, without the axis of worlds, and `agent_internals`."""
+    """Return the rows of ``steps`` steps in one world, without the axis of worlds, and `agent_internals`."""
     begin_key, play_key, last_key = jax.random.split(key, 3)
     policy, memory = agents.policy(agent, world.actions), agents.initial_policy_state(agent, 1, world.actions.size)
     start = RolloutState(*reset_batch(world, keys=begin_key[None]), memory)
     observe = lambda memory, state, timestep: (memory, (memory, timestep))  # noqa: E731
-    end, (memories, rows) = rollout(world, policy, start, step_limit(world), observe=observe, key=play_key)
+    end, (memories, rows) = rollout(world, policy, start, steps, observe=observe, key=play_key)
     last, _ = policy(end.memory, end.timestep, last_key)  # s_T is looked at too, though no action follows
     join = lambda *parts: jnp.concatenate(parts)[:, 0]  # noqa: E731
     rows = jax.tree.map(lambda first, others: join(first[None], others), start.timestep, rows)

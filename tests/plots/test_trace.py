@@ -186,8 +186,7 @@ def test_an_agent_without_a_switch_has_weights_all_the_same(wanderings):
 
 def test_a_world_without_an_end_is_refused():
     class Endless(World):
-        actions = property(lambda self: WORLD.actions)
-        image_shape = property(lambda self: None)
+        actions = image_shape = property(lambda self: None)
         reset = step = render = lambda self: None
 
     with pytest.raises(ValueError, match="Endless has no max_steps"):
