@@ -46,7 +46,7 @@ h1 {{ font-size: 1.5rem; line-height: 1.25; }}
 h2 {{ font-size: 1.25rem; margin-top: 2.2em; padding-top: 0.5em; border-top: 1px solid var(--line); }}
 p, ul, figcaption {{ max-width: 44rem; }}
 figure {{ margin: 1.2em 0; }}
-figure img {{ display: block; max-width: 100%; height: auto; background: #fff; border-radius: 6px; }}
+picture img {{ display: block; max-width: 100%; height: auto; background: #fff; border-radius: 6px; }}
 figcaption {{ font-size: 0.92rem; padding: 4px 0; }}
 table {{ border-collapse: collapse; font-size: 0.94rem; }}
 th, td {{ text-align: left; vertical-align: top; padding: 4px 12px 4px 0; border-bottom: 1px solid var(--line);
@@ -92,6 +92,9 @@ def read_template() -> NotebookNode:
     notebook = jupytext.read(path, fmt="py:percent")
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab folds the code, a click shows it
     devices = ", ".join(sorted({device.device_kind for device in jax.devices()}))
     parameters.source = f'FOLDER = "."  # the run folder\nDEVICES = "{devices}"  # what JAX computed on'
     return notebook

@@ -150,7 +150,7 @@ def picture(image: UInt8[np.ndarray, "height width channel"], words: str) -> Any
 
     file, told = io.BytesIO(), escape(words.replace("_", " "))
     Picture.fromarray(image).save(file, "png", optimize=True)
-    style = "width: 92px; max-width: none; image-rendering: pixelated"
+    style = "width: 84px; max-width: none; image-rendering: pixelated"
     address = _address("image/png", file.getvalue())
     return HTML(f'<img src="{address}" alt="{told}" style="{style}"><br>{told}')
 
