@@ -45,29 +45,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Video
 
-from sensei_lite.agent import state as agents
+import sensei_lite as sl
+from sensei_lite.course import curious_observations, provenance, tqdm
 from sensei_lite.course.checks import start_here as check
-from sensei_lite.course.pretrained import (
-    curious_observations,
-    provenance,
-    trained_agent,
-    trained_reward_model,
-    trained_world,
-)
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.plots.style import EVENT_WORDS, LOOKS, use_style
-from sensei_lite.plots.video import save_mp4
-from sensei_lite.training.evaluate import play_episodes, play_random_episodes
-from sensei_lite.training.machine import keep_compiled_programs
-from sensei_lite.worlds import reset_batch, step_batch
-from sensei_lite.worlds.rollout import random_actions
+from sensei_lite.plots import EVENT_WORDS, LOOKS, save_mp4
+from sensei_lite.training import play_random_episodes
+from sensei_lite.worlds import random_actions, reset_batch, step_batch
 
 # %%
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-EPISODES, SEEDS = (40, 2) if SMOKE else (100, 5)
-keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
-use_style()
-notebook_began = time.perf_counter()
+notebook = sl.start_notebook()  # keeps compiled programs for the next time, sets the figures' style, starts the clock
+EPISODES, SEEDS = (40, 2) if notebook.smoke else (100, 5)
 
 # %% [markdown]
 # ## 1. Is everything here?
@@ -124,7 +111,7 @@ def watch(world, agent, *, key):
     """One episode: pictures, events on the way to each, and where the agent stood. Without an agent: random actions."""
     begin_key, key = jax.random.split(key)
     state, row = begin(world, keys=begin_key[None])  # a batch of one world
-    policy_state = None if agent is None else agents.initial_policy_state(agent, 1, world.actions.size)
+    policy_state = None if agent is None else sl.initial_policy_state(agent, 1, world.actions.size)
     pictures, events, places = [np.asarray(row.image[0])], [[]], [tuple(state.agent[0].tolist())]
     while not row.is_last[0]:
         key, choice_key, step_key = jax.random.split(key, 3)
@@ -132,7 +119,7 @@ def watch(world, agent, *, key):
             action = random_actions(world, (1,), key=choice_key)
         else:
             policy_state = act(agent, policy_state, row.image, row.is_first, key=choice_key)
-            action = agents.decode_action(world.actions, policy_state.action)
+            action = sl.agent.decode_action(world.actions, policy_state.action)
         state, row = advance(world, state, row.is_last, action, keys=step_key[None])
         pictures.append(np.asarray(row.image[0]))
         events.append([name for name, happened in row.events.items() if happened[0]])
@@ -141,15 +128,15 @@ def watch(world, agent, *, key):
 
 
 begin, advance = jax.jit(reset_batch, static_argnums=0), jax.jit(step_batch, static_argnums=0)
-act = jax.jit(agents.act)
+act = jax.jit(sl.act)
 
 # %% [markdown]
 # **Predict first.** Before you run the next two cells: which agent takes the key? Which opens the door? Which one stops
 # moving around, and why?
 
 # %%
-world = trained_world()
-players = {"random": None, "plan2explore": trained_agent("plan2explore"), "sensei": trained_agent("sensei")}
+world = sl.trained_world()
+players = {"random": None, "plan2explore": sl.trained_agent("plan2explore"), "sensei": sl.trained_agent("sensei")}
 NAMES = {"random": "random", "plan2explore": "curious (Plan2Explore)", "sensei": "SENSEI"}
 ROOM = jax.random.key(4)  # the same key: all three begin in the same room
 films = {name: watch(world, agent, key=ROOM) for name, agent in tqdm(players.items(), leave=False)}
@@ -212,7 +199,7 @@ def shares(agent):
     if agent is None:
         outcomes = [play_random_episodes(world, EPISODES, key=key) for key in keys]
     else:
-        outcomes = [play_episodes(agent, world, EPISODES, key=key) for key in keys]
+        outcomes = [sl.play_episodes(agent, world, EPISODES, key=key) for key in keys]
     return {name: np.array([outcome.reached[name] for outcome in outcomes]) for name in world.event_names}
 
 
@@ -305,7 +292,7 @@ def where_it_stood(agent, episodes, *, key):
 
 
 letters = check.in_mixed_order(players)  # somebody took the names away: {"A": an agent, "B": ..., "C": ...}
-maps = {letter: where_it_stood(agent, 4 if SMOKE else 20, key=ROOM) for letter, agent in letters.items()}
+maps = {letter: where_it_stood(agent, 4 if notebook.smoke else 20, key=ROOM) for letter, agent in letters.items()}
 
 # %% mystnb={"image": {"alt": "Three maps of the room, agents A, B and C: the share of steps spent on each cell."}}
 figure, panels = plt.subplots(1, 3, figsize=(8, 3.2))
@@ -364,7 +351,7 @@ check.who_is_who(who_is_who)
 # **Predict first.** Below are pictures from $D_{init}$. Put them in order: what is the most interesting one?
 
 # %% mystnb={"image": {"alt": "Six pictures from the curious agent's memory, in the order of what R_psi gives them."}}
-seen, taste = curious_observations(), trained_reward_model()
+seen, taste = curious_observations(), sl.trained_reward_model()
 facts = np.stack([seen.facts[name] for name in ("key_picked_up", "door_opened", "exit_reached")], axis=1)
 chosen = np.concatenate([np.flatnonzero(facts.sum(1) == level)[[0, -1]] for level in range(3)])
 numbers = np.asarray(taste(jnp.asarray(seen.images[chosen])))
@@ -446,8 +433,9 @@ plt.show()
 # | here | there |
 # |---|---|
 # | the trained agents, and how they were made | `sensei_lite/course/pretrained.py`, `sensei_lite/course/trained/provenance.json` |
-# | look, choose, step | `sensei_lite/agent/state.py` (`act`), `sensei_lite/worlds/base.py` |
-# | counting in whole episodes | `sensei_lite/training/evaluate.py`, `sensei_lite/training/evaluate.py` |
+# | look, choose, step | `sensei_lite/agent/state.py` (`act`), `sensei_lite/worlds/base.py` (`step_batch`) |
+# | what every notebook begins with | `sensei_lite/course/notebook.py` (`start_notebook`) |
+# | counting in whole episodes | `sensei_lite/training/evaluate.py` |
 # | all four stages in one command | `sensei_lite/training/plan.py`, `sensei_lite/training/pipeline.py` |
 # | who wants what: all agents by name | `sensei_lite/presets.py` |
 
@@ -466,4 +454,4 @@ plt.show()
 # **Next:** 01 · Worlds, where you play the room yourself.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

@@ -35,7 +35,6 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
 
 # %%
 import dataclasses
-import os
 import time
 from functools import partial
 
@@ -45,20 +44,16 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
+import sensei_lite as sl
+from sensei_lite.course import play, tqdm
 from sensei_lite.course.checks import worlds as check
-from sensei_lite.course.widgets import play
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.plots.style import episode, filmstrip
-from sensei_lite.training.machine import keep_compiled_programs
-from sensei_lite.worlds import KeyChest, KeyRoom, reset_batch, step_batch
+from sensei_lite.plots import episode, filmstrip
+from sensei_lite.worlds import KeyChest, KeyRoom, random_actions, reset_batch, shortest_plan, step_batch
 from sensei_lite.worlds.grid import tiles
-from sensei_lite.worlds.grid.oracle import shortest_plan
-from sensei_lite.worlds.rollout import random_actions
 
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-EPISODES, SEEDS = (100, 2) if SMOKE else (1000, 5)
-keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
-notebook_began = time.perf_counter()
+# %%
+notebook = sl.start_notebook()
+EPISODES, SEEDS = (100, 2) if notebook.smoke else (1000, 5)
 
 # %% [markdown]
 # ## 1. Play it yourself
@@ -577,13 +572,13 @@ print({name: f"{shares.mean():.1%}" for name, shares in shares_of_seeds(my_world
 #
 # | here | there |
 # |---|---|
-# | reset, step, render; rows; `step_batch` | `sensei_lite/worlds/base.py` |
+# | reset, step, render; `TimeStep`, `step_batch` | `sensei_lite/worlds/base.py` |
 # | the crop, the event rule | `sensei_lite/worlds/grid/world.py` |
 # | layouts and facts of the two worlds | `sensei_lite/worlds/grid/keyroom.py`, `keychest.py` |
 # | the atlas | `sensei_lite/worlds/grid/tiles.py` |
-# | the random agent, the shortest plan | `sensei_lite/worlds/rollout.py`, `oracle.py` |
-# | Gymnasium | `sensei_lite/worlds/gym_env.py`, and `host.py` for any other environment |
-# | the game that you played | `sensei_lite/course/widgets/key_game.py`, `sensei_lite/course/widgets/play.py` |
+# | the random agent, the shortest plan | `sensei_lite/worlds/rollout.py`, `sensei_lite/worlds/grid/oracle.py` |
+# | Gymnasium | `sensei_lite/worlds/gym_env.py`, and `gym_adapter.py` for any other environment |
+# | the game that you played | `sensei_lite/course/widgets/play.py` |
 
 # %% [markdown]
 # ## Further reading
@@ -603,4 +598,4 @@ print({name: f"{shares.mean():.1%}" for name, shares in shares_of_seeds(my_world
 # **Next:** 02 · RSSM, a network that predicts what the next picture will be.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

@@ -35,8 +35,6 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
 
 # %%
 import dataclasses
-import os
-import time
 from functools import partial
 
 import equinox as eqx
@@ -46,36 +44,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from sensei_lite.agent.replay import Replay
+import sensei_lite as sl
+from sensei_lite.course import picture_of, scrub, step_inside, tqdm
 from sensei_lite.course.checks import rssm as check
-from sensei_lite.course.pretrained import trained_agent, trained_reward_model, trained_world
-from sensei_lite.course.widgets.dream import picture_of, scrub, step_inside
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.models.distributions import balanced_kl, kl_categorical, sample_one_hot, unimix
-from sensei_lite.models.rssm import State
-from sensei_lite.models.world_model import WorldModel, centred
-from sensei_lite.plots.style import LOOKS, use_style
-from sensei_lite.presets import lab
-from sensei_lite.training.jax_loop import to_transition
-from sensei_lite.training.machine import keep_compiled_programs
+from sensei_lite.models import State, WorldModel, balanced_kl, kl_categorical, normalize_image, sample_one_hot, unimix
+from sensei_lite.plots import LOOKS
+from sensei_lite.worlds import random_actions, reset_batch, shortest_plan, step_batch
 
 # %%
-from sensei_lite.worlds.base import reset_batch, step_batch
-from sensei_lite.worlds.grid.oracle import shortest_plan
-from sensei_lite.worlds.rollout import random_actions
-
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-EPISODES, TIME = (12, 33) if SMOKE else (32, 97)  # worlds side by side, and rows of each
-ROUNDS, UPDATES, TRIAL, CHUNK = (1, 20, 10, 10) if SMOKE else (8, 5000, 300, 50)  # of collecting and learning
-keep_compiled_programs()
-use_style()
-notebook_began = time.perf_counter()
+notebook = sl.start_notebook()
+EPISODES, TIME = (12, 33) if notebook.smoke else (32, 97)  # worlds side by side, and rows of each
+ROUNDS, UPDATES, TRIAL, CHUNK = (1, 20, 10, 10) if notebook.smoke else (8, 5000, 300, 50)  # of collecting and learning
 
 world, taste = (
-    trained_world(),
-    trained_reward_model(),
+    sl.trained_world(),
+    sl.trained_reward_model(),
 )  # KeyRoom as the shipped agents know it; R_psi is built in notebook 06
-sensei = trained_agent("sensei").world_model  # trained for a long time; you train your own in section 5
+sensei = sl.trained_agent("sensei").world_model  # trained for a long time; you train your own in section 5
 rssm = sensei.rssm
 
 # %% [markdown]
@@ -102,7 +87,7 @@ def follow(state, first, actions, *, key):
     keys = jax.random.split(key, actions.shape)
     _, rows = jax.lax.scan(one_row, (state, first.is_last), (actions, keys))
     rows = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later]), first, rows)
-    return to_transition(world.actions, rows, taste), rows.events
+    return sl.training.to_transition(world.actions, rows, taste), rows.events
 
 
 # %% mystnb={"image": {"alt": "A room; five next rooms that differ in the agent's place; their mean with five ghosts."}}
@@ -283,21 +268,22 @@ draw_step(right, "dreaming: z from the prior", "$p(z_t|h_t)$")
 
 # %%
 def norm(x, layer):
-    return (x - x.mean()) / np.sqrt(x.var() + 1e-3) * layer.weight + layer.bias
+    return (x - x.mean()) / np.sqrt(x.var() + 1e-3) * layer.scale + layer.bias
 
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def block(x, linear, layer_norm):
-    y = norm(linear @ x, layer_norm)
+def block(x, layer):
+    y = norm(x, layer)
     return y * sigmoid(y)  # SiLU
 
 
 def recur_by_hand(w, h, z, action):
-    x = block(np.concatenate([z.ravel(), action]), w.into.linear.weight, w.into.norm)
-    r, c, u = np.split(norm(w.cell.gates.weight @ np.concatenate([x, h]), w.cell.norm), 3)
+    into, gates = w.into.normed, w.cell.gates
+    x = block(into.weight @ np.concatenate([z.ravel(), action]), into)
+    r, c, u = np.split(norm(gates.weight @ np.concatenate([x, h]), gates), 3)
     u = sigmoid(u - 1)  # the -1: keep the memory, until you learn better
     return u * np.tanh(sigmoid(r) * c) + (1 - u) * h
 
@@ -308,13 +294,13 @@ def answers(w, hidden, out):
 
 
 def prior_by_hand(w, h):
-    return answers(w, block(h, w.prior_block.linear.weight, w.prior_block.norm), w.prior_out)
+    layer = w.prior_block.normed
+    return answers(w, block(layer.weight @ h, layer), w.prior_out)
 
 
 def posterior_by_hand(w, h, x):
     """x is the picture, embedded by the encoder."""
-    first_layer = np.concatenate([w.from_memory.weight, w.from_picture.weight], axis=1)
-    return answers(w, block(np.concatenate([h, x]), first_layer, w.posterior_norm), w.posterior_out)
+    return answers(w, block(w.from_memory.weight @ h + w.from_picture.weight @ x, w.from_memory), w.posterior_out)
 
 
 # %% [markdown]
@@ -538,7 +524,7 @@ plt.show()
 # $$L = L_\mathrm{image} + L_\mathrm{reward} + L_\mathrm{continue} + L_\mathrm{semantic} + L_\mathrm{KL}.$$
 
 # %%
-settings = lab().world_model
+settings = sl.PRESETS["lab"]().world_model
 few = jax.tree.map(lambda leaf: leaf[:8, :8], rows)
 total, (terms, _) = eqx.filter_jit(lambda model: model.loss(few, key=SEED))(sensei)
 weights = dict.fromkeys(terms, 1.0) | {"dynamics": settings.dynamics_scale, "kl": 0.0}
@@ -562,7 +548,9 @@ for number in tqdm(range(ROUNDS), desc="random play", leave=False):
     start = begin(keys=jax.random.split(begin_key, EPISODES))
     parts.append(follow(*start, random_actions(world, (TIME - 1, EPISODES), key=action_key), key=step_key))
 played, happened = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
-replay = Replay(played, {}, jnp.asarray(ROUNDS * TIME))  # sequences are drawn from it; they run over episodes' ends
+replay = sl.agent.Replay(
+    played, {}, jnp.asarray(ROUNDS * TIME)
+)  # sequences are drawn from it; they run over episodes' ends
 del parts, played
 print(
     f"{ROUNDS * TIME * EPISODES:,} rows, in which it happened:", {name: int(of.sum()) for name, of in happened.items()}
@@ -642,7 +630,7 @@ def dream(model, rows):
     return model.decoder(features), told_by(model.semantic), told_by(model.continues)
 
 
-shipped = {"plan2explore": trained_agent("plan2explore").world_model, "sensei": sensei}
+shipped = {"plan2explore": sl.trained_agent("plan2explore").world_model, "sensei": sensei}
 models = {"yours": mine} | shipped
 dreams = {name: dream(model, rows) for name, model in models.items()}
 
@@ -704,7 +692,7 @@ start = begin(keys=jax.random.split(jax.random.key(7), EPISODES))
 walk, _ = follow(*start, random_actions(world, (TIME - 1, EPISODES), key=jax.random.key(8)), key=SEED)
 walk = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1)[:, :24], walk)
 whole = ~np.asarray(walk.is_first[:, 1:]).any(1)  # a dream cannot know the next episode's room
-real = np.asarray(centred(walk.image))[whole]
+real = np.asarray(normalize_image(walk.image))[whole]
 looks = {"yours": LOOKS["random"] | {"linestyle": (0, (2, 1))}, **LOOKS}
 figure, axes = plt.subplots(figsize=(7.5, 3.8))
 ends = {}
@@ -807,9 +795,9 @@ print({name: round(float(values[-1]), 2) for name, values in my_curves.items()})
 # | here | there |
 # |---|---|
 # | unimix, draw, KL, two-hot | `sensei_lite/models/distributions.py` |
-# | memory, prior, posterior, wiping | `sensei_lite/models/rssm.py`; its layers in `networks.py` |
+# | memory, prior, posterior, wiping | `sensei_lite/models/rssm.py`; its layers in `layers.py`, `image_layers.py` |
 # | heads, loss, `open_loop` | `sensei_lite/models/world_model.py` |
-# | the replay, one update of the model | `sensei_lite/agent/replay.py`, `learning.py` (`learn_model`) |
+# | the replay, one update of the model | `sensei_lite/agent/replay.py`, `update.py` (`learn_model`) |
 # | collecting and learning in one loop | `sensei_lite/training/jax_loop.py` |
 # | the two widgets | `sensei_lite/course/widgets/dream.py` |
 
@@ -831,4 +819,4 @@ print({name: round(float(values[-1]), 2) for name, values in my_curves.items()})
 # **Next:** 03 · Imagination, a policy that learns inside these dreams.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

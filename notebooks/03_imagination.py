@@ -35,8 +35,6 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
 
 # %%
 import dataclasses
-import os
-import time
 from functools import partial
 
 import equinox as eqx
@@ -47,30 +45,28 @@ import numpy as np
 import optax
 
 # %%
-from sensei_lite.agent import state as agents
-from sensei_lite.agent import update as learning
-from sensei_lite.agent.actor_critic import actor_loss, critic_loss, dream_weights, imagine
-from sensei_lite.agent.returns import PercentileNormaliser, lambda_return
+import sensei_lite as sl
+from sensei_lite.agent import (
+    PercentileNormaliser,
+    actor_loss,
+    critic_loss,
+    decode_action,
+    dream_starts,
+    dream_weights,
+    encode_action,
+    imagine,
+    lambda_return,
+    learn_to_act,
+)
+from sensei_lite.course import tqdm
 from sensei_lite.course.checks import imagination as check
-from sensei_lite.course.pretrained import trained_agent, trained_world
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.models.distributions import symexp_bins, two_hot, two_hot_loss, two_hot_mean
-from sensei_lite.models.layers import MLP
-from sensei_lite.models.world_model import TwoHotHead
-from sensei_lite.plots.style import use_style
-from sensei_lite.presets import agent_config
-from sensei_lite.training.evaluate import play_episodes
-from sensei_lite.training.machine import keep_compiled_programs
-from sensei_lite.worlds import reset_batch, step_batch
-from sensei_lite.worlds.rollout import random_actions
+from sensei_lite.models import MLP, TwoHotHead, symexp_bins, two_hot, two_hot_loss, two_hot_mean
+from sensei_lite.worlds import random_actions, reset_batch, step_batch
 
 # %%
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-SEEDS, UPDATES, EVERY, EPISODES = (1, 20, 10, 8) if SMOKE else (3, 1200, 150, 100)
-STREAMS = ("extrinsic",) if SMOKE else ("extrinsic", "semantic")
-keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
-use_style()
-notebook_began = time.perf_counter()
+notebook = sl.start_notebook()
+SEEDS, UPDATES, EVERY, EPISODES = (1, 20, 10, 8) if notebook.smoke else (3, 1200, 150, 100)
+STREAMS = ("extrinsic",) if notebook.smoke else ("extrinsic", "semantic")
 
 # %% [markdown]
 # ## 1. A dream
@@ -79,10 +75,10 @@ notebook_began = time.perf_counter()
 # $s_0$ the **actor** (its policy) chooses $a_0$, the model draws $s_1$ from its prior, and so on.
 
 # %%
-world, explorer = trained_world(), trained_agent("sensei")
+world, explorer = sl.trained_world(), sl.trained_agent("sensei")
 model, KEY = explorer.world_model, jax.random.key(1)
 ROOMS, T = 64, 12  # dreams side by side, steps of each
-begin, look = jax.jit(reset_batch, static_argnums=0), jax.jit(agents.act)
+begin, look = jax.jit(reset_batch, static_argnums=0), jax.jit(sl.act)
 dream = jax.jit(imagine, static_argnums=3)
 draw = eqx.filter_jit(lambda features: jnp.clip(model.decoder(features) + 0.5, 0, 1))  # pictures for people
 read = eqx.filter_jit(lambda head, features: jax.vmap(jax.vmap(head))(features))  # of all states [time rooms]
@@ -91,7 +87,7 @@ read = eqx.filter_jit(lambda head, features: jax.vmap(jax.vmap(head))(features))
 def first_look(key):
     """New rooms, and the model's state s_0 after a look at each."""
     rooms, row = begin(world, keys=jax.random.split(key, ROOMS))
-    blank = agents.initial_policy_state(explorer, ROOMS, world.actions.size)
+    blank = sl.initial_policy_state(explorer, ROOMS, world.actions.size)
     return rooms, look(explorer, blank, row.image, row.is_first, key=KEY).state
 
 
@@ -653,21 +649,21 @@ def wander(steps, *, key):
     """Rows without pictures, and the model's states, [time rooms ...]; half of the actions are random."""
     play_key, room_key = jax.random.split(key)
     rooms, row = begin(world, keys=jax.random.split(room_key, ROOMS))
-    memory, found = agents.initial_policy_state(explorer, ROOMS, world.actions.size), []
+    memory, found = sl.initial_policy_state(explorer, ROOMS, world.actions.size), []
     for step_key in tqdm(jax.random.split(play_key, steps), desc="steps in the world", leave=False):
         look_key, coin_key, random_key, world_key = jax.random.split(step_key, 4)
         memory = look(explorer, memory, row.image, row.is_first, key=look_key)
         found.append((row._replace(image=None), memory.state))
-        by_chance = agents.encode_action(world.actions, random_actions(world, (ROOMS,), key=random_key))
+        by_chance = encode_action(world.actions, random_actions(world, (ROOMS,), key=random_key))
         coin = jax.random.bernoulli(coin_key, 0.5, (ROOMS, 1))
         memory = memory._replace(action=jnp.where(coin, by_chance, memory.action))
-        choice = agents.decode_action(world.actions, memory.action)
+        choice = decode_action(world.actions, memory.action)
         rooms, row = advance(world, rooms, row.is_last, choice, keys=jax.random.split(world_key, ROOMS))
     return jax.tree.map(lambda *steps: jnp.stack(steps), *found)
 
 
 advance = jax.jit(step_batch, static_argnums=0)
-rows, seen = wander(16 if SMOKE else 64, key=KEY)
+rows, seen = wander(16 if notebook.smoke else 64, key=KEY)
 print(f"{rows.reward.size} states to start from; {int(rows.is_terminal.sum())} of them are an episode's end")
 
 
@@ -678,8 +674,8 @@ def learn_in_dreams(agent, updates, *, key):
 
     def one_update(agent, key):
         start_key, dream_key = jax.random.split(key)
-        start, start_is_terminal = learning.dream_starts(seen, rows, 64, key=start_key)
-        return learning.learn_to_act(agent, start, start_is_terminal, key=dream_key)
+        start, start_is_terminal = dream_starts(seen, rows, 64, key=start_key)
+        return learn_to_act(agent, start, start_is_terminal, key=dream_key)
 
     return jax.lax.scan(one_update, agent, jax.random.split(key, updates))[0]
 
@@ -710,9 +706,9 @@ def promised(agent, *, key):
 # %%
 def dreamer(stream, seed, **settings):
     """An agent with the old world model, and an actor and critics that know nothing."""
-    config = agent_config(explorer.config, "task" if stream == "extrinsic" else "vlm-motif")
+    config = sl.agent_config(explorer.config, "task" if stream == "extrinsic" else "vlm-motif")
     config = dataclasses.replace(config, behaviour=dataclasses.replace(config.behaviour, **settings))
-    new = agents.init(config, world.image_shape, world.actions, key=jax.random.key(seed))
+    new = sl.init(config, world.image_shape, world.actions, key=jax.random.key(seed))
     return dataclasses.replace(new, world_model=model)
 
 
@@ -720,7 +716,7 @@ def follow(agent, updates, seed, name):
     """Learn, and measure now and then: the trained agent, and (updates, promised, in the world) each time."""
     found, key = [], jax.random.key(seed)
     for done in tqdm(range(0, updates + 1, EVERY), desc=name, leave=False):
-        real = play_episodes(agent, world, EPISODES, key=jax.random.key(100 + seed)).reward
+        real = sl.play_episodes(agent, world, EPISODES, key=jax.random.key(100 + seed)).reward
         found.append((done, float(promised(agent, key=key)), float(real)))
         if done < updates:
             agent = learn_in_dreams(agent, EVERY, key=jax.random.fold_in(key, done))
@@ -759,7 +755,7 @@ rooms, first = first_look(jax.random.key(11))
 states, actions, _ = dream(model, cheat.actor, first, T, key=KEY)
 paths, take = [rooms], jax.jit(jax.vmap(lambda room, action: world.step(room, action, key=KEY).state))
 for action in actions:
-    paths.append(take(paths[-1], agents.decode_action(world.actions, action)))
+    paths.append(take(paths[-1], decode_action(world.actions, action)))
 foreseen = np.asarray(read(model.reward, states.features)) > 0.5  # [time rooms]: the dream is at the exit
 open_by_then = np.array([np.asarray(room.unlocked) for room in paths])
 when = foreseen.argmax(0)
@@ -831,7 +827,7 @@ print("updates, promised, in the world:", *np.round(found, 2).tolist(), sep="\n"
 # | `TwoHotHead` | `sensei_lite/models/world_model.py` |
 # | `imagine`, both losses | `sensei_lite/agent/actor_critic.py` |
 # | `learn_to_act`, `dream_starts`, what follows an end | `sensei_lite/agent/update.py` |
-# | a corridor with known values, as a test | `tests/test_probe_world.py` |
+# | a corridor with known values, as a test | `tests/agent/test_probe_world.py` |
 
 # %% [markdown]
 # ## Further reading
@@ -846,4 +842,4 @@ print("updates, promised, in the world:", *np.round(found, 2).tolist(), sep="\n"
 # **Next:** 04 · Curiosity, or how an agent looks for what its model does not know.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

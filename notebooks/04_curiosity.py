@@ -33,14 +33,12 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
 
     package = "sensei-lite[notebooks] @ git+https://github.com/sensei-lite/sensei_lite@main"
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
+    tables = "https://github.com/sensei-lite/sensei_lite"  # the study's tables lie in the repository
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", tables, "clone"], check=True)
 
 # %%
-import csv
 import dataclasses
-import os
 import textwrap
-import time
-from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -50,29 +48,23 @@ import numpy as np
 import optax
 from matplotlib.patheffects import withStroke
 
-# %%
-import sensei_lite
-from sensei_lite.config import EnsembleConfig, TrainConfig
+import sensei_lite as sl
+from sensei_lite.course import curious_observations, learning_curves, study_table, tqdm
 from sensei_lite.course.checks import curiosity as check
-from sensei_lite.course.pretrained import curious_observations, learning_curves, trained_agent, trained_world
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.models.distributions import unimix
-from sensei_lite.models.ensemble import Ensemble, ensemble_std, ensemble_variance, mutual_information
-from sensei_lite.models.world_model import PosteriorRollout
-from sensei_lite.plots.style import LOOKS, use_style
-from sensei_lite.presets import agent_config, lab
-from sensei_lite.training.collect import remembered
-from sensei_lite.training.evaluate import over_seeds, perplexity
-from sensei_lite.training.jax_loop import random_chunks, start_training, train_chunk
-from sensei_lite.training.machine import keep_compiled_programs
-from sensei_lite.worlds.grid.tiles import WALKABLE
+from sensei_lite.models import (
+    Ensemble,
+    PosteriorRollout,
+    ensemble_std,
+    ensemble_variance,
+    mutual_information,
+    unimix,
+)
+from sensei_lite.plots import LOOKS
+from sensei_lite.training import over_seeds, perplexity, random_chunks, remembered, start_training, train_chunk
 
 # %%
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-STEPS, ROUNDS, TOY_SEEDS = (200, 3, 1) if SMOKE else (2000, 14, 3)
-keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
-use_style()
-notebook_began = time.perf_counter()
+notebook = sl.start_notebook()
+STEPS, ROUNDS, TOY_SEEDS = (200, 3, 1) if notebook.smoke else (2000, 14, 3)
 
 # %% [markdown]
 # ## 1. What is new?
@@ -82,7 +74,7 @@ notebook_began = time.perf_counter()
 # | measure | asks | is fooled by |
 # |---|---|---|
 # | counts | how often was I in this state? | pictures, which hardly ever repeat |
-# | novelty (`novelty.py`) | how often did I see something like this? | looks that are new and mean nothing |
+# | novelty (`sensei_lite/models/rnd.py`) | how often did I see something like this? | looks that are new and mean nothing |
 # | prediction error | how wrong was my guess? | noise, which nobody can guess |
 # | **disagreement** | do several networks (**heads**) guess the same? | we shall see |
 #
@@ -398,10 +390,10 @@ check.information_in_nats(information_in_nats)
 # and cut out rows around the end of an episode.
 
 # %%
-WORLD = trained_world()
-CONFIG = agent_config(lab(), "plan2explore")
-if SMOKE:  # few updates, but a memory in which episodes end
-    train = TrainConfig(envs=4, batch=4, capacity=2048, prefill_steps=1024, chunk_updates=2)
+WORLD = sl.trained_world()
+CONFIG = sl.agent_config(sl.PRESETS["lab"](), "plan2explore")
+if notebook.smoke:  # few updates, but a memory in which episodes end
+    train = sl.config.TrainConfig(envs=4, batch=4, capacity=2048, prefill_steps=1024, chunk_updates=2)
     CONFIG = dataclasses.replace(CONFIG, train=train)
 with tqdm(total=1, desc="an agent and its random play (compiles)", leave=False) as bar:
     curious = start_training(CONFIG, WORLD, key=jax.random.key(7))
@@ -442,7 +434,7 @@ def loss_by_hand(ensemble, rollout, action, is_first):
 
 # %%
 sizes = CONFIG.world_model.deter, WORLD.actions.size, CONFIG.world_model.stoch, CONFIG.world_model.classes
-as_in_paper = EnsembleConfig(heads=3, hidden=16, reads="state", target="sample", measure="std")
+as_in_paper = sl.config.EnsembleConfig(heads=3, hidden=16, reads="state", target="sample", measure="std")
 two = {
     "the agent's": curious.agent.streams["disagreement"].network,
     "as in the paper": Ensemble(as_in_paper, *sizes, key=jax.random.key(1)),
@@ -492,7 +484,7 @@ def expected_news(model, ensemble, room, has_key, unlocked, *, key):
 
 # %%
 STAGES = {"without the key": (False, False), "with the key": (True, False), "door open": (True, True)}
-LOOKS_OF_ROOM = 2 if SMOKE else 12
+LOOKS_OF_ROOM = 2 if notebook.smoke else 12
 rooms = jax.jit(jax.vmap(lambda key: WORLD.reset(key=key)))(jax.random.split(jax.random.key(0), LOOKS_OF_ROOM))
 rooms = jax.device_get(rooms)
 ROOMS = [jax.tree.map(lambda leaf, i=i: leaf[i], rooms) for i in range(LOOKS_OF_ROOM)]
@@ -503,7 +495,7 @@ KEY, DOOR, EXIT = tuple(LAYOUT.key), tuple(LAYOUT.lock), tuple(LAYOUT.goal)
 # %%
 def possible(has_key, unlocked):
     """Where the agent can stand and act: not in walls, nor on the exit, where the episode is over."""
-    can = WALKABLE[LAYOUT.kind]
+    can = sl.worlds.WALKABLE[LAYOUT.kind]
     can[DOOR], can[EXIT], can[KEY] = unlocked, False, has_key
     return can
 
@@ -527,8 +519,8 @@ def maps_of(agent):
 
 
 # %%
-LOOK_AT = (1, 2) if SMOKE else (1, 20, 60)  # after these chunks of 50 updates
-long_trained = None if SMOKE else trained_agent("plan2explore")
+LOOK_AT = (1, 2) if notebook.smoke else (1, 20, 60)  # after these chunks of 50 updates
+long_trained = None if notebook.smoke else sl.trained_agent("plan2explore")
 history, maps = [], {}
 for chunk in tqdm(range(1, LOOK_AT[-1] + 1), desc="curious agent (compiles first)", unit="chunk", leave=False):
     curious, metrics, counts = train_chunk(CONFIG, WORLD, curious)
@@ -592,7 +584,7 @@ for event, words in MILESTONES.items():
     print(f"{words:17} {mine:5.2f} per 1,000 steps; random play {random_rate[event]:5.2f}")
 
 
-def per_1000_steps(chunks, event, window=1 if SMOKE else 10):
+def per_1000_steps(chunks, event, window=1 if notebook.smoke else 10):
     """Environment steps (in thousands) at the end of each window of chunks, and events per 1,000 steps in it."""
     columns = [np.array([chunk[name] for chunk in chunks]) for name in ("steps", event)]
     taken, happened = (column.reshape(-1, window).sum(1) for column in columns)
@@ -600,15 +592,10 @@ def per_1000_steps(chunks, event, window=1 if SMOKE else 10):
 
 
 # %%
-def study_table():
-    """The study's value of every seed, {(agent, figure): values}; empty where only the package is installed."""
-    path = Path(sensei_lite.__file__).parents[1] / "book" / "data" / "study" / "keyroom_lab.csv"
-    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines()) if path.exists() else []
-    seeds = [f"seed_{seed}" for seed in range(1, 6)]
-    return {(row["agent"], row["figure"]): [float(row[seed]) for seed in seeds] for row in rows}
-
-
-study = study_table()
+study = {
+    (row["agent"], row["figure"]): [float(row[f"seed_{seed}"]) for seed in range(1, 6)]
+    for row in study_table("keyroom_lab.csv")
+}
 
 # %% mystnb={"image": {"alt": "Left: door openings over training steps. Right: events of five seeds, random and curious."}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
@@ -621,7 +608,7 @@ for name, chunks, look in (
 left.axhline(random_rate["door_opened"], label="random play", color="#666666", linestyle=":")
 left.set(xlabel="environment steps (thousands)", ylabel="door openings per 1,000 steps", title="two single runs")
 left.legend(fontsize=8)
-for offset, agent in ((-0.12, "random"), (0.12, "plan2explore")) if study else ():
+for offset, agent in ((-0.12, "random"), (0.12, "plan2explore")):
     look = {"color": LOOKS[agent]["color"], "marker": LOOKS[agent]["marker"]}
     for place, event in enumerate(MILESTONES):
         iqm, low, high, _ = over_seeds(study[agent, f"{event} per 1000 steps"])
@@ -629,7 +616,7 @@ for offset, agent in ((-0.12, "random"), (0.12, "plan2explore")) if study else (
     right.text(3 + 2.5 * offset, high * 1.15, agent, color=look["color"], ha="center", fontsize=8)
 right.set_xticks(range(4), [textwrap.fill(words, 8) for words in MILESTONES.values()])
 right.set(yscale="log", xlim=(-0.6, 3.8), ylim=(0.3, 25), ylabel="events per 1,000 steps")
-right.set_title("five seeds, all of training" if study else "five seeds: only in a clone of the repository")
+right.set_title("five seeds, all of training")
 plt.show()
 
 # %% [markdown]
@@ -677,7 +664,7 @@ plt.show()
 # Does it stand on the exit?
 
 # %%
-d_init = remembered(curious.replay, 300 if SMOKE else 12_000, seed=0)
+d_init = remembered(curious.replay, 300 if notebook.smoke else 12_000, seed=0)
 shipped = curious_observations()
 print(f"live: {len(d_init.images):,} pictures of {len(set(d_init.episode))} episodes; shipped: {len(shipped.images):,}")
 
@@ -765,11 +752,11 @@ for seed in range(TOY_SEEDS):
 #
 # | here | there |
 # |---|---|
-# | the three measures, `Ensemble`, its loss and reward | `sensei_lite/models/ensemble.py` |
-# | novelty by random network distillation | `sensei_lite/models/rnd.py` |
-# | what each agent wants; one update | `sensei_lite/presets.py`, `learning.py` |
-# | collect, remember, learn | `sensei_lite/training/jax_loop.py`, `replay.py` |
-# | D_init | `sensei_lite/training/collect.py` (`remembered`), `observations.py` |
+# | the three measures, `Ensemble`, its loss and reward | `sensei_lite/models/ensemble.py`, `sensei_lite/agent/streams/disagreement.py` |
+# | novelty by random network distillation | `sensei_lite/models/rnd.py`, `sensei_lite/agent/streams/novelty.py` |
+# | what each agent wants; one update | `sensei_lite/presets.py` (`AGENTS`), `sensei_lite/agent/update.py` |
+# | collect, remember, learn | `sensei_lite/training/jax_loop.py`, `sensei_lite/agent/replay.py` |
+# | D_init | `sensei_lite/training/collect.py` (`remembered`), `sensei_lite/annotators/data.py` |
 
 # %% [markdown]
 # ## Further reading
@@ -786,4 +773,4 @@ for seed in range(TOY_SEEDS):
 # **Next:** 05 · VLM annotation, where somebody says which of these pictures are interesting.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

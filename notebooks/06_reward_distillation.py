@@ -22,7 +22,7 @@
 # 2. fit a reward $R_\psi$ to pairs, and hold its accuracy against what the judge's noise allows;
 # 3. say why whole episodes are held out, and measure what goes wrong otherwise;
 # 4. read a reward: its map of a room, and its calibration;
-# 5. find out whether a reward can be farmed, and what an episode's end does to it.
+# 5. find out whether a reward can be hacked, and what an episode's end does to it.
 
 # %%
 import sys
@@ -36,9 +36,7 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
 # %%
 import dataclasses
 import itertools
-import os
 import tempfile
-import time
 from pathlib import Path
 
 import jax
@@ -46,38 +44,19 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sensei_lite.agent.returns import absorbing_state_reward
-from sensei_lite.annotators.clip.annotator import ClipAnnotator
-from sensei_lite.annotators.pairs import random_pairs
-from sensei_lite.annotators.query import ask
-from sensei_lite.annotators.scripted import Manner, ScriptedAnnotator, interest, levels_of, noise_ceiling
-from sensei_lite.annotators.store import Store
-from sensei_lite.config import DistilConfig
+import sensei_lite as sl
+from sensei_lite.annotators import ClipAnnotator, NoiseModel, ScriptedAnnotator, Store, ask
+from sensei_lite.annotators import interest, levels_of, noise_ceiling, random_pairs
+from sensei_lite.course import curious_observations, tqdm
 from sensei_lite.course.checks import distillation as check
-from sensei_lite.course.pretrained import curious_observations, trained_world
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.plots.reward import episode_figure, pairs_figure, reward_landscape, situation_figure
-from sensei_lite.plots.style import use_style
+from sensei_lite.plots import episode_figure, pairs_figure, reward_landscape, situation_figure
+from sensei_lite.reward import Split, find_reward_hacks, metrics, preference_loss, rewards_of, scores_of
 
 # %%
-from sensei_lite.reward import metrics as reward_report
-from sensei_lite.reward.distil import distil, preference_loss
-from sensei_lite.reward.hacking import find_reward_hacks
-from sensei_lite.reward.model import rewards_of, scores_of
-from sensei_lite.reward.split import Split
-from sensei_lite.training.collect import play_observations
-from sensei_lite.training.machine import keep_compiled_programs
-from sensei_lite.worlds import KeyRoom
-from sensei_lite.worlds.grid.oracle import shortest_plan
-
-# %%
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-PAIRS, JUDGE_PAIRS, EPOCHS, LONG, SEEDS = (300, 300, 2, 2, 1) if SMOKE else (1500, 2000, 15, 40, 3)
-CONFIG = DistilConfig(epochs=EPOCHS, held_out=0.25)
+notebook = sl.start_notebook()
+PAIRS, JUDGE_PAIRS, EPOCHS, LONG, SEEDS = (300, 300, 2, 2, 1) if notebook.smoke else (1500, 2000, 15, 40, 3)
+CONFIG = sl.config.DistilConfig(epochs=EPOCHS, held_out=0.25)
 KEY = jax.random.key(0)
-keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
-use_style()
-notebook_began = time.perf_counter()
 
 # %% [markdown]
 # ## 1. From "a or b?" to a number
@@ -182,7 +161,7 @@ check.stable_loss(stable_loss)
 
 # %%
 D_init = curious_observations()
-situations = reward_report.stages(D_init.facts, levels_of(D_init.facts))
+situations = metrics.stages(D_init.facts, levels_of(D_init.facts))
 NAMES = ["sees the key", "holds the key", "at the door, with key", "opened the door"]
 pictures = [D_init.images[mask.argmax()] for mask in list(situations.values())[:4]]
 a, b = np.array([(1, 0), (2, 1), (3, 2), (2, 0), (3, 1), (3, 0)]).T  # the questions
@@ -256,18 +235,19 @@ def answers(judge, pairs, *, both_orders=False, observations=D_init):
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "preferences.sqlite") as store:
         for some in tqdm(np.array_split(pairs, -(-len(pairs) // 100)), desc=f"ask {judge.name}", leave=False):
             ask(store, judge, observations, some, both_orders=both_orders, progress=False)
-        return store.preferences(), store.summary()
+        return store.preferences(), store.judgements(judge.id)
 
 
 def fit(preferences, config=CONFIG, key=KEY, split=None):
     with tqdm(total=config.epochs, desc="distil", leave=False) as bar:
-        return distil(preferences, config, split=split, progress=lambda _: bar.update(), key=key)
+        return sl.distil(preferences, config, split=split, progress=lambda _: bar.update(), key=key)
 
 
-clip = ScriptedAnnotator(D_init) if SMOKE else ClipAnnotator()  # tests do without CLIP, which loads slowly
-preferences, summary = answers(clip, random_pairs(D_init, PAIRS, seed=0), both_orders=True)
-print(f"{len(D_init.images):,} pictures, {len(np.unique(D_init.episode))} episodes; {summary.questions:,} questions,")
-print(f"{summary.pairs:,} pairs, {summary.ties:,} ties, {summary.contradictions} contradictions between the orders")
+clip = ScriptedAnnotator(D_init) if notebook.smoke else ClipAnnotator()  # tests do without CLIP, which loads slowly
+preferences, said = answers(clip, random_pairs(D_init, PAIRS, seed=0), both_orders=True)
+print(f"{len(D_init.images):,} pictures, {len(np.unique(D_init.episode))} episodes; {2 * PAIRS:,} questions,")
+ties = (said.target == 0.5).sum()
+print(f"{len(said.target):,} pairs, {ties:,} ties, {said.contradicted.sum()} contradictions between the orders")
 print("(CLIP looks at one picture at a time, so it cannot prefer a position.)")
 
 # %% [markdown]
@@ -286,7 +266,7 @@ taste = fit(preferences)
 judged = {"CLIP": (preferences, taste, 1.0)}
 for noise in (0.0, 0.1, 0.3):
     said, _ = answers(ScriptedAnnotator(D_init, noise=noise), pairs)
-    judged[f"errs in {noise:.0%}"] = said, fit(said), noise_ceiling(Manner(noise=noise), equal)
+    judged[f"errs in {noise:.0%}"] = said, fit(said), noise_ceiling(NoiseModel(noise=noise), equal)
 
 # %% [markdown]
 # **Predict first.** Now the judge who errs in 30% gives 200 training pairs only, and we go on for long. What do training
@@ -358,12 +338,12 @@ check.accuracy(accuracy)
 # **Predict first.** How often does that judge's pupil put pictures of held-out episodes in their *true* order?
 
 # %%
-print("judge         held-out accuracy  95% interval  noise ceiling  true order  spread of f")
+print("judge         held-out accuracy  95% interval  noise ceiling  true order   std of f")
 for name, (said, pupil, ceiling) in judged.items():
     decided = int((said.target[pupil.split.held_out] != 0.5).sum())
-    low, high = reward_report.accuracy_interval(pupil.held_out.accuracy, decided)
+    low, high = metrics.accuracy_interval(pupil.held_out.accuracy, decided)
     unseen = np.isin(D_init.episode, pupil.split.episodes)
-    truth = reward_report.accuracy_against_levels(rewards_of(pupil.reward, D_init.images[unseen]), levels[unseen])
+    truth = metrics.accuracy_against_levels(rewards_of(pupil.reward, D_init.images[unseen]), levels[unseen])
     row = f"{pupil.held_out.accuracy:17.3f}  {low:.3f}-{high:.3f}   {ceiling:13.3f}  {truth:10.3f}"
     print(f"{name:13} {row}  {float(pupil.reward.std):11.2f}")
 
@@ -393,7 +373,7 @@ def split_by_pairs(preferences, share, seed):
     return Split(train, held_out, unseen=held_out, episodes=np.zeros(0, int))
 
 
-rooms = play_observations(KeyRoom(), 16 if SMOKE else 60, guided=True, seed=0)
+rooms = sl.training.play_observations(sl.KeyRoom(), 16 if notebook.smoke else 60, guided=True, seed=0)
 rooms_levels = interest(rooms.facts)
 few, new = rooms.choose(rooms.episode < 12), rooms.episode >= 12
 patch = dataclasses.replace(CONFIG, held_out=1 / 3)
@@ -404,7 +384,7 @@ for seed in tqdm(range(SEEDS), desc="seeds", leave=False):
     for (network, way), found in rows.items():
         split = split_by_pairs(said, 1 / 3, seed) if way == "pairs" else None
         pupil = fit(said, NETWORKS[network], key=jax.random.key(seed), split=split)
-        truth = reward_report.accuracy_against_levels(rewards_of(pupil.reward, rooms.images[new]), rooms_levels[new])
+        truth = metrics.accuracy_against_levels(rewards_of(pupil.reward, rooms.images[new]), rooms_levels[new])
         found.append((pupil.held_out.accuracy_unseen, truth))
 
 # %% mystnb={"image": {"alt": "For two networks and two ways to hold out: accuracy as promised, and in new rooms."}}
@@ -438,7 +418,7 @@ _ = axes.axvline(0.5, color="0.7", linestyle=":")
 # one room, with new floors and walls in every episode.
 
 # %%
-world, reward = trained_world(), taste.reward
+world, reward = sl.trained_world(), taste.reward
 state = jax.jit(world.reset)(key=jax.random.key(1_000_000))  # nobody was asked about this episode
 maps, render = reward_landscape(world, state, reward), jax.jit(world.render)
 for name, (has_key, is_open) in {"with the key": (True, False), "with the lock open": (True, True)}.items():
@@ -474,14 +454,14 @@ _ = figure.colorbar(heat, ax=panels, shrink=0.6, label="R_psi (0: average pictur
 # stage, and the step beside the lock. Between these the map is flat: it says what is interesting, not the way there.*
 
 # %% mystnb={"image": {"alt": "R_psi along a shortest solution, a staircase with a label at every event."}}
-episode_figure(world, state, shortest_plan(world, state), reward, "a shortest solution").figure
+episode_figure(world, state, sl.worlds.shortest_plan(world, state), reward, "a shortest solution").figure
 
 # %% [markdown]
 # *Figure 6. The same along an episode. Notice the steps at events.*
 
 # %% mystnb={"image": {"alt": "Mean reward with intervals for five situations; each is above the one before it."}}
 rewards = rewards_of(reward, D_init.images)
-means = reward_report.mean_rewards(rewards, D_init.episode, situations)
+means = metrics.mean_rewards(rewards, D_init.episode, situations)
 situation_figure(means).figure
 
 # %% [markdown]
@@ -490,7 +470,7 @@ situation_figure(means).figure
 # ### Exercise 3: the scale
 #
 # $f_\psi$ has an arbitrary constant and a scale that depends on the judge. An agent adds it to another reward, so
-# $R_\psi = (f_\psi - \mathrm{centre}) / \mathrm{spread}$ has mean 0 and standard deviation 1 **over the training pictures, each
+# $R_\psi = (f_\psi - \mathrm{mean}) / \mathrm{std}$ has mean 0 and standard deviation 1 **over the training pictures, each
 # counted once**. Write it.
 
 
@@ -522,7 +502,7 @@ check.standardise(standardise)
 
 # %% [markdown]
 # **Calibration.** Where $R_\psi$ says 80%, does the judge choose the first picture in 80%? Sort pairs into bins and
-# compare, for the judge who errs in 30%. **Predict first:** what if you forget the spread, and take $d$ from the
+# compare, for the judge who errs in 30%. **Predict first:** what if you forget the deviation, and take $d$ from the
 # standardised reward?
 
 
@@ -539,11 +519,9 @@ held_out = pupil.split.held_out
 scores = scores_of(pupil.reward, said.images)
 d = scores[said.first[held_out]] - scores[said.second[held_out]]
 chances = {"raw": 1 / (1 + np.exp(-d)), "standardised": 1 / (1 + np.exp(-d / float(pupil.reward.std)))}
-np.testing.assert_allclose(
-    chances["raw"], reward_report.preference_probabilities(pupil.reward, said, held_out), atol=1e-4
-)
+np.testing.assert_allclose(chances["raw"], metrics.preference_probabilities(pupil.reward, said, held_out), atol=1e-4)
 for name, chance in chances.items():
-    package = reward_report.calibration(chance, said.target[held_out], bins=8)
+    package = metrics.calibration(chance, said.target[held_out], bins=8)
     np.testing.assert_allclose(bins_by_hand(chance, said.target[held_out]), package[:3], atol=1e-6)
     print(f"{name:13} expected calibration error {package.error:.3f}")
 
@@ -553,7 +531,7 @@ axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
 axes.text(0.13, 0.03, "perfect:\nthe diagonal", color="0.35", fontsize=9)
 for (name, chance), marker, fill in zip(chances.items(), "os", ("black", "white"), strict=True):
     predicted, observed, number = bins_by_hand(chance, said.target[held_out])
-    spans = [reward_report.accuracy_interval(share, int(n)) for share, n in zip(observed, number, strict=True)]
+    spans = [metrics.accuracy_interval(share, int(n)) for share, n in zip(observed, number, strict=True)]
     errors = np.abs(np.array(spans).T - observed)
     axes.errorbar(predicted, observed, errors, fmt=marker, color="black", markerfacecolor=fill, capsize=2, label=name)
 axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted P[first preferred]", ylabel="share of answers for the first")
@@ -561,17 +539,17 @@ _ = axes.legend(title="scores", loc="upper left")
 
 # %% [markdown]
 # *Figure 8. Calibration on held-out pairs, with 95% intervals. Notice the standardised scores (squares): this judge is
-# unsure, so the spread is below 1, and dividing by it claims more than is known. Probabilities need raw scores, agents
+# unsure, so the deviation is below 1, and dividing by it claims more than is known. Probabilities need raw scores, agents
 # standardised ones.*
 
 # %% [markdown]
-# ## 7. What can be farmed
+# ## 7. Reward hacking
 #
 # An agent maximises a discounted **sum**. Standing for ever where the reward is $r$ is worth
 #
 # $$r + \gamma r + \gamma^2 r + \dots = \frac{r}{1 - \gamma}.$$
 #
-# If waiting *before* an event pays more than the best place *after* it, a clever agent waits: it **farms** the reward.
+# If waiting *before* an event pays more than the best place *after* it, a clever agent waits: this is **reward hacking**.
 # So we teach a second reward with a bad taste: most interesting is to stand at the **locked** door with the key.
 
 # %%
@@ -581,7 +559,7 @@ DOOR_LOVER = ("key_in_view", "key_picked_up", "door_opened", "exit_reached", "do
 
 def taught(levels):
     """The R_psi of a scripted judge who finds these facts ever more interesting."""
-    return fit(answers(ScriptedAnnotator(D_init, levels), pairs)[0]).reward
+    return fit(answers(ScriptedAnnotator(D_init, levels=levels), pairs)[0]).reward
 
 
 tastes = {"CLIP's": rewards, "door lover's": rewards_of(taught(DOOR_LOVER), D_init.images)}
@@ -603,14 +581,14 @@ def report(name, values):
     verdict = {True: "YES", False: "no", None: "cannot tell"}[hack.hackable]
     gain = hack.advantage_of_staying
     print(f"{name:13} stay {hack.stay:6.1f}   go on {hack.go_on:6.1f}   ", end="")
-    print(f"gain {gain.mean:6.1f} ({gain.low:.1f} to {gain.high:.1f})   farmable: {verdict}")
+    print(f"gain {gain.mean:6.1f} ({gain.low:.1f} to {gain.high:.1f})   hackable: {verdict}")
 
 
 for name, values in tastes.items():
     report(name, values)
 
 # %% [markdown]
-# The door lover's answers are consistent, and its $R_\psi$ can fit them perfectly. **No measure of fit finds a farm.**
+# The door lover's answers are consistent, and its $R_\psi$ can fit them perfectly. **No measure of fit finds a hack.**
 # This is why CLIP's prompts (notebook 05) rate an open door above a locked one.
 #
 # One more temptation is *the end*. Stay in the open door for ever, or walk to the exit, where the episode ends?
@@ -621,7 +599,7 @@ r_open, r_exit = means["door_opened"].mean, means["exit_reached"].mean
 CONTINUES = jnp.array([1.0, 0.0])  # one more step at the open door, then the exit
 for r in (-1.0, 0.5):
     np.testing.assert_allclose(
-        absorbing_state_reward(jnp.full(2, r), CONTINUES, GAMMA), [r, r / (1 - GAMMA)], rtol=1e-4
+        sl.agent.absorbing_state_reward(jnp.full(2, r), CONTINUES, GAMMA), [r, r / (1 - GAMMA)], rtol=1e-4
     )
 
 
@@ -629,7 +607,7 @@ def gain_of_leaving(constant, lasts):
     """How much more it is worth to go to the exit than to stay at the open door for ever."""
     reward = jnp.array([r_open, r_exit]) + constant
     if lasts:
-        reward = absorbing_state_reward(reward, CONTINUES, GAMMA)
+        reward = sl.agent.absorbing_state_reward(reward, CONTINUES, GAMMA)
     return float(reward[0] + GAMMA * reward[1] - (r_open + constant) / (1 - GAMMA))
 
 
@@ -660,13 +638,13 @@ _ = axes.set(xlabel="constant added to all rewards (dots: none)", ylabel="worth 
 # first:** how many are enough?
 
 # %% mystnb={"image": {"alt": "Held-out accuracy against the number of training pairs, bending towards a dashed line."}}
-SIZES = [20, 40] if SMOKE else [10, 30, 100, 300, 1000]
+SIZES = [20, 40] if notebook.smoke else [10, 30, 100, 300, 1000]
 asked = random_pairs(rooms, JUDGE_PAIRS * 3 // 2, seed=3)
 said, _ = answers(ScriptedAnnotator(rooms, noise=0.1), asked, observations=rooms)
 with tqdm(total=len(SIZES), desc="sizes", leave=False) as bar:
-    learned = reward_report.pairs_needed(said, SIZES, CONFIG, progress=lambda _: bar.update(), key=jax.random.key(2))
+    learned = metrics.pairs_needed(said, SIZES, CONFIG, progress=lambda _: bar.update(), key=jax.random.key(2))
 equal = float((rooms_levels[asked[:, 0]] == rooms_levels[asked[:, 1]]).mean())
-pairs_figure(learned, noise_ceiling(Manner(noise=0.1), equal)).figure
+pairs_figure(learned, noise_ceiling(NoiseModel(noise=0.1), equal)).figure
 
 # %% [markdown]
 # *Figure 10. Accuracy against pairs (a logarithmic axis). Notice where more pairs stop paying. Only luck passes the
@@ -690,19 +668,20 @@ for name, (asked, both) in ways.items():
     truths = []
     for seed in range(SEEDS):
         judge = ScriptedAnnotator(D_init, position_bias=0.6, equal="toss", seed=seed)
-        said, summary = answers(judge, asked, both_orders=both)
-        pupil = fit(said, key=jax.random.key(seed)).reward
-        truths.append(reward_report.accuracy_against_levels(rewards_of(pupil, D_init.images), levels))
-    print(f"{name:34} true order {np.mean(truths):.3f} ({min(truths):.3f} to {max(truths):.3f}), ties {summary.ties}")
+        preferences, said = answers(judge, asked, both_orders=both)
+        ties = (said.target == 0.5).sum()
+        pupil = fit(preferences, key=jax.random.key(seed)).reward
+        truths.append(metrics.accuracy_against_levels(rewards_of(pupil, D_init.images), levels))
+    print(f"{name:34} true order {np.mean(truths):.3f} ({min(truths):.3f} to {max(truths):.3f}), ties {ties}")
 
 # %% [markdown]
 # In chance order the bias is only noise. If the order means something, $R_\psi$ learns it: here, that early is
 # interesting. Asked in both orders, a biased judge contradicts itself, and the pair becomes a tie.
 
 # %% [markdown]
-# ### Exercise 4 (open): a farm of your own, and its mending
+# ### Exercise 4 (open): a hack of your own, and its mending
 #
-# Invent a taste that can be farmed, show it with `report`, and mend it. Which single change is enough? Other farms:
+# Invent a taste that can be hacked, show it with `report`, and mend it. Which single change is enough? Other hacks:
 # `find_reward_hacks` takes any `[(waiting, event)]`, such as `[("key_in_view", "key_picked_up")]`.
 
 # %% tags=["exercise-4"]
@@ -713,7 +692,7 @@ report("mine", rewards_of(taught(my_taste), D_init.images))
 # <details><summary>Thoughts on 4</summary>
 #
 # Every fact that an event makes false is a candidate. Once the key is taken, it no longer lies in view: a taste with
-# `key_in_view` above `key_picked_up` is farmed by looking at the key for ever. The mend is always the same: what comes
+# `key_in_view` above `key_picked_up` is hacked by looking at the key for ever. The mend is always the same: what comes
 # after must be worth at least as much, and stay so.
 #
 # </details>
@@ -727,7 +706,7 @@ report("mine", rewards_of(taught(my_taste), D_init.images))
 #    truth than its judge.
 # 3. **Episodes** are held out: pairs of known pictures reward learning by heart.
 # 4. A **map** shows what a reward pays for. **Calibration** compares raw scores with answers.
-# 5. A reward can be **farmed** if waiting before an event pays more than what follows. A constant decides about
+# 5. A reward can be **hacked** if waiting before an event pays more than what follows. A constant decides about
 #    **ends**, unless the end's reward lasts.
 
 # %% [markdown]
@@ -740,8 +719,8 @@ report("mine", rewards_of(taught(my_taste), D_init.images))
 # | which pairs are held out | `sensei_lite/reward/split.py` |
 # | intervals, calibration, pairs needed | `sensei_lite/reward/metrics.py` |
 # | maps and other figures | `sensei_lite/plots/reward.py` |
-# | farms | `sensei_lite/reward/hacking.py` |
-# | the stage: `sensei-lite distil` | `sensei_lite/training/pipeline.py`, `taste_report.py` |
+# | reward hacks | `sensei_lite/reward/hacking.py` |
+# | the stage: `sensei-lite distil` | `sensei_lite/training/pipeline.py` |
 
 # %% [markdown]
 # ## Further reading
@@ -760,4 +739,4 @@ report("mine", rewards_of(taught(my_taste), D_init.images))
 # **Next:** 07 · SENSEI, an agent that goes where it is interesting, then explores.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

@@ -36,38 +36,29 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
     subprocess.run(["git", "clone", "--quiet", "--depth=1", tables, "clone"], check=True)
 
 # %%
-import csv
 import dataclasses
-import os
-import time
-from pathlib import Path
 
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
-import sensei_lite
-from sensei_lite.agent.actor_critic import advantages
-from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, absorbing_state_reward
-from sensei_lite.config import SwitchConfig
+import sensei_lite as sl
+from sensei_lite.agent import (
+    PercentileNormaliser,
+    ReturnSwitch,
+    RewardSwitch,
+    RunningQuantile,
+    absorbing_state_reward,
+    advantages,
+)
+from sensei_lite.course import learning_curves, study_table, switch_explorer, tqdm, weigh
 from sensei_lite.course.checks import switch as check
-from sensei_lite.course.pretrained import learning_curves, trained_agent, trained_reward_model, trained_world
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.course.widgets.switch import switch_explorer, weigh
-from sensei_lite.plots.exploration import rates, spans, state_figure, trace_figure
-from sensei_lite.plots.style import LOOKS, use_style
-from sensei_lite.plots.trace import play_trace
+from sensei_lite.plots import LOOKS, play_trace, rates, spans, state_figure, trace_figure
+from sensei_lite.training import start_training, train_chunk
 
 # %%
-from sensei_lite.presets import agent_config, lab, smoke
-from sensei_lite.training.jax_loop import start_training, train_chunk
-from sensei_lite.training.machine import keep_compiled_programs
-
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-PRESET, UPDATES, WINDOW = (smoke(), 20, 2) if SMOKE else (lab(), 3000, 5)
-keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
-use_style()
-notebook_began = time.perf_counter()
+notebook = sl.start_notebook()
+PRESET, UPDATES, WINDOW = (sl.PRESETS["smoke"](), 20, 2) if notebook.smoke else (sl.PRESETS["lab"](), 3000, 5)
 
 # %% [markdown]
 # ## 1. The idea in one picture
@@ -207,7 +198,7 @@ check.running_threshold(running_threshold)
 # %%
 go = {"semantic": 1.0, "disagreement": 1.0}
 explore = {"semantic": 1.0, "disagreement": 10.0}
-settings = SwitchConfig(rule="reward", percentile=60, go=tuple(go.items()), explore=tuple(explore.items()))
+settings = sl.config.SwitchConfig(rule="reward", percentile=60, go=tuple(go.items()), explore=tuple(explore.items()))
 for _ in range(3):  # three dreams
     r_sem, r_dis = rng.normal(0, 1, 6), rng.uniform(0, 0.1, 6)
     Q = np.percentile(r_sem, 60)
@@ -281,7 +272,7 @@ check.exploration_reward(exploration_reward)
 # small noise stays small. One state by hand, in both branches:
 
 # %%
-code = SwitchConfig()  # the package's default, with the weights of the table
+code = sl.config.SwitchConfig()  # the package's default, with the weights of the table
 returns, values = {"semantic": 30.0, "disagreement": 0.30}, {"semantic": 28.0, "disagreement": 0.20}
 scales = {"semantic": PercentileNormaliser(20.0, 31.0), "disagreement": PercentileNormaliser(0.1, 0.4)}  # low, high
 of_semantic = (30.0 - 28.0) / max(1, 31.0 - 20.0)
@@ -375,9 +366,9 @@ for constant in (0, -24, -60):
 # We play the shipped agents. A played episode has no dream, so the critic's guess $v_{sem}(s_t)$ stands for the return.
 
 # %%
-world, taste = trained_world(), trained_reward_model()
-sensei, films = trained_agent("sensei"), {}
-curious = sensei if SMOKE else trained_agent("plan2explore")  # every agent compiles a program of its own
+world, taste = sl.trained_world(), sl.trained_reward_model()
+sensei, films = sl.trained_agent("sensei"), {}
+curious = sensei if notebook.smoke else sl.trained_agent("plan2explore")  # every agent compiles a program of its own
 for name, agent in tqdm({"sensei": sensei, "curious": curious}.items(), desc="play", leave=False):
     films[name] = play_trace(agent, world, taste=taste, key=jax.random.key(0))
     print(f"{name}: {films[name].steps} steps, the world ended: {films[name].is_terminal}")
@@ -419,7 +410,7 @@ figure
 # %%
 blank = jax.tree.map(lambda weight: 0 * weight, sensei.actor)  # a policy of zeros: all actions are equally likely
 lost = dataclasses.replace(sensei, actor=blank)
-for seed in tqdm(range(2 if SMOKE else 40), desc="looking for a walk that opens the door", leave=False):
+for seed in tqdm(range(2 if notebook.smoke else 40), desc="looking for a walk that opens the door", leave=False):
     walk = play_trace(lost, world, taste=taste, key=jax.random.key(seed))
     if walk.events["door_opened"][30:70].any():
         break
@@ -479,7 +470,7 @@ def train(config, updates, seed=1):
     return state, rows
 
 
-_, live = train(agent_config(PRESET, "sensei"), UPDATES)
+_, live = train(sl.agent_config(PRESET, "sensei"), UPDATES)
 total_steps, doors = (sum(row[name] for row in live) for name in ("steps", "door_opened"))
 print(f"{total_steps:,.0f} steps, the door opened {doors:.0f} times")
 
@@ -541,18 +532,8 @@ my_predictions = {
 
 
 # %%
-def read_study(name):
-    """The rows of a table of the study, which lies in the repository; none where only the package is installed."""
-    for top in (Path(".."), Path(sensei_lite.__file__).parents[1], Path("clone")):
-        path = top / "book" / "data" / "study" / name
-        if path.exists():
-            return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    print(f"{name} is not here: it lies in the repository, in book/data/study, and on the book's page of results.")
-    return []
-
-
 DOORS, EXITS = "door_opened per 1000 steps", "exit_reached per 1000 steps"
-study = {(row["agent"], row["figure"]): row for row in read_study("keyroom_lab.csv")}
+study = {(row["agent"], row["figure"]): row for row in study_table("keyroom_lab.csv")}
 there = [name for name in my_predictions if (name, DOORS) in study]
 for name in there:
     (low, high), ours = ([float(study[agent, DOORS][edge]) for edge in ("low", "high")] for agent in (name, "sensei"))
@@ -562,23 +543,20 @@ if missing := [name for name in my_predictions if name not in there]:
     print("not in this table:", ", ".join(missing))
 
 # %% mystnb={"image": {"alt": "Door openings and exits per 1,000 steps for each agent: five seeds, mean, interval."}}
-if study:
-    shown = ["random", *there, "sensei"]
-    figure, panels = plt.subplots(1, 2, figsize=(8.5, 0.9 + 0.42 * len(shown)), sharey=True)
-    for axes, figure_name in zip(panels, (DOORS, EXITS), strict=True):
-        for place, name in enumerate(shown):
-            row = study[name, figure_name]
-            look = {"color": "black", "marker": "*"} | {
-                k: v for k, v in LOOKS.get(name, {}).items() if k != "linestyle"
-            }
-            axes.hlines(place, float(row["low"]), float(row["high"]), color=look["color"], linewidth=5, alpha=0.35)
-            seeds = [float(value) for key, value in row.items() if key.startswith("seed_") and value]
-            axes.plot(seeds, [place] * len(seeds), "|", color="black", markersize=11)
-            axes.plot(float(row["iqm"]), place, linestyle="", markersize=8, **look)
-        axes.set(xlabel=figure_name.replace("_", " ").replace(" per 1000", "\nper 1,000"), xlim=(0, None))
-    panels[0].set_yticks(range(len(shown)), shown)
-    panels[0].set_ylim(-0.5, len(shown) - 0.5)
-    plt.show()
+shown = ["random", *there, "sensei"]
+figure, panels = plt.subplots(1, 2, figsize=(8.5, 0.9 + 0.42 * len(shown)), sharey=True)
+for axes, figure_name in zip(panels, (DOORS, EXITS), strict=True):
+    for place, name in enumerate(shown):
+        row = study[name, figure_name]
+        look = {"color": "black", "marker": "*"} | {k: v for k, v in LOOKS.get(name, {}).items() if k != "linestyle"}
+        axes.hlines(place, float(row["low"]), float(row["high"]), color=look["color"], linewidth=5, alpha=0.35)
+        seeds = [float(value) for key, value in row.items() if key.startswith("seed_") and value]
+        axes.plot(seeds, [place] * len(seeds), "|", color="black", markersize=11)
+        axes.plot(float(row["iqm"]), place, linestyle="", markersize=8, **look)
+    axes.set(xlabel=figure_name.replace("_", " ").replace(" per 1000", "\nper 1,000"), xlim=(0, None))
+panels[0].set_yticks(range(len(shown)), shown)
+panels[0].set_ylim(-0.5, len(shown) - 0.5)
+plt.show()
 
 # %% [markdown]
 # *Figure 7. Five seeds of each agent (strokes), the mean of their middle half (marker) and its 95% interval (band), over all
@@ -628,7 +606,7 @@ for constant in (0, -3):
 
 # %%
 print(f"{'R_psi was taught with':21} {'changed':43} updates  seed  doors  exits, per 1,000 steps")
-for row in read_study("trials.csv"):
+for row in study_table("trials.csv"):
     if row["world"] == "keyroom-lab" and row["agent"] == "sensei":
         told = f"{row['pictures']:21} {row['changes'] or '-':43} {row['updates']:>7} {row['seed']:>5}"
         print(f"{told} {row['door_opened']:>6} {row['exit_reached']:>6}")
@@ -637,7 +615,7 @@ for row in read_study("trials.csv"):
 # Where doors and exits are far apart, the agent did not go on from the open door. One round of questions and two
 # differ greatly here; in Figure 7, five seeds do not tell them apart.
 #
-# **The taste can be farmed.** If an easy picture gets a high $R_\psi$, the agent repeats it (notebook 06).
+# **The taste can be hacked.** If an easy picture gets a high $R_\psi$, the agent repeats it (notebook 06).
 #
 # **The answers are biased.** In published data, LLaVA chose the first picture in 83% of the pairs, and its agent did
 # worse than Plan2Explore. Ask in both orders (notebook 05).
@@ -648,9 +626,9 @@ for row in read_study("trials.csv"):
 # Choose $k$ and the weights. Predict, train, compare. What would you need to say that yours is better?
 
 # %% tags=["exercise-4"]
-my_switch = None  # for example SwitchConfig(percentile=75.0, go=(("semantic", 1.0), ("disagreement", 0.3)))
+my_switch = None  # for example sl.config.SwitchConfig(percentile=75.0, go=(("semantic", 1.0), ("disagreement", 0.3)))
 if my_switch:
-    mine = dataclasses.replace(agent_config(PRESET, "sensei"), switch=my_switch)
+    mine = dataclasses.replace(sl.agent_config(PRESET, "sensei"), switch=my_switch)
     _, my_rows = train(mine, UPDATES)
     for name, rows in {"default": live, "mine": my_rows}.items():
         print(name, rates(rows, "door_opened", len(rows) // 5)[1][:: max(1, len(rows) // 5)].round(1))
@@ -685,11 +663,10 @@ if my_switch:
 #
 # | here | there |
 # |---|---|
-# | the switch, both forms | `sensei_lite/agent/switch.py` |
-# | running percentile, lasting reward | `sensei_lite/agent/returns.py` |
-# | advantages | `sensei_lite/agent/actor_critic.py` |
-# | one update with everything | `sensei_lite/agent/update.py` (`learn_to_act`, `terminal_bootstrap`) |
-# | traces, figures, knobs | `sensei_lite/plots/trace.py`, `exploration_figures.py`, `widgets/switch.py` |
+# | the switch, both forms; advantages | `sensei_lite/agent/switch.py` |
+# | running percentile, the absorbing state's reward | `sensei_lite/agent/returns.py` |
+# # | one update with everything | `sensei_lite/agent/update.py` (`update`, `learn_to_act`) |
+# | traces, figures, knobs | `sensei_lite/plots/trace.py`, `exploration.py`, `sensei_lite/course/widgets/switch.py` |
 # | the whole method in one command | `sensei_lite/training/plan.py`, `pipeline.py` |
 
 # %% [markdown]
@@ -707,4 +684,4 @@ if my_switch:
 # **Next:** 08 · Evidence: what the numbers show, and what they do not.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

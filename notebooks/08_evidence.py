@@ -36,30 +36,21 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
     subprocess.run(["git", "clone", "--quiet", "--depth=1", tables, "clone"], check=True)
 
 # %%
-import csv
-import os
-import time
 from collections import Counter
-from pathlib import Path
 
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy import stats
 
-import sensei_lite
+import sensei_lite as sl
+from sensei_lite.course import learning_curves, study_table, tqdm
 from sensei_lite.course.checks import evidence as check
-from sensei_lite.course.pretrained import learning_curves, trained_agent, trained_world
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.plots.style import LOOKS, use_style
-from sensei_lite.presets import lab
-from sensei_lite.training.evaluate import over_seeds, play_episodes, steps_to_success
-from sensei_lite.training.machine import keep_compiled_programs
+from sensei_lite.plots import LOOKS
+from sensei_lite.training import over_seeds, play_episodes, steps_to_success
 
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
-use_style()
-notebook_began = time.perf_counter()
+# %%
+notebook = sl.start_notebook()
 
 # %% [markdown]
 # ## 1. One run proves little
@@ -68,20 +59,10 @@ notebook_began = time.perf_counter()
 
 
 # %%
-def read_table(name):
-    """The rows of a table of the study. These lie in the repository, beside the package."""
-    for top in (Path(".."), Path(sensei_lite.__file__).parents[1], Path("clone")):
-        path = top / "book" / "data" / "study" / name
-        if path.exists():
-            with path.open(newline="") as file:
-                return list(csv.DictReader(file))
-    raise FileNotFoundError(f"{name} lies in book/data/study of the repository; run this notebook in a clone of it")
-
-
 DOORS, EXITS = "door_opened per 1000 steps", "exit_reached per 1000 steps"
 SUCCESS, EVENLY = "steps to 80% success", "situations visited evenly"
 study, committed = {}, {}
-for row in read_table("keyroom_lab.csv"):
+for row in study_table("keyroom_lab.csv"):
     row_name = row["agent"], row["figure"]
     study[row_name] = np.array([float(value) for key, value in row.items() if key.startswith("seed_")])
     committed[row_name] = [float(row[key]) for key in ("iqm", "low", "high")]
@@ -153,8 +134,8 @@ axes.grid(axis="y", color="0.92")
 # `play_episodes` lets a finished agent play 200 fresh rooms. Is that not enough data?
 
 # %%
-curious, world = trained_agent("plan2explore"), trained_world()
-tests, episodes = (2, 20) if SMOKE else (5, 200)
+curious, world = sl.trained_agent("plan2explore"), sl.trained_world()
+tests, episodes = (2, 20) if notebook.smoke else (5, 200)
 again = [
     float(play_episodes(curious, world, episodes, key=jax.random.key(test)).reached["key_picked_up"])
     for test in tqdm(range(tests), desc="tests", leave=False)
@@ -283,7 +264,7 @@ middle_half = stats.norm.ppf(np.linspace(0.25, 0.75, 10_001))
 truths = {"bell-shaped": 0.0, "skewed": np.exp(SCATTER * middle_half).mean()}
 coverage = {shape: [] for shape in truths}
 counted = [3, 5, 10, 20, 40]
-EXPERIMENTS, RESAMPLES = (200, 200) if SMOKE else (2000, 999)
+EXPERIMENTS, RESAMPLES = (200, 200) if notebook.smoke else (2000, 999)
 rng = np.random.default_rng(1)
 for n in tqdm(counted, desc="seeds", leave=False):
     for shape, truth in truths.items():
@@ -451,7 +432,7 @@ axes.grid(axis="y", color="0.92")
 # The measure is a *first* time: what is forgotten later costs nothing. And it has a **floor**: ten chunks must pass.
 
 # %%
-train = lab().train
+train = sl.PRESETS["lab"]().train
 floor = 10 * train.chunk_updates * train.env_steps_per_update  # a little less: an episode's first row is no step
 learners = [agent for agent in agents if agent.startswith("task")]
 needed = {agent: over_seeds(study[agent, SUCCESS]) for agent in learners}
@@ -629,9 +610,9 @@ print(f"a look after each seed from 3 to 10, stop:  {np.any(looks, 0).mean():6.1
 # study.
 
 # %%
-trials = read_table("trials.csv")
+trials = study_table("trials.csv")
 tuned = {int(trial["seed"]) for trial in trials}
-judged = {int(key.removeprefix("seed_")) for key in read_table("keyroom_lab.csv")[0] if key.startswith("seed_")}
+judged = {int(key.removeprefix("seed_")) for key in study_table("keyroom_lab.csv")[0] if key.startswith("seed_")}
 assert not tuned & judged
 final = [float(trial["door_opened"]) for trial in trials if trial["pictures"] == "curious, two rounds"]
 print("trials of each agent:", dict(Counter(trial["agent"] for trial in trials)))
@@ -691,7 +672,7 @@ print(f"the wrong agent wins in {wrong_wins(my_factor, my_seeds):.1%} of such st
 # | steps to success; events per 1,000 steps | `sensei_lite/training/evaluate.py` |
 # | all figures of one agent; the task agent | `sensei_lite/training/pipeline.py`: `figures_of`, `learn_task` |
 # | agents × seeds, one table | `sensei_lite/training/study.py` |
-# | the table, and what it says | `book/results.md`; held by `tests/test_evidence.py` |
+# | the table, and what it says | `book/results.md`; checked by `book/make/site/claims.py` |
 
 # %% [markdown]
 # ## Further reading
@@ -707,4 +688,4 @@ print(f"the wrong agent wins in {wrong_wins(my_factor, my_seeds):.1%} of such st
 # **Next:** 09 · Real worlds: MiniHack, other VLMs, the paper's scale.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

@@ -35,7 +35,6 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
 # %%
 import dataclasses
 import importlib.util
-import os
 import tempfile
 import textwrap
 import time
@@ -52,34 +51,23 @@ import numpy as np
 from IPython.display import clear_output
 
 # %%
-from sensei_lite.agent import state as agents
-from sensei_lite.agent import update as learning
-from sensei_lite.annotators.agreement import wilson
-from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat import ChatAnnotator, Price, prompt_for
-from sensei_lite.annotators.clip.annotator import ClipAnnotator
+import sensei_lite as sl
+from sensei_lite.annotators import Answer, ChatAnnotator, Price, prompt_for, wilson_interval
+from sensei_lite.course import flops_of, tqdm
 from sensei_lite.course.checks import real_worlds as check
-from sensei_lite.course.flops import flops_of
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.models.world_model import Transition
-from sensei_lite.plots.style import episode, use_style
-from sensei_lite.presets import PRESETS, agent_config
-from sensei_lite.training.host_loop import begin_host_training, play_at_random, train_host_chunk
-from sensei_lite.training.jax_loop import chunk_schedule, to_transition
-from sensei_lite.training.machine import keep_compiled_programs
-from sensei_lite.training.plan import PLANS, run
-from sensei_lite.training.stages import read_stages
-from sensei_lite.worlds import make_world
-from sensei_lite.worlds.grid.oracle import shortest_plan
+from sensei_lite.training import (
+    begin_host_training,
+    chunk_schedule,
+    play_at_random,
+    read_stages,
+    to_transition,
+    train_host_chunk,
+)
 from sensei_lite.worlds.minihack import world as minihack
 
 # %%
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-jax.config.update("jax_disable_most_optimizations", SMOKE)  # tests compile more than they compute
-keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
-use_style()
+notebook = sl.start_notebook()
 SEED = jax.random.key(0)
-notebook_began = time.perf_counter()
 
 # %% [markdown]
 # ## 1. The real level
@@ -100,7 +88,7 @@ else:
 
 IS_REAL = world_name.startswith("minihack")
 LABEL = "real MiniHack" if IS_REAL else "behind Gymnasium"
-host = make_world(world_name, num_envs=4, **world_settings)
+host = sl.make_world(world_name, num_envs=4, **world_settings)
 row = host.reset(seed=0)
 print(f"{host.name}: {host.num_envs} copies, pictures {host.image_shape}, {host.actions.size} actions")
 for action in ("east", "south", "apply"):
@@ -109,7 +97,7 @@ for action in ("east", "south", "apply"):
     print(f"{action:6} -> reward {row.reward}, events {happened or 'none'}")
 
 # %% [markdown]
-# The rows are the `TimeStep` of notebook 01, as NumPy arrays. `begin` and `advance` are all that a **host world**
+# The rows are the `TimeStep` of notebook 01, as NumPy arrays. `reset` and `step` are all that a **host world**
 # (`HostWorld`) offers. Its state stays inside the game.
 #
 # What does a solution look like? In the package's KeyRoom-S15 the oracle of notebook 01 searches in the true states.
@@ -173,14 +161,14 @@ def play_real(seed):
     return steps
 
 
-ours = make_world("keyroom-s15")
+ours = sl.make_world("keyroom-s15")
 reset, draw, draw_fine = jax.jit(ours.reset), jax.jit(ours.render), jax.jit(partial(ours.render, scale=4))
 
 
 def play_ours(seed):
     """The same for a shortest plan in the package's KeyRoom-S15."""
     start = reset(key=jax.random.key(seed))
-    states, events = episode(ours, start, shortest_plan(ours, start))
+    states, events = sl.plots.episode(ours, start, sl.worlds.shortest_plan(ours, start))
     return [(np.asarray(draw(state)), draw_fine(state), names) for state, names in zip(states, events, strict=True)]
 
 
@@ -249,7 +237,7 @@ axes.set_axis_off()
 # %%
 @eqx.filter_jit
 def choose(agent, policy_state, image, is_first, *, key):
-    return agents.act(agent, policy_state, image, is_first, key=key)
+    return sl.act(agent, policy_state, image, is_first, key=key)
 
 
 @partial(jax.jit, static_argnums=1, donate_argnums=0)  # the old replay's memory is used for the new one
@@ -264,7 +252,7 @@ def collect_by_hand(config, world, state):
     replay, row, policy_state = state.replay, state.timestep, state.policy_state
     for key in jax.random.split(collect_key, collects):
         policy_state = choose(state.agent, policy_state, row.image, row.is_first, key=key)
-        action = agents.decode_action(world.actions, policy_state.action)
+        action = sl.agent.decode_action(world.actions, policy_state.action)
         row = world.step(np.asarray(action))  # out of the compiled code, into the game, and back
         replay = remember(replay, world.actions, row)
     return replay, row, policy_state
@@ -275,7 +263,7 @@ def collect_by_hand(config, world, state):
 # our rows. We test it with the smallest preset and two seeds.
 
 # %%
-small = agent_config(PRESETS["smoke"](), "plan2explore")
+small = sl.agent_config(sl.PRESETS["smoke"](), "plan2explore")
 
 
 def ready(seed):
@@ -302,14 +290,14 @@ for seed in (0, 1):
 # %%
 rows = jax.tree.map(lambda leaf: leaf[: begin + collects], theirs.replay.rows)  # [time envs ...]
 agent, keys = theirs.agent, jax.random.split(SEED, begin + collects)
-policy_state = agents.initial_policy_state(agent, host.num_envs, host.actions.size)
+policy_state = sl.initial_policy_state(agent, host.num_envs, host.actions.size)
 
 
 @eqx.filter_jit
 def act_in_scan(agent, policy_state):
     def look(policy_state, seen):
         image, is_first, key = seen
-        policy_state = agents.act(agent, policy_state, image, is_first, key=key)
+        policy_state = sl.act(agent, policy_state, image, is_first, key=key)
         return policy_state, policy_state
 
     return jax.lax.scan(look, policy_state, (rows.image, rows.is_first, keys))[1]
@@ -329,10 +317,10 @@ print(f"{rows.reward.size} actions of {len(keys)} steps, the same in both loops"
 # `lab` agent the world is stepped eight times. Which of the four parts takes most of the time?
 
 # %%
-lab = agent_config(PRESETS["lab"](), "plan2explore")
+lab = sl.agent_config(sl.PRESETS["lab"](), "plan2explore")
 short = dataclasses.replace(lab.train, capacity=4096, prefill_steps=256, chunk_updates=20)
-config = small if SMOKE else dataclasses.replace(lab, train=short)
-many = make_world(world_name, num_envs=config.train.envs, **world_settings)
+config = small if notebook.smoke else dataclasses.replace(lab, train=short)
+many = sl.make_world(world_name, num_envs=config.train.envs, **world_settings)
 state = play_at_random(config, many, begin_host_training(config, many, key=SEED))
 chunks = []
 for _ in tqdm(range(5), desc="chunks of updates (the first one compiles)", leave=False):
@@ -346,7 +334,7 @@ for key in jax.random.split(state.key, 40):
     clock = [time.perf_counter()]
     policy_state = jax.block_until_ready(choose(state.agent, policy_state, row.image, row.is_first, key=key))
     clock.append(time.perf_counter())
-    row = many.step(np.asarray(agents.decode_action(many.actions, policy_state.action)))
+    row = many.step(np.asarray(sl.agent.decode_action(many.actions, policy_state.action)))
     clock.append(time.perf_counter())
     replay = jax.block_until_ready(remember(replay, many.actions, row))
     spent.append(np.diff([*clock, time.perf_counter()]))  # seconds of act, step, remember
@@ -390,16 +378,16 @@ axes.invert_yaxis()
 temporary = tempfile.TemporaryDirectory()
 folder = Path(temporary.name)
 plan = dataclasses.replace(
-    PLANS["smoke"],
+    sl.PLANS["smoke"],
     world=world_name,
     settings=world_settings,
     pictures=200,
     pairs=100,
     rounds=1,
-    updates=4 if SMOKE else 20,
-    agents=("plan2explore",) if SMOKE else ("plan2explore", "sensei"),
+    updates=4 if notebook.smoke else 20,
+    agents=("plan2explore",) if notebook.smoke else ("plan2explore", "sensei"),
 )
-told = run(folder, plan)
+told = sl.run(folder, plan)
 clear_output(wait=True)  # the progress bars of the stages
 print("\n".join(told))
 for name, numbers in read_stages(folder).items():
@@ -426,7 +414,7 @@ print("in the folder:", ", ".join(sorted(path.name for path in folder.glob("[!.]
 def with_truth(player):
     """Pictures of whole solutions, and how far each has come: how many of the events of WORDS have happened."""
     pictures, levels = [], []
-    for seed in tqdm(range(2 if SMOKE else 12), desc="solutions", leave=False):
+    for seed in tqdm(range(2 if notebook.smoke else 12), desc="solutions", leave=False):
         level = 0
         for picture, _, events in player(seed):
             level = max([level] + [1 + list(WORDS).index(name) for name in events if name in WORDS])
@@ -441,7 +429,7 @@ if IS_REAL:
 else:  # in place of a stranger's drawings: the negatives of our own
     pictures, levels = drawings["the package's drawings"]
     drawings["their negatives"] = 255 - pictures, levels
-clip, began = ClipAnnotator(), time.perf_counter()
+clip, began = sl.ClipAnnotator(), time.perf_counter()
 scores = {name: clip.scores(pictures) for name, (pictures, _) in drawings.items()}
 pictures_a_second = sum(map(len, scores.values())) / (time.perf_counter() - began)
 
@@ -453,7 +441,7 @@ for name, (pictures, levels) in drawings.items():
     answers = np.array([reply.answer for _, reply in clip.annotate(pictures[a], pictures[b])])
     decided = np.isin(answers, (Answer.FIRST, Answer.SECOND))
     right = (answers == Answer.FIRST) == (levels[a] > levels[b])
-    share = wilson(int(right[decided].sum()), int(decided.sum()))
+    share = wilson_interval(int(right[decided].sum()), int(decided.sum()))
     print(f"{name}: {decided.sum()} of {PAIRS} pairs decided, the others are ties")
     print(f"    right in {share.value:.0%} of those (95% interval {share.low:.0%} to {share.high:.0%})")
 chances = clip.prompt_probabilities(pictures[:1])[0]
@@ -483,8 +471,8 @@ for (name, (_, levels)), marker, line, colour in zip(
 # Who else can annotate? **Any model of open_clip**, by tag (downloaded once) or from a file:
 #
 # ```python
-# ClipAnnotator("ViT-B-32/laion2b_s34b_b79k", prompts={"a hero holds a key": 1.0, "an empty dungeon floor": 0.0})
-# ClipAnnotator("ViT-B-32", weights="my_clip.safetensors")
+# sl.ClipAnnotator("ViT-B-32/laion2b_s34b_b79k", prompts={"a hero holds a key": 1.0, "an empty dungeon floor": 0.0})
+# sl.ClipAnnotator("ViT-B-32", weights="my_clip.safetensors")
 # ```
 #
 # Its prompts are sentences, each with an interest from 0 to 1. This notebook downloads nothing, so it shows what you
@@ -492,9 +480,9 @@ for (name, (_, levels)), marker, line, colour in zip(
 
 # %%
 attempts = {
-    "a file that is not there": lambda: ClipAnnotator("ViT-B-32", weights="my_clip.safetensors"),
-    "a tag that open_clip does not have": lambda: ClipAnnotator("ViT-B-32/the-best"),
-    "words for the small CLIP": lambda: ClipAnnotator(prompts={"a dragon sleeps": 1.0, "empty floor": 0.0}),
+    "a file that is not there": lambda: sl.ClipAnnotator("ViT-B-32", weights="my_clip.safetensors"),
+    "a tag that open_clip does not have": lambda: sl.ClipAnnotator("ViT-B-32/the-best"),
+    "words for the small CLIP": lambda: sl.ClipAnnotator(prompts={"a dragon sleeps": 1.0, "empty floor": 0.0}),
 }
 for what, attempt in attempts.items():
     try:
@@ -516,7 +504,7 @@ for kind in ("specific", "general"):
 
 PRICE = Price(per_million_input=1.0, per_million_output=4.0)  # dollars: an ASSUMPTION, put in what you pay
 chat = ChatAnnotator("my-model", "http://localhost:8000/v1", prompt=prompt_for(world_name), price=PRICE)
-print(chat.estimate(PLANS["paper"].pairs))  # counts only: nobody is asked
+print(chat.estimate(sl.PLANS["paper"].pairs))  # counts only: nobody is asked
 
 # %% [markdown]
 # `Prompt("your context")` is a prompt of your own. Its hash is stored with every answer, so answers to different words
@@ -589,12 +577,14 @@ for m, k, n in ((1, 1, 1), (3, 5, 2), (64, 512, 1536)):
 def flops_an_update(config):
     """Operations in the matrix products of one update, in a world like ours."""
     shape = (config.train.batch, config.train.length)
-    init = partial(agents.init, config, host.image_shape, host.actions)
+    init = partial(sl.init, config, host.image_shape, host.actions)
     agent = eqx.filter_eval_shape(lambda key: init(key=key), SEED)  # shapes without numbers
     of = lambda *more, dtype=jnp.float32: jax.ShapeDtypeStruct((*shape, *more), dtype)  # noqa: E731
     flag, number = of(dtype=bool), of()
-    rows = Transition(of(*host.image_shape, dtype=jnp.uint8), of(host.actions.size), number, number, flag, flag)
-    return flops_of(lambda agent, rows, key: learning.update(agent, rows, key=key), agent, rows, SEED)
+    rows = sl.models.Transition(
+        of(*host.image_shape, dtype=jnp.uint8), of(host.actions.size), number, number, flag, flag
+    )
+    return flops_of(lambda agent, rows, key: sl.update(agent, rows, key=key), agent, rows, SEED)
 
 
 # %% [markdown]
@@ -604,11 +594,11 @@ def flops_an_update(config):
 DOLLARS_A_GPU_HOUR = 2.0  # an ASSUMPTION, as PRICE is: put in what you pay
 PUBLISHED_STEPS_AN_HOUR = 250_000 / 10  # the research code on one A100, in Robodesk, with a larger model
 AGENTS = 2  # Plan2Explore collects, then SENSEI explores
-paper = agent_config(PRESETS["paper"](), "sensei")
+paper = sl.agent_config(sl.PRESETS["paper"](), "sensei")
 gflops_here = updates_a_second * flops_an_update(config) / 1e9  # at the size that section 2 measured
 cost = {}
-for name, train in {"smoke" if SMOKE else "lab": config.train, "paper": paper.train}.items():
-    plan = PLANS[name]
+for name, train in {"smoke" if notebook.smoke else "lab": config.train, "paper": paper.train}.items():
+    plan = sl.PLANS[name]
     gflop = flops_an_update(paper if name == "paper" else config) / 1e9
     cost[name] = {
         "environment steps of an agent": plan.updates * train.env_steps_per_update,
@@ -616,7 +606,7 @@ for name, train in {"smoke" if SMOKE else "lab": config.train, "paper": paper.tr
         "updates of an agent": plan.updates,
         "questions": plan.pairs * (1 + plan.both_orders),
         "GFLOP in an update": gflop,
-        "GB of replay": PRESETS[name]().train.capacity * np.prod(host.image_shape) / 1e9,
+        "GB of replay": sl.PRESETS[name]().train.capacity * np.prod(host.image_shape) / 1e9,
         "dollars for a chat model's answers": chat.estimate(plan.pairs * (1 + plan.both_orders)).dollars,
         "hours on this machine, all agents": AGENTS * plan.updates * gflop / gflops_here / 3600,
     }
@@ -710,12 +700,12 @@ check.cost_of_answers(cost_of_answers)
 # | to change | do this |
 # |---|---|
 # | the world | `--world NAME`, or `--world gymnasium:ID` for any Gymnasium id with pictures |
-# | how much of everything | `--updates --pairs --pictures`, or a `RunPlan` of your own in `run_plan.py` |
-# | sizes and ratios | a preset in `config.py` |
+# | how much of everything | `--updates --pairs --pictures`, or a `RunPlan` of your own in `sensei_lite/training/plan.py` |
+# | sizes and ratios | a preset in `sensei_lite/presets.py` |
 # | the VLM | `--annotator`, `--annotator-settings` |
-# | the prompt | `prompts.py` for chat; `prompts=` of `ClipAnnotator` |
-# | who explores | `--agents` (`explorers.py`) |
-# | GPUs | JAX finds one by itself; `train.devices` in `config.py` for several |
+# | the prompt | `sensei_lite/annotators/chat/prompts/` for chat; `prompts=` of `ClipAnnotator` |
+# | who explores | `--agents` (`sensei_lite/presets.py`) |
+# | GPUs | JAX finds one by itself; `train.devices` in `sensei_lite/config.py` for several |
 
 # %% [markdown]
 # ### Exercise 3 (open): your own world
@@ -753,7 +743,7 @@ class Dot(gymnasium.Env):
 # %%
 gymnasium.registry.pop("MyWorld-v0", None)  # so that this cell can be run again
 gymnasium.register("MyWorld-v0", entry_point=Dot)
-mine = make_world("gymnasium:MyWorld-v0", num_envs=small.train.envs)  # from_render=True takes what render() draws
+mine = sl.make_world("gymnasium:MyWorld-v0", num_envs=small.train.envs)  # from_render=True takes what render() draws
 state = play_at_random(small, mine, begin_host_training(small, mine, key=SEED))
 for _ in tqdm(range(20 // small.train.chunk_updates), desc="chunks", leave=False):
     state, metrics, counts = train_host_chunk(small, mine, state)
@@ -796,13 +786,13 @@ print(
 #
 # | here | there |
 # |---|---|
-# | the real levels | `sensei_lite/worlds/minihack/world.py`, `minihack_keychest.py` |
-# | any Gymnasium environment as a world; names | `sensei_lite/worlds/gym_adapter.py`, `catalogue.py` |
+# | the real levels | `sensei_lite/worlds/minihack/world.py`, `keychest.py` |
+# | any Gymnasium environment as a world; names | `sensei_lite/worlds/gym_adapter.py`, `registry.py` |
 # | the host loop | `sensei_lite/training/host_loop.py` |
-# | stages, plans, the command | `sensei_lite/training/pipeline.py`, `run_plan.py`, `cli.py` |
-# | CLIP of any kind; chat models; prompts | `clip.py`, `clip_model.py`, `chat.py`, `prompts.py` in `annotators/` |
-# | cost of answers; counting operations | `sensei_lite/annotators/chat/limits.py`, `book/make/bench/flops.py` |
-# | the paper's sizes | `paper()` in `sensei_lite/config.py`; measured times: `book/run_times.md` |
+# | stages, plans, the command | `sensei_lite/training/pipeline.py`, `plan.py`, `sensei_lite/cli.py` |
+# | CLIP of any kind; chat models; prompts | `clip/`, `chat/` in `sensei_lite/annotators/` |
+# | cost of answers; counting operations | `sensei_lite/annotators/chat/limits.py`, `sensei_lite/course/flops.py` |
+# | the paper's sizes | `paper()` in `sensei_lite/presets.py`; measured times: `book/run_times.md` |
 
 # %% [markdown]
 # ## Further reading
@@ -823,4 +813,4 @@ print(
 # %%
 host.close(), many.close(), mine.close()
 temporary.cleanup()
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

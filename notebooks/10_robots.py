@@ -37,13 +37,9 @@ if "google.colab" in sys.modules:  # only on Colab: elsewhere the package is ins
     subprocess.run(["git", "clone", "--quiet", "--depth=1", tables, "clone"], check=True)
 
 # %%
-import csv
 import dataclasses
 import importlib.util
-import os
-import time
 from functools import partial
-from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -51,33 +47,19 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-# %%
-import sensei_lite
-from sensei_lite.annotators.clip.annotator import ClipAnnotator
-from sensei_lite.annotators.scripted import LEVELS, interest
+import sensei_lite as sl
+from sensei_lite.annotators import LEVELS, interest
+from sensei_lite.course import picture_of, play, study_table, tqdm
 from sensei_lite.course.checks import robots as check
-from sensei_lite.course.widgets.dream import picture_of
-from sensei_lite.course.widgets.play import play
-from sensei_lite.course.widgets.progress import tqdm
-from sensei_lite.models.distributions import bounded_normal
-from sensei_lite.models.rssm import RSSM
-from sensei_lite.plots.style import use_style
-from sensei_lite.presets import PRESETS, agent_config
-from sensei_lite.training.jax_loop import start_training, train_chunk
-from sensei_lite.training.machine import keep_compiled_programs
-from sensei_lite.training.plan import PLANS
-from sensei_lite.worlds import make_world
+from sensei_lite.models import RSSM, bounded_normal
 from sensei_lite.worlds.tabletop.guide import EVENT_OF, guide
 from sensei_lite.worlds.tabletop.numbers import UNIT, state_of
 
 # %%
-SMOKE = os.environ.get("SENSEI_LITE_PRESET") == "smoke"  # small numbers, for tests
-REPEATS, UPDATES = (50, 20) if SMOKE else (500, 600)
-keep_compiled_programs()  # what was compiled once on this machine is loaded the next time
-use_style()
+notebook = sl.start_notebook()
+REPEATS, UPDATES = (50, 20) if notebook.smoke else (500, 600)
 KEY = jax.random.key(0)
 generator = np.random.default_rng(0)
-notebook_began = time.perf_counter()
 
 # %% [markdown]
 # ## 1. Four numbers instead of a name
@@ -86,7 +68,7 @@ notebook_began = time.perf_counter()
 # three axes, and how fast its fingers close.
 
 # %%
-world = make_world("tabletop-lab")
+world = sl.make_world("tabletop-lab")
 print("one action:", dict(zip(world.actions.names, [0.5, 0.0, -1.0, 0.0], strict=True)))
 print("names for +1:", world.actions.names, " and for -1:", world.actions.opposites)
 
@@ -98,7 +80,7 @@ print("names for +1:", world.actions.names, " and for -1:", world.actions.opposi
 # %%
 shapes = {}
 for name in ("keyroom", "tabletop-lab"):
-    rssm = RSSM(PRESETS["lab-tabletop"]().world_model, make_world(name).actions.size, 64, key=KEY)
+    rssm = RSSM(sl.PRESETS["lab-tabletop"]().world_model, sl.make_world(name).actions.size, 64, key=KEY)
     arrays = jax.tree_util.tree_leaves_with_path(eqx.filter(rssm, eqx.is_array))
     shapes[name] = {jax.tree_util.keystr(path): array.shape for path, array in arrays}
 for part, shape in shapes["keyroom"].items():
@@ -376,7 +358,7 @@ facts = jax.device_get(jax.jit(jax.vmap(world.facts))(states))
 look = jax.jit(jax.vmap(world.render))
 pictures = np.asarray(look(states))
 counted, highest = interest(facts), interest(facts, LEVELS["Tabletop"])
-small_clip = ClipAnnotator("bundled-desk")  # the small CLIP that was trained on this desk
+small_clip = sl.ClipAnnotator("bundled-desk")  # the small CLIP that was trained on this desk
 scores = small_clip.scores(pictures)
 print("facts from dull to interesting:")
 print(*(f"  {place} {name}" for place, name in enumerate(LEVELS["Tabletop"], 1)), sep="\n")
@@ -454,10 +436,10 @@ SPAN = 16
 
 def explore_a_while(world, preset):
     """A curious agent after a short time in a world, and its losses in every chunk of updates."""
-    short = dataclasses.replace(preset.train, capacity=preset.train.capacity if SMOKE else 8192)
-    config = dataclasses.replace(agent_config(preset, "plan2explore"), train=short)
-    state, losses = start_training(config, world, key=KEY), []
-    chunk = eqx.filter_jit(lambda state: train_chunk(config, world, state), donate="all")
+    short = dataclasses.replace(preset.train, capacity=preset.train.capacity if notebook.smoke else 8192)
+    config = dataclasses.replace(sl.agent_config(preset, "plan2explore"), train=short)
+    state, losses = sl.training.start_training(config, world, key=KEY), []
+    chunk = eqx.filter_jit(lambda state: sl.training.train_chunk(config, world, state), donate="all")
     for _ in tqdm(range(UPDATES // config.train.chunk_updates), desc="a curious agent", unit="chunk", leave=False):
         state, metrics, _ = chunk(state)
         losses.append({name: float(value.mean()) for name, value in metrics.items()})
@@ -487,7 +469,7 @@ def show_dream(reality, dream):
 
 
 # %%
-state, losses = explore_a_while(world, PRESETS["smoke" if SMOKE else "lab-tabletop"]())
+state, losses = explore_a_while(world, sl.PRESETS["smoke" if notebook.smoke else "lab-tabletop"]())
 first, last = (losses[i]["loss/image"] for i in (0, -1))
 print(f"loss of the picture: {first:.0f} in the first updates, {last:.1f} in the last ones")
 
@@ -511,11 +493,11 @@ show_dream(rows.image[0], picture_of(dreamt[0]))
 # **Predict first.** Is the gripper of the dream where the real one is?
 
 # %%
-numbers_world = make_world("tabletop-numbers")
-preset = PRESETS["lab-tabletop-numbers"]()
-if SMOKE:
-    blind = dataclasses.replace(PRESETS["smoke"]().world_model, encoder="none", vector_scale=30.0)
-    preset = dataclasses.replace(PRESETS["smoke"](), world_model=blind)
+numbers_world = sl.make_world("tabletop-numbers")
+preset = sl.PRESETS["lab-tabletop-numbers"]()
+if notebook.smoke:
+    blind = dataclasses.replace(sl.PRESETS["smoke"]().world_model, encoder="none", vector_scale=30.0)
+    preset = dataclasses.replace(sl.PRESETS["smoke"](), world_model=blind)
 numbers_state, losses = explore_a_while(numbers_world, preset)
 first, last = (losses[i]["loss/vector"] for i in (0, -1))
 print(f"loss of the numbers: {first:.3f} in the first updates, {last:.3f} in the last ones")
@@ -542,17 +524,7 @@ print("the gripper of the dream is off by", ", ".join(f"{off[t]:.1f}" for t in (
 
 
 # %%
-def read_table(name):
-    """The rows of a table of the study. These lie in the repository, beside the package."""
-    for top in (Path(".."), Path(sensei_lite.__file__).parents[1], Path("clone")):
-        path = top / "book" / "data" / "study" / name
-        if path.exists():
-            with path.open(newline="") as file:
-                return list(csv.DictReader(file))
-    raise FileNotFoundError(f"{name} lies in book/data/study of the repository; run this notebook in a clone of it")
-
-
-table = {(row["agent"], row["figure"]): row for row in read_table("tabletop_lab.csv")}
+table = {(row["agent"], row["figure"]): row for row in study_table("tabletop_lab.csv")}
 THINGS = {
     "drawer": "drawer_moved",
     "sliding door": "slide_moved",
@@ -628,16 +600,16 @@ print("in brackets: seeds in which SENSEI has more")
 #    touching a thing cannot want it. The paper's agents learned far more:
 
 # %%
-large, small = PRESETS["paper-robodesk"]().train, PRESETS["lab-tabletop"]().train
-rows_large = PLANS["paper-robodesk"].updates * large.batch * large.length
-rows_small = PLANS["lab-tabletop"].updates * small.batch * small.length
+large, small = sl.PRESETS["paper-robodesk"]().train, sl.PRESETS["lab-tabletop"]().train
+rows_large = sl.PLANS["paper-robodesk"].updates * large.batch * large.length
+rows_small = sl.PLANS["lab-tabletop"].updates * small.batch * small.length
 print(f"rows learned from: Robodesk {rows_large:,}, here {rows_small:,}: {rows_large / rows_small:.0f} times as many")
 
 # %% [markdown]
 # This reason was taken away, in `tabletop-numbers`. Interactions per 1,000 steps, all of them:
 
 # %%
-told_table = {(row["agent"], row["figure"]): row for row in read_table("tabletop_numbers.csv")}
+told_table = {(row["agent"], row["figure"]): row for row in study_table("tabletop_numbers.csv")}
 print(f"{'':14}{'random':>18}{'Plan2Explore':>22}{'SENSEI':>22}{'Plan2Explore, eyes':>24}")
 for thing, event in THINGS.items():
     line = f"{thing:14}"
@@ -683,17 +655,17 @@ for name, score, number in zip(("all in its place", "block hidden", "block pushe
 
 # %%
 if importlib.util.find_spec("robodesk"):
-    robodesk = make_world("robodesk", num_envs=2)
+    robodesk = sl.make_world("robodesk", num_envs=2)
     robodesk.reset(seed=0)
     counts = dict.fromkeys(robodesk.event_names, 0)
-    for _ in range(5 if SMOKE else 100):
+    for _ in range(5 if notebook.smoke else 100):
         row = robodesk.step(generator.uniform(-1, 1, (2, robodesk.actions.size)).astype(np.float32))
         counts = {name: number + int(row.events[name].sum()) for name, number in counts.items()}
     robodesk.close()
     print("random actions:", {name: number for name, number in counts.items() if number} or "nothing moved")
 else:
     print('Robodesk is not installed here: pip install "sensei-lite[robodesk]"')
-plan = PLANS["paper-robodesk"]
+plan = sl.PLANS["paper-robodesk"]
 print(f"the paper's budget: {plan.updates:,} updates for each agent, {plan.pairs:,} pairs, preset {plan.preset}")
 
 # %% [markdown]
@@ -735,7 +707,7 @@ print("the highest of them, while a guide stacks the blocks:", interest(stacking
 # | REINFORCE and pathwise gradients | `sensei_lite/agent/actor_critic.py` |
 # | the desk: physics, camera, guide | `sensei_lite/worlds/tabletop/` |
 # | what counts on it | `sensei_lite/annotators/scripted.py` |
-# | captions, prompts, the small CLIP of the desk | `book/make/clip/desk_captions.py`, `clip_prompts.py` |
+# | captions, prompts, the small CLIP of the desk | `book/make/clip/desk_captions.py`, `sensei_lite/annotators/clip/prompts.py` |
 # | the real Robodesk | `sensei_lite/worlds/robodesk/` |
 
 # %% [markdown]
@@ -753,4 +725,4 @@ print("the highest of them, while a guide stacks the blocks:", interest(stacking
 # **Next:** your own world, your own question.
 
 # %%
-print(f"This notebook took {time.perf_counter() - notebook_began:.0f} seconds on this machine.")
+notebook.finish()

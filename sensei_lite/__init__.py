@@ -3,11 +3,19 @@
 An educational reference implementation of "SENSEI: Semantic Exploration Guided by Foundation Models to Learn Versatile
 World Models" (Sancaktar, Gumbsch et al., ICML 2025, arXiv 2503.01584). Importing the package registers its worlds with
 Gymnasium.
+
+    import sensei_lite as sl
+
+gives the names that ``dir(sl)`` lists, and the folders: ``sl.worlds.shortest_plan``. Each is imported when it is first
+asked for. `__init__.pyi`, here and in every folder, says where each name comes from: Python reads it when the package
+is imported, and editors and type checkers read the same file.
 """
 
 import gymnasium
+import lazy_loader
 
 __version__ = "0.1.0"
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def _register_gymnasium_ids() -> None:

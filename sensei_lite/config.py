@@ -5,7 +5,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,15 +50,11 @@ class WorldModelConfig:
     """Global norm to which gradients are clipped. Paper: 1000."""
 
     def __post_init__(self) -> None:
-        for name in ("deter", "stoch", "classes", "hidden", "layers", "patch", "depth"):
-            _require(getattr(self, name) >= 1, f"world_model.{name} is {getattr(self, name)}; it must be at least 1")
-        _require(
-            self.encoder in ("patch", "conv", "none"),
-            f"world_model.encoder is {self.encoder!r}; it is 'patch', 'conv' or 'none'",
-        )
+        _check_choices("world_model", self)
+        _check_sizes("world_model", self, "deter", "stoch", "classes", "hidden", "layers", "patch", "depth")
 
     def check_image(self, shape: tuple[int, int, int]) -> None:
-        """Raises ValueError where pictures of this shape [height width channel] do not fit the encoder."""
+        """Check that pictures of this shape [height width channel] fit the encoder. Raises ValueError where not."""
         if self.encoder == "none":
             return
         side = self.patch if self.encoder == "patch" else 16
@@ -86,10 +82,10 @@ class EnsembleConfig:
     """What every head is taught: the z that was drawn, or the probabilities that it was drawn from. Both have the same
     best guess, but the noise of a draw shakes the heads, and this shaking looks like disagreement. Paper: sample."""
     measure: Literal["variance", "std", "mutual_information"] = "mutual_information"
-    """How disagreement becomes a reward (see `disagreement`). Paper's text: variance; research code: deviation."""
+    """How disagreement becomes a reward (see `models.ensemble`). Paper's text: variance; research code: std."""
     scale: float = 0.1
-    """What the spread is multiplied by. Returns of a range under 1 are not stretched (see `returns`), so with a small
-    scale an agent that has nothing left to find out acts at random again and does not follow noise. Paper: 1."""
+    """What the measure is multiplied by. Returns of a range under 1 are not stretched (see `agent.returns`), so with a
+    small scale an agent that has nothing left to find out acts at random again and does not follow noise. Paper: 1."""
     learning_rate: float = 1e-3
     """Adam. Paper: 1e-4."""
     beta2: float = 0.95
@@ -99,18 +95,15 @@ class EnsembleConfig:
 
     def __post_init__(self) -> None:
         _require(self.heads >= 2, f"ensemble.heads is {self.heads}; fewer than 2 cannot disagree")
-        measures = ("variance", "std", "mutual_information")
-        _require(self.measure in measures, f"ensemble.measure is {self.measure!r}; there are {', '.join(measures)}")
-        _require(self.reads in ("state", "memory"), f"ensemble.reads is {self.reads!r}; it is 'state' or 'memory'")
-        _require(self.target in ("sample", "mean"), f"ensemble.target is {self.target!r}; it is 'sample' or 'mean'")
+        _check_choices("ensemble", self)
 
 
 @dataclasses.dataclass(frozen=True)
 class NoveltyConfig:
-    """Random network distillation (see `novelty`). Raises ValueError for sizes that cannot work."""
+    """Random network distillation (see `models.rnd`). Raises ValueError for sizes that cannot work."""
 
     features: int = 64
-    """Numbers that the fixed random network gives, and the other one guesses. RND's paper: 512."""
+    """Numbers that the fixed random network gives, and the other one predicts. RND's paper: 512."""
     hidden: int = 128
     """Width of hidden layers of both."""
     layers: int = 1
@@ -123,18 +116,21 @@ class NoveltyConfig:
     """Global norm to which gradients are clipped."""
 
     def __post_init__(self) -> None:
-        for name in ("features", "hidden", "layers"):
-            _require(getattr(self, name) >= 1, f"novelty.{name} is {getattr(self, name)}; it must be at least 1")
+        _check_sizes("novelty", self, "features", "hidden", "layers")
+
+
+Rule = Literal["fixed", "return", "reward"]
+"""How streams of rewards become one advantage (see `agent.switch`)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SwitchConfig:
-    """The go/explore switch (see `exploration`). Raises ValueError for settings that make no switch.
+    """The go/explore switch (see `agent.switch`). Raises ValueError for settings that make no switch.
 
     "Paper" below is the research code's KeyRoom.
     """
 
-    rule: Literal["fixed", "return", "reward"] = "fixed"
+    rule: Rule = "fixed"
     """How streams of rewards become one advantage. fixed: by ``behaviour.reward_weights``, without a switch. return:
     the switch compares the semantic lambda-return, and advantages are weighed (the research code). reward: it compares
     the predicted semantic reward, and rewards are weighed (the paper's text)."""
@@ -150,11 +146,8 @@ class SwitchConfig:
     """Weights of the streams above it. Paper: semantic 0.3, disagreement 1."""
 
     def __post_init__(self) -> None:
-        rules = ("fixed", "return", "reward")
-        _require(self.rule in rules, f"switch.rule is {self.rule!r}; there are {', '.join(rules)}")
+        _check_choices("switch", self)
         _require(0 < self.percentile < 100, f"switch.percentile is {self.percentile}; it must be between 0 and 100")
-        thresholds = ("percentile", "range")
-        _require(self.threshold in thresholds, f"switch.threshold is {self.threshold!r}; it is percentile or range")
         _require(0 <= self.decay < 1, f"switch.decay is {self.decay}; it must be from 0 to under 1")
         names, others = [name for name, _ in self.go], [name for name, _ in self.explore]
         _require(
@@ -172,20 +165,20 @@ class BehaviourConfig:
     """The reward streams to maximise (see `agent.streams`), each with its weight, where ``switch.rule`` is fixed.
     Disagreement alone is Plan2Explore, the semantic stream VLM-Motif, the extrinsic stream a task agent."""
     gradient: Literal["reinforce", "pathwise"] = "reinforce"
-    """How the policy learns from dreams (see `actor_critic`). Research code: reinforce where actions are choices,
+    """How the policy learns from dreams (see `agent.actor_critic`). Research code: reinforce where actions are choices,
     pathwise where they are numbers, as in Robodesk."""
     horizon: int = 10
     """Imagined steps. Paper: 15."""
     starts: int | None = None
     """How many replayed states of a batch imagination starts from, drawn anew each update; None: all. Paper: all."""
     discount: float = 0.95
-    """Worth of a reward one step later. Paper: 1 - 1/333."""
+    """The discount: worth of a reward one step later. Paper: 1 - 1/333."""
     semantic_end: Literal["lasts", "nothing"] = "lasts"
-    """What follows an episode's end in the semantic stream: its last reward for ever (see `returns.absorbing_state_reward`), or
-    nothing. Paper: nothing."""
+    """What follows an episode's end in the semantic stream: its last reward for ever (see
+    `agent.returns.absorbing_state_reward`), or nothing. Paper: nothing."""
     curiosity_end: Literal["average", "nothing"] = "nothing"
     """What follows an episode's end in the streams of disagreement and novelty: an average state (see
-    `learning.terminal_bootstrap`), or nothing. Paper: nothing."""
+    `agent.streams.base.average_state`), or nothing. Paper: nothing."""
     lam: float = 0.95
     """The lambda of the return: 0 trusts the critic, 1 the imagined rewards. Paper: 0.95."""
     entropy: float = 5e-3
@@ -206,11 +199,8 @@ class BehaviourConfig:
     """Global norm to which gradients are clipped. Paper: 100."""
 
     def __post_init__(self) -> None:
-        _require(self.horizon >= 1, f"behaviour.horizon is {self.horizon}; imagination needs at least 1 step")
-        _require(
-            self.gradient in ("reinforce", "pathwise"),
-            f"behaviour.gradient is {self.gradient!r}; it is 'reinforce' or 'pathwise'",
-        )
+        _check_choices("behaviour", self)
+        _check_sizes("behaviour", self, "horizon")
         _require(0 < self.discount < 1, f"behaviour.discount is {self.discount}; it must be between 0 and 1")
         _require(self.starts is None or self.starts >= 1, f"behaviour.starts is {self.starts}; it must be at least 1")
         _require(bool(self.reward_weights), "behaviour.reward_weights is empty; an agent must want something")
@@ -241,15 +231,11 @@ class TrainConfig:
     """Updates inside one compiled call: progress is shown and checkpoints are written between calls."""
 
     def __post_init__(self) -> None:
-        for name in ("envs", "batch", "length", "capacity", "devices", "chunk_updates"):
-            _require(getattr(self, name) >= 1, f"train.{name} is {getattr(self, name)}; it must be at least 1")
+        _check_choices("train", self)
+        _check_sizes("train", self, "envs", "batch", "length", "capacity", "devices", "chunk_updates")
         _require(
             self.batch % self.devices == 0,
             f"train.batch is {self.batch}; it must be a multiple of train.devices ({self.devices})",
-        )
-        _require(
-            self.precision in ("float32", "bfloat16"),
-            f"train.precision is {self.precision!r}; it is 'float32' or 'bfloat16'",
         )
         _require(self.length >= 2, f"train.length is {self.length}; a sequence needs at least 2 rows")
         _require(
@@ -259,7 +245,8 @@ class TrainConfig:
         )
         _require(
             self.prefill_steps // self.envs >= self.length + 1,
-            f"train.prefill_steps is {self.prefill_steps}: with {self.envs} worlds that is fewer rows of each than a sequence",
+            f"train.prefill_steps is {self.prefill_steps}: with {self.envs} worlds that is fewer rows of each than a "
+            "sequence",
         )
         steps = self.env_steps_per_update / self.envs
         _require(
@@ -299,15 +286,14 @@ class DistilConfig:
     """Share of the episodes that are kept for checking. Research code: 0.05 of the pairs, whatever their episodes."""
 
     def __post_init__(self) -> None:
-        for name in ("patch", "depth", "hidden", "batch", "epochs", "patience"):
-            _require(getattr(self, name) >= 1, f"distil.{name} is {getattr(self, name)}; it must be at least 1")
-        _require(self.encoder in ("patch", "cnn"), f"distil.encoder is {self.encoder!r}; it is 'patch' or 'cnn'")
+        _check_choices("distil", self)
+        _check_sizes("distil", self, "patch", "depth", "hidden", "batch", "epochs", "patience")
         _require(0 < self.held_out < 1, f"distil.held_out is {self.held_out}; it must be between 0 and 1")
         _require(self.learning_rate > 0, f"distil.learning_rate is {self.learning_rate}; it must be above 0")
         _require(self.weight_decay >= 0, f"distil.weight_decay is {self.weight_decay}; it cannot be negative")
 
     def check_image(self, shape: tuple[int, int, int]) -> None:
-        """Raises ValueError where pictures of this shape [height width channel] do not fit the encoder."""
+        """Check that pictures of this shape [height width channel] fit the encoder. Raises ValueError where not."""
         height, width, _ = shape
         if self.encoder == "patch":
             fits, rule = (
@@ -340,7 +326,7 @@ class Config:
 
 
 def config_from(description: Mapping[str, Any]) -> Config:
-    """Settings as `dataclasses.asdict` and JSON have them, as a `Config` again.
+    """Make a `Config` of settings as `dataclasses.asdict` and JSON have them.
 
     Raises ValueError where a setting is missing or not known: they are of another version of this code.
     """
@@ -355,7 +341,7 @@ def config_from(description: Mapping[str, Any]) -> Config:
 
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:
-    """The same settings with some changed, each by its full name, such as ``{"switch.percentile": 75}``.
+    """Return a `Config` with some settings changed, each by its full name, such as ``{"switch.percentile": 75}``.
 
     Raises ValueError where there is no such setting, or a value does not fit it.
     """
@@ -383,3 +369,17 @@ def _tuples(value: Any) -> Any:
 def _require(holds: bool, message: str) -> None:
     if not holds:
         raise ValueError(message)
+
+
+def _check_choices(part: str, settings: Any) -> None:
+    """Raise ValueError where a setting that has a few words to choose from is none of them."""
+    for name, hint in get_type_hints(type(settings)).items():
+        words, value = get_args(hint), getattr(settings, name)
+        if get_origin(hint) is Literal and value not in words:
+            raise ValueError(f"{part}.{name} is {value!r}; there are {', '.join(words)}")
+
+
+def _check_sizes(part: str, settings: Any, *names: str) -> None:
+    """Raise ValueError where one of these settings is below 1."""
+    for name in names:
+        _require(getattr(settings, name) >= 1, f"{part}.{name} is {getattr(settings, name)}; it must be at least 1")

@@ -27,8 +27,8 @@ PAPER_FORM = {
     "switch.go": (("semantic", 1.0), ("disagreement", 1.0)),
     "switch.explore": (("semantic", 1.0), ("disagreement", 10.0)),
 }
-"""The paper's form adds rewards that nothing has brought to one scale: the paper gives its beta for each environment, and
-these are KeyRoom's, for `measure="mutual_information"` at `scale=0.1`."""
+"""The paper's form adds rewards that nothing has brought to one scale: the paper gives its beta for each environment,
+and these are KeyRoom's, for `measure="mutual_information"` at `scale=0.1`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,7 @@ _ROBODESK_EXPLORE = (("semantic", 0.1), ("disagreement", 1.0))
 
 
 def smoke() -> Config:
-    """The smallest agent with every part in it, for tests."""
+    """Return the smallest settings of an agent with every part in it, for tests."""
     return Config(
         world_model=WorldModelConfig(deter=16, stoch=4, classes=4, hidden=16, depth=4, bins=41),
         ensemble=EnsembleConfig(heads=2, hidden=16),
@@ -122,12 +122,12 @@ def smoke() -> Config:
 
 
 def lab() -> Config:
-    """What a student runs: minutes on two cores."""
+    """Return the settings that a student runs: minutes on two cores."""
     return Config()
 
 
 def lab_tabletop() -> Config:
-    """`lab` for a robot's desk, with the research code's switch for Robodesk."""
+    """Return `lab` for a robot's desk, with the research code's switch for Robodesk."""
     base, change = lab(), dataclasses.replace
     return change(
         base,
@@ -143,7 +143,7 @@ def lab_tabletop() -> Config:
 
 
 def lab_tabletop_numbers() -> Config:
-    """`lab_tabletop` for an agent that is told where everything is, and need not learn to see. R_psi sees pictures."""
+    """Return `lab_tabletop` for an agent that is told where everything is, not shown it. R_psi sees pictures."""
     base, change = lab_tabletop(), dataclasses.replace
     return change(
         base,
@@ -157,7 +157,7 @@ def lab_tabletop_numbers() -> Config:
 
 
 def paper() -> Config:
-    """The research code's sizes and ratios for MiniHack."""
+    """Return the research code's sizes and ratios for MiniHack."""
     return Config(
         world_model=WorldModelConfig(
             deter=512,
@@ -199,7 +199,7 @@ def paper() -> Config:
 
 
 def paper_robodesk() -> Config:
-    """The research code's sizes and weights for Robodesk ("M"), where they differ from `paper`."""
+    """Return the research code's sizes and weights for Robodesk ("M"): `paper` with what differs."""
     base, change = paper(), dataclasses.replace
     return change(
         base,

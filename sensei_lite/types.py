@@ -71,7 +71,7 @@ class Box:
 
     @property
     def one_at_a_time(self) -> dict[str, tuple[float, ...]]:
-        """The actions that have a word: one number is 1 (or -1, by its opposite), and all others are 0."""
+        """The actions that have a word, by that word: one number is 1 (or -1, by its opposite), all others are 0."""
         ways = ((self.names, 1.0), (self.opposites, -1.0))
         return {
             name: tuple(sign if i == place else 0.0 for i in range(self.size))

@@ -1,13 +1,20 @@
-"""Imports point one way: a module may import only what stands before it in the data's way through the house."""
+"""Imports point one way, names are handed on lazily, and a notebook loads nothing heavy that it does not use."""
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from make.bench.imports import import_lines
+
+import sensei_lite
 
 PACKAGE = Path(__file__).parent.parent / "sensei_lite"
+NOTEBOOKS = PACKAGE.parent / "notebooks"
+HANDING_ON = ["sensei_lite", *(f"sensei_lite.{path.parent.name}" for path in sorted(PACKAGE.glob("*/__init__.pyi")))]
 
 # From the ground up. A folder may import from itself and from those that stand before it in this list.
 FLOORS = [
@@ -72,10 +79,55 @@ def test_a_wrong_import_is_found(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("module", ["sensei_lite", "sensei_lite.worlds"])
-def test_importing_brings_no_optional_package(module):
+def loaded_by(code: str) -> set[str]:
+    """Every module that a fresh process has loaded after some code."""
+    code += "\nimport sys; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize("package", HANDING_ON)
+def test_every_name_that_is_handed_on_is_there(package):
+    module = importlib.import_module(package)
+    assert set(module.__all__) <= set(dir(module))
+    for name in module.__all__:
+        getattr(module, name)
+    with pytest.raises(AttributeError):
+        module.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize("package", HANDING_ON[1:])
+def test_no_name_hides_a_module(package):
+    """A name that is a module's too would mean one or the other, by who was imported first."""
+    module = importlib.import_module(package)
+    assert not set(module.__all__) & {found.name for found in pkgutil.iter_modules(module.__path__)}
+
+
+def test_the_public_face_is_small_and_costs_little():
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {"config", "presets", "types"}
+    assert 20 <= len(set(sensei_lite.__all__) - folders) <= 30
+    loaded = loaded_by("import sensei_lite")
+    assert "gymnasium" in loaded  # the worlds' ids are registered
+    assert not {"jax", "equinox", "optax", "scipy", "matplotlib"} & loaded
+    assert not {name for name in loaded if name.startswith("sensei_lite.")}
+
+
+def test_importing_all_worlds_brings_no_optional_package():
     heavy = {"torch", "open_clip", "openai", "minihack", "nle", "minigrid", "pyboy", "ipywidgets", "matplotlib.pyplot"}
     heavy |= {"robodesk", "dm_control", "mujoco", "gym"}
-    code = f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert loaded == ""
+    assert not heavy & loaded_by("from sensei_lite.worlds import *")
+
+
+def test_a_notebook_loads_neither_store_nor_chat_nor_torch_unless_it_uses_them():
+    annotating = ("05", "06", "09")
+    sources = [path for path in sorted(NOTEBOOKS.glob("[0-9]*.py")) if not path.name.startswith(annotating)]
+    assert len(sources) == 8
+    loaded = loaded_by("\n".join(import_lines(path.read_text(encoding="utf-8")) for path in sources))
+    heavy = {"sqlite3", "openai", "torch", "open_clip", "mujoco", "nle", "tyro"}
+    heavy |= {"sensei_lite.annotators.store", "sensei_lite.annotators.chat", "sensei_lite.training.pipeline"}
+    assert not heavy & loaded
+
+
+def test_notebooks_import_from_few_places():
+    for path in sorted(NOTEBOOKS.glob("[0-9]*.py")):
+        lines = import_lines(path.read_text(encoding="utf-8"))
+        assert len({line.split()[1] for line in lines.splitlines() if " sensei_lite" in line}) <= 6, path.name

@@ -27,7 +27,7 @@ from sensei_lite.plots.trace import play_trace
 from sensei_lite.plots.video import save_mp4
 from sensei_lite.presets import AGENTS
 from sensei_lite.reward.metrics import mean_rewards
-from sensei_lite.reward.model import load_reward, rewards_of
+from sensei_lite.reward.model import rewards_of
 from sensei_lite.training import evaluate, machine, pipeline, stages, storage
 from sensei_lite.worlds.grid.world import GridWorld
 from sensei_lite.worlds.registry import JAX_WORLDS
@@ -37,7 +37,7 @@ run = Path(FOLDER)
 plan = storage.read_manifest(next(path for path in (run / "run.json", run / pipeline.WORLD) if path.exists()))
 seed = int(plan.get("seed", 0))
 world = pipeline.world_of(run) if plan["world"] in JAX_WORLDS else None
-R_psi = load_reward(run / pipeline.REWARD) if (run / pipeline.REWARD).exists() else None
+R_psi = storage.load_reward(run / pipeline.REWARD) if (run / pipeline.REWARD).exists() else None
 explored = {path.parent.name: evaluate.read_chunks(path.parent) for path in sorted(run.glob("*/events.csv"))}
 # The plan's agents first, then whoever else explored in this folder.
 order = dict.fromkeys([*plan.get("agents", ()), *AGENTS, *explored])
@@ -145,8 +145,8 @@ if (run / pipeline.PREFERENCES).exists():
     taught = [storage.read_manifest(path)["annotator"] for path in (run / pipeline.REWARD).glob("made_from.json")]
     with store.Store(run / pipeline.PREFERENCES) as kept:
         asked = kept.annotators()
-        who = store.AnnotatorId(**taught[0]) if taught else next(iter(asked))
-        judged, answers = kept.preferences(*who), kept.judgements(who)
+        who = base.AnnotatorId(**taught[0]) if taught else next(iter(asked))
+        judged, answers = kept.preferences(who), kept.judgements(who)
     said, body = {1.0: "left", 0.0: "right", 0.5: "tie"}, []
     for i in np.random.default_rng(seed).permutation(len(judged.target))[:8]:
         images = judged.images[judged.first[i]], judged.images[judged.second[i]]

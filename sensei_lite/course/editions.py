@@ -32,7 +32,7 @@ CODE = re.compile(r"<summary>Solution (\d+)</summary>\s*```python\n(.*?)```", fl
 
 
 def sources(folder: Path = FOLDER) -> list[Path]:
-    """The notebooks' .py files, in reading order. Raises FileNotFoundError where there are none."""
+    """Return the notebooks' .py files, in reading order. Raises FileNotFoundError where there are none."""
     found = sorted(folder.glob("[0-9]*.py"))
     if not found:
         raise FileNotFoundError(f"{folder} has no notebooks; run this from the top of the repository")
@@ -40,7 +40,7 @@ def sources(folder: Path = FOLDER) -> list[Path]:
 
 
 def notebook_of(source: Path) -> NotebookNode:
-    """The notebook that a .py file stands for. A cell's id is a hash of its text, so that it stays the same."""
+    """Read the notebook that a .py file stands for. A cell's id is a hash of its text, so that it stays the same."""
     notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
     notebook.metadata.pop("jupytext", None)
     seen: set[str] = set()
@@ -55,12 +55,12 @@ def notebook_of(source: Path) -> NotebookNode:
 
 
 def tagged(notebook: NotebookNode, tag: str) -> NotebookNode | None:
-    """The first cell with this tag, if there is one."""
+    """Return the first cell with this tag, if there is one."""
     return next((cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])), None)
 
 
 def checked_exercises(notebook: NotebookNode) -> Iterator[int]:
-    """The numbers of the exercises that have a check."""
+    """Yield the numbers of the exercises that have a check."""
     for cell in notebook.cells:
         for tag in cell.metadata.get("tags", []):
             if tag.startswith("check-"):
@@ -68,13 +68,13 @@ def checked_exercises(notebook: NotebookNode) -> Iterator[int]:
 
 
 def solutions(notebook: NotebookNode) -> dict[int, str]:
-    """The code of every solution, by the number of its exercise."""
+    """Return the code of every solution, by the number of its exercise."""
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     return {int(number): code for number, code in CODE.findall(text)}
 
 
 def student_edition(notebook: NotebookNode) -> NotebookNode:
-    """The notebook without solutions; hints and checks stay."""
+    """Make the notebook without solutions; hints and checks stay."""
     edition = nbformat.from_dict(notebook)
     for cell in edition.cells:
         if cell.cell_type == "markdown":
@@ -84,7 +84,7 @@ def student_edition(notebook: NotebookNode) -> NotebookNode:
 
 
 def instructor_edition(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with every exercise solved in its cell, and the solutions unfolded."""
+    """Make the notebook with every exercise solved in its cell, and the solutions unfolded."""
     edition, found = nbformat.from_dict(notebook), solutions(notebook)
     for number, code in found.items():
         cell = tagged(edition, f"exercise-{number}")
@@ -97,13 +97,13 @@ def instructor_edition(notebook: NotebookNode) -> NotebookNode:
 
 
 def text_of(cell: NotebookNode) -> str:
-    """What a cell printed, or would print where it cannot show pictures."""
+    """Return the text of a cell's outputs: what it printed, or would print where it cannot show pictures."""
     parts = [output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in cell.outputs]
     return "".join(parts)
 
 
 def verdicts(handed_in: NotebookNode, original: NotebookNode, *, seconds_a_cell: int = 600) -> dict[int, str]:
-    """Run the original with the answers of a notebook that was handed in; what each check says.
+    """Run the original with the answers of a notebook that was handed in; return each check's verdict.
 
     Only the cells tagged ``exercise-...`` are taken from the student's notebook, so a check that was changed there does
     not count, and a mistake elsewhere in it does no harm. An exercise whose cell is missing is "Not yet". A cell that a
@@ -144,7 +144,10 @@ def write_notebooks(folder: Path = FOLDER) -> None:
 
 
 def write_editions(folder: Path = FOLDER, out: Path = Path("build")) -> None:
-    """Write the student's and the instructor's edition of every notebook, into two folders under ``out``."""
+    """Write the student's and the instructor's edition of every notebook, into two folders under ``out``.
+
+    Raises FileNotFoundError where there are no notebooks.
+    """
     for name, edition in (("student", student_edition), ("instructor", instructor_edition)):
         (out / name).mkdir(parents=True, exist_ok=True)
         for source in sources(folder):
@@ -153,7 +156,7 @@ def write_editions(folder: Path = FOLDER, out: Path = Path("build")) -> None:
 
 
 def grade(handed_in: Path, /, folder: Path = FOLDER, out: Path = Path("grades.csv")) -> None:
-    """Check every notebook under a folder, such as one folder for each student, and write a table of verdicts.
+    """Grade every notebook under a folder, such as one folder for each student, and write a table of verdicts.
 
     A notebook is known by its name's beginning (``02_rssm*.ipynb``). It is run with the preset that the variable
     SENSEI_LITE_PRESET names. What students hand in is program code: run it where that is safe.
@@ -162,6 +165,9 @@ def grade(handed_in: Path, /, folder: Path = FOLDER, out: Path = Path("grades.cs
         handed_in: the folder; notebooks may lie in folders of their own.
         folder: where the course's .py files are.
         out: the table: file, exercise, status, verdict.
+
+    Raises:
+        FileNotFoundError: the folder has no notebook of this course.
     """
     originals = {source.stem: notebook_of(source) for source in sources(folder)}
     rows: list[dict[str, Any]] = []

@@ -5,11 +5,11 @@
 
 Everything else (norms, activations, optimisers, drawing samples) is left out: it is a few percent of the work, and the
 rate it is compared with is a rate of matrix products. XLA has a count of its own (``cost_analysis``), but it takes the
-body of a loop once, however often the loop runs (`tests/test_bench.py` shows it), and this agent is loops: over time in
-the world model, over time in the dream, over updates in a chunk. So the program is read as JAX wrote it down, and what
-stands in a loop counts as often as the loop runs. What the program says twice counts twice, though XLA may notice and
-do it once. Where a program is written in one way for CPUs and in another for GPUs, the way with fewer operations
-counts: what a faster way spends on zeros at a picture's edge is not needed.
+body of a loop once, however often the loop runs (`tests/book/test_bench.py` shows it), and this agent is loops: over
+time in the world model, over time in the dream, over updates in a chunk. So the program is read as JAX wrote it down,
+and what stands in a loop counts as often as the loop runs. What the program says twice counts twice, though XLA may
+notice and do it once. Where a program is written in one way for CPUs and in another for GPUs, the way with fewer
+operations counts: what a faster way spends on zeros at a picture's edge is not needed.
 """
 
 import math
@@ -21,12 +21,15 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 
 def flops_of(function: Callable, *arguments: Any) -> int:
-    """The matrix products' operations in one call of ``function``; nothing is computed."""
+    """Count the matrix products' operations in one call of ``function``, which is traced and not run.
+
+    Raises ValueError as `matrix_flops` does.
+    """
     return matrix_flops(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
 def matrix_flops(program: Jaxpr) -> int:
-    """The matrix products' operations in a traced program.
+    """Count the matrix products' operations in a traced program.
 
     Raises ValueError where products stand in a loop whose number of rounds is decided by its data.
     """
@@ -66,12 +69,12 @@ def _convolution(equation: JaxprEqn) -> int:
 
 
 def _array(variable: Any) -> Any:
-    """What is known of a variable: shape, size and type of number."""
+    """Return the abstract value of a variable: its shape, size and dtype."""
     return variable.aval
 
 
 def programs_in(params: Any) -> Iterator[Jaxpr]:
-    """The programs among an equation's parameters: bodies of loops, branches, calls."""
+    """Yield the programs among an equation's parameters: bodies of loops, branches, calls."""
     for value in params:
         if isinstance(value, ClosedJaxpr):
             yield value.jaxpr

@@ -22,13 +22,13 @@ from sensei_lite.types import Seed
 
 
 def symlog(x: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """Squash large numbers of both signs: sign(x) ln(1 + |x|). Near 0 it is the identity."""
+    """Compute sign(x) ln(1 + |x|), which squashes large numbers of both signs; near 0 it is the identity."""
     sign, size = _sign_and_size(x)
     return sign * jnp.log1p(size)
 
 
 def symexp(x: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """Undo `symlog`: sign(x) (exp(|x|) - 1). Overflows to infinity beyond |x| = 88."""
+    """Compute sign(x) (exp(|x|) - 1), the inverse of `symlog`. Overflows to infinity beyond |x| = 88."""
     sign, size = _sign_and_size(x)
     return sign * jnp.expm1(size)
 
@@ -41,7 +41,7 @@ def _sign_and_size(x: Float[Array, "*batch"]) -> tuple[Float[Array, "*batch"], F
 
 
 def symexp_bins(number: int = 255) -> Float[Array, " bins"]:
-    """The numbers on which two-hot heads stand: symexp of an even grid from -20 to 20, so from -4.9e8 to 4.9e8.
+    """Return the bins of two-hot heads: symexp of an even grid from -20 to 20, so from -4.9e8 to 4.9e8.
 
     The middle one is exactly 0 and the others mirror each other exactly. Today's danijar/dreamerv3 uses these bins.
 
@@ -56,7 +56,7 @@ def symexp_bins(number: int = 255) -> Float[Array, " bins"]:
 
 
 def two_hot(x: Float[Array, "*batch"], bins: Float[Array, " bins"]) -> Float[Array, "*batch bins"]:
-    """Share a weight of 1 between the two bins around x so that the expectation is x: sum_i w_i bins_i = x.
+    """Encode x as two-hot weights w, which share 1 between the bins around it so that sum_i w_i bins_i = x.
 
     With bins_i <= x <= bins_{i+1}: w_{i+1} = (x - bins_i) / (bins_{i+1} - bins_i) and w_i = 1 - w_{i+1}. Beyond the
     ends all weight lies on the end bin. ``bins`` must increase.
@@ -72,13 +72,16 @@ def two_hot(x: Float[Array, "*batch"], bins: Float[Array, " bins"]) -> Float[Arr
 def two_hot_loss(
     logits: Float[Array, "*batch bins"], target: Float[Array, "*batch"], bins: Float[Array, " bins"]
 ) -> Float[Array, "*batch"]:
-    """The cross-entropy -sum_i w_i(target) ln p_i, p = softmax(logits), in nats. No gradient flows to the target."""
+    """Compute the cross-entropy -sum_i w_i(target) ln p_i with p = softmax(logits), in nats.
+
+    No gradient flows to the target.
+    """
     weights = two_hot(jax.lax.stop_gradient(target), bins)
     return -jnp.sum(weights * jax.nn.log_softmax(logits), axis=-1)
 
 
 def two_hot_mean(logits: Float[Array, "*batch bins"], bins: Float[Array, " bins"]) -> Float[Array, "*batch"]:
-    """The expectation sum_i p_i bins_i, in the unit of the bins, which must mirror each other as `symexp_bins` do.
+    """Compute the expectation sum_i p_i bins_i, in the unit of the bins; these mirror each other as `symexp_bins` do.
 
     Bins of 4.9e8 turn a rounding error into a reward. So mirrored bins are taken together, (p_{n-i} - p_i) bins_{n-i},
     and a head that starts with equal logits says exactly 0.
@@ -93,17 +96,17 @@ class TwoHot(eqx.Module):
     logits: Float[Array, "*batch bins"]
 
     def mean(self) -> Float[Array, "*batch"]:
-        """The expected number, in the unit of the targets."""
+        """Compute the expected number, in the unit of the targets."""
         return two_hot_mean(self.logits, symexp_bins(self.logits.shape[-1]))
 
     def loss(self, *targets: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-        """Cross-entropy with a target, in nats; with several targets, the sum."""
+        """Compute the cross-entropy with a target, in nats; with several targets, the sum."""
         bins = symexp_bins(self.logits.shape[-1])
         return sum((two_hot_loss(self.logits, target, bins) for target in targets), jnp.zeros(()))
 
 
 def unimix(logits: Float[Array, "*batch classes"], mix: float = 0.01) -> Float[Array, "*batch classes"]:
-    """Log-probabilities ln((1 - mix) softmax(logits) + mix / K) of a categorical with K classes.
+    """Mix a categorical of K classes with the uniform one: log-probabilities ln((1 - mix) softmax(logits) + mix / K).
 
     The share of uniform noise keeps every class possible, so no KL divergence and no log-probability is infinite.
 
@@ -117,9 +120,9 @@ def unimix(logits: Float[Array, "*batch classes"], mix: float = 0.01) -> Float[A
 
 
 def sample_one_hot(log_probs: Float[Array, "*batch classes"], *, key: Seed) -> Float[Array, "*batch classes"]:
-    """Draw a one-hot vector whose gradient is that of the probabilities: sample + probs - stop_gradient(probs).
+    """Sample a one-hot vector with straight-through gradients: sample + probs - stop_gradient(probs).
 
-    The pretence that d sample = d probs lets the world model learn through a choice (a straight-through gradient).
+    The pretence that d sample = d probs lets the world model learn through a choice.
     """
     # A uniform number falls into one of K intervals whose lengths are the probabilities. `jax.random.categorical` needs
     # K random numbers and 2K logarithms for the same; drawing was five times as slow on a CPU.
@@ -129,7 +132,7 @@ def sample_one_hot(log_probs: Float[Array, "*batch classes"], *, key: Seed) -> F
 
 
 def mode_one_hot(log_probs: Float[Array, "*batch classes"]) -> Float[Array, "*batch classes"]:
-    """The most probable class, one-hot, with the same straight-through gradient as `sample_one_hot`."""
+    """Return the most probable class, one-hot, with straight-through gradients as in `sample_one_hot`."""
     return _straight_through(jnp.argmax(log_probs, axis=-1), log_probs)
 
 
@@ -144,19 +147,19 @@ def _straight_through(
 def log_prob_one_hot(
     log_probs: Float[Array, "*batch classes"], one_hot: Float[Array, "*batch classes"]
 ) -> Float[Array, "*batch"]:
-    """The log-probability of a one-hot vector, in nats. The caller stops the gradient of a sampled action."""
+    """Compute the log-probability of a one-hot vector, in nats. The caller stops the gradient of a sampled action."""
     return jnp.sum(one_hot * log_probs, axis=-1)
 
 
 def categorical_entropy(log_probs: Float[Array, "*batch classes"]) -> Float[Array, "*batch"]:
-    """The entropy -sum_k p_k ln p_k of each categorical, in nats: 0 for certainty, ln K for a uniform one."""
+    """Compute the entropy -sum_k p_k ln p_k of each categorical, in nats: 0 for certainty, ln K for a uniform one."""
     return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
 
 
 def kl_categorical(
     log_p: Float[Array, "*batch stoch classes"], log_q: Float[Array, "*batch stoch classes"]
 ) -> Float[Array, "*batch"]:
-    """KL(p || q) = sum_k p_k (ln p_k - ln q_k), summed over the independent categoricals of a state, in nats."""
+    """Compute KL(p || q) = sum_k p_k (ln p_k - ln q_k), summed over a state's independent categoricals, in nats."""
     return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=(-2, -1))
 
 
@@ -176,14 +179,15 @@ def balanced_kl(
     prior: Float[Array, "*batch stoch classes"],
     free_bits: float = 1.0,
 ) -> BalancedKL:
-    """Pull prior and posterior together, each at its own rate, and not at all once they are close.
+    """Compute the two halves of the KL loss between posterior and prior, each with free bits.
 
     dynamics       = max(free_bits, KL(stop_gradient(posterior) || prior))
     representation = max(free_bits, KL(posterior || stop_gradient(prior)))
 
-    Arguments are log-probabilities; ``free_bits`` is in nats, whatever its name says. The maximum is taken after the
-    sum over a state's categoricals and before any mean over batch and time: a step below ``free_bits`` gives no
-    gradient, whatever the others do. Both have the same value; the world model weighs them.
+    They pull prior and posterior together, each at its own rate, and not at all once they are close. Arguments are
+    log-probabilities; ``free_bits`` is in nats, whatever its name says. The maximum is taken after the sum over a
+    state's categoricals and before any mean over batch and time: a step below ``free_bits`` gives no gradient, whatever
+    the others do. Both have the same value; the world model weighs them.
     """
     stop = jax.lax.stop_gradient
     return BalancedKL(
@@ -203,19 +207,19 @@ class BoundedNormal(eqx.Module):
     std: Float[Array, "*batch action"]
 
     def sample(self, *, key: Seed) -> Float[Array, "*batch action"]:
-        """Draw mean + std * noise. Gradients flow to mean and std; REINFORCE stops them."""
+        """Sample mean + std * noise. Gradients flow to mean and std (reparameterisation); REINFORCE stops them."""
         return self.mean + self.std * jax.random.normal(key, self.mean.shape)
 
     def mode(self) -> Float[Array, "*batch action"]:
-        """The most probable action, which is the mean."""
+        """Return the most probable action, which is the mean."""
         return self.mean
 
     def log_prob(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch"]:
-        """The log of the density at ``action``, summed over its dimensions, in nats."""
+        """Compute the log-density of ``action``, summed over its dimensions, in nats."""
         return jnp.sum(jax.scipy.stats.norm.logpdf(action, self.mean, self.std), axis=-1)
 
     def entropy(self) -> Float[Array, "*batch"]:
-        """The differential entropy sum_i ln(std_i sqrt(2 pi e)), in nats. It can be negative."""
+        """Compute the differential entropy sum_i ln(std_i sqrt(2 pi e)), in nats. It can be negative."""
         return jnp.sum(jnp.log(self.std) + 0.5 * np.log(2 * np.pi * np.e), axis=-1)
 
 
@@ -225,7 +229,7 @@ def bounded_normal(
     min_std: float = 0.1,
     max_std: float = 1.0,
 ) -> BoundedNormal:
-    """Turn a network's two outputs into a `BoundedNormal`.
+    """Make a `BoundedNormal` of a network's two outputs.
 
     mean = tanh(raw_mean),  std = min_std + (max_std - min_std) sigmoid(raw_std + 2)
 

@@ -1,4 +1,4 @@
-"""Curiosity: an ensemble guesses the next stochastic state, and where its members disagree there is something to learn.
+"""Curiosity: an ensemble predicts the next stochastic state; where its members disagree there is something to learn.
 
     f_n(s_t, a_t), n = 1 ... N, each trained to give z_{t+1}
 
@@ -31,7 +31,7 @@ from sensei_lite.models.world_model import PosteriorRollout
 from sensei_lite.types import Seed
 
 ROWS = 512
-"""Rows of a dream that an ensemble judges together on a CPU: a microbatch."""
+"""Imagined steps of a microbatch, which all heads read together on a CPU."""
 
 
 @_fast.on_cpu(mean_over_heads)
@@ -87,42 +87,43 @@ class Ensemble(eqx.Module):
         a_t: Float[Array, "*rows action"],
         h_tp1: Float[Array, "*rows deter"],
     ) -> Float[Array, "heads *rows stoch classes"]:
-        """Every head's guess of z_{t+1}: numbers, or for ``measure="mutual_information"`` log-probabilities."""
+        """Predict z_{t+1} with every head: numbers, or for ``measure="mutual_information"`` log-probabilities."""
         # Call-out E2 (ours): `reads="memory"` makes each head a prior of its own. The RSSM has already worked out where
         # a_t leads, so heads fit much sooner, and what they still disagree about is what is rare.
         x = h_tp1 if self.config.reads == "memory" else jnp.concatenate([s_t, a_t], axis=-1)
-        rows = x.reshape(-1, x.shape[-1])
-        guesses = eqx.filter_vmap(lambda head: jax.vmap(head)(rows))(self.heads)
-        guesses = guesses.reshape(len(guesses), *x.shape[:-1], -1, self.classes).astype(jnp.float32)
-        return unimix(guesses) if self.config.measure == "mutual_information" else guesses
+        flat = x.reshape(-1, x.shape[-1])
+        predictions = eqx.filter_vmap(lambda head: jax.vmap(head)(flat))(self.heads)
+        predictions = predictions.reshape(len(predictions), *x.shape[:-1], -1, self.classes).astype(jnp.float32)
+        return unimix(predictions) if self.config.measure == "mutual_information" else predictions
 
     def reward(self, states: State, actions: Float[Array, "steps *batch action"]) -> Float[Array, "steps *batch"]:
-        """r_dis for every a_t in a dream's states [time *batch ...]: the last state is only arrived in."""
+        """Compute r_dis for every a_t of an imagined rollout with states [steps + 1 *batch ...]."""
 
-        def of_rows(*rows: Array) -> Array:
-            guesses = self.predict(*rows)
+        def disagreement(*inputs: Array) -> Array:
+            predictions = self.predict(*inputs)
             if self.config.measure == "mutual_information":
-                return self.config.scale * mutual_information(guesses)
+                return self.config.scale * mutual_information(predictions)
             measure = ensemble_variance if self.config.measure == "variance" else ensemble_std
-            return self.config.scale * measure(guesses.reshape(*guesses.shape[:-2], -1))
+            return self.config.scale * measure(predictions.reshape(*predictions.shape[:-2], -1))
 
-        asked = (states.features[:-1], actions, states.h[1:])
-        rewards = microbatch(of_rows, *(part.reshape(-1, part.shape[-1]) for part in asked), size=ROWS)
+        inputs = (states.features[:-1], actions, states.h[1:])
+        rewards = microbatch(disagreement, *(part.reshape(-1, part.shape[-1]) for part in inputs), size=ROWS)
         return rewards.reshape(actions.shape[:-1])
 
     def loss(
         self, rollout: PosteriorRollout, action: Float[Array, "batch time action"], is_first: Bool[Array, "batch time"]
     ) -> Float[Array, ""]:
-        """Error of every head, summed over dimensions and heads, averaged over pairs (t, t+1) of one episode.
+        """Compute the heads' prediction error, summed over dimensions and heads, averaged over pairs (t, t+1).
 
-        Squared error for numbers, cross-entropy for probabilities. ``action`` is aligned on arrival, so the a_t that
-        leads from s_t to s_{t+1} stands in row t+1. No gradient flows into the world model.
+        Squared error for numbers, cross-entropy (nats) for probabilities; pairs are of one episode. ``action`` is
+        aligned on arrival, so the a_t that leads from s_t to s_{t+1} stands at time t+1. No gradient flows into the
+        world model.
         """
         states, posterior = jax.lax.stop_gradient(rollout)
         z_tp1 = (states.z if self.config.target == "sample" else posterior)[:, 1:]
-        guesses = self.predict(states.features[:, :-1], action[:, 1:], states.h[:, 1:])
+        predictions = self.predict(states.features[:, :-1], action[:, 1:], states.h[:, 1:])
         is_information = self.config.measure == "mutual_information"
-        error = (-z_tp1 * guesses if is_information else jnp.square(guesses - z_tp1)).sum((-2, -1)).sum(0)
+        error = (-z_tp1 * predictions if is_information else jnp.square(predictions - z_tp1)).sum((-2, -1)).sum(0)
         # Call-out E1 (ours): the research code also learns from pairs whose second row starts a new episode.
         inside = ~is_first[:, 1:]
         return (error * inside).sum() / jnp.maximum(inside.sum(), 1)

@@ -40,7 +40,7 @@ PICTURES = 32
 
 
 def patches_of(pictures: Pictures, patch: int) -> Float[Array, "*batch patches pixels"]:
-    """Cut pictures into squares of ``patch`` pixels, row by row, each as one vector."""
+    """Cut pictures into patches of ``patch`` x ``patch`` pixels, row by row, each flattened to one vector."""
     *batch, height, width, _ = pictures.shape
     squares = pictures.reshape(*batch, height // patch, patch, width // patch, patch, 3)
     return jnp.swapaxes(squares, -4, -3).reshape(*batch, -1, patch * patch * 3)
@@ -102,7 +102,7 @@ class PatchEncoder(eqx.Module):
         self.embed = Block(patch * patch * 3, depth, key=key)
 
     def __call__(self, pictures: Pictures) -> Vectors:
-        """Encode pictures with values around 0: the embeddings of their patches, in a row."""
+        """Encode pictures with values around 0 [*batch height width 3]: all patches' embeddings, concatenated."""
         return batch_apply(self.embed, patches_of(pictures, self.patch)).reshape(*pictures.shape[:-3], -1)
 
     def size(self, shape: tuple[int, int, int]) -> int:
@@ -126,7 +126,7 @@ class PatchDecoder(eqx.Module):
         self.out = linear(depth, patch * patch * 3, key=out_key)
 
     def __call__(self, features: Vectors) -> Pictures:
-        """Decode features: pictures with values around 0."""
+        """Decode features to pictures with values around 0, [*batch height width 3]."""
         height, width, _ = self.shape
         batch, p = features.shape[:-1], self.patch
         squares = self._patches(features).reshape(*batch, height // p, width // p, p, p, 3)
@@ -183,7 +183,7 @@ class ConvEncoder(eqx.Module):
         )
 
     def __call__(self, pictures: Pictures) -> Vectors:
-        """Encode pictures with values around 0: their embeddings."""
+        """Encode pictures with values around 0 [*batch height width 3] to embeddings [*batch size]."""
         embeddings = microbatch(self._embed, pictures.reshape(-1, *pictures.shape[-3:]), size=PICTURES)
         return embeddings.reshape(*pictures.shape[:-3], -1)
 
@@ -216,7 +216,7 @@ class ConvDecoder(eqx.Module):
         self.kernel = conv_kernel(depth, 3, up=True, key=keys[-1])
 
     def __call__(self, features: Vectors) -> Pictures:
-        """Decode features: pictures with values around 0."""
+        """Decode features to pictures with values around 0, [*batch height width 3]."""
         x = batch_apply(self.dense, features).reshape(-1, *self.small)
         for layer in self.layers:
             x = jax.nn.silu(layer(x))
@@ -224,7 +224,7 @@ class ConvDecoder(eqx.Module):
         return pictures.reshape(*features.shape[:-1], *pictures.shape[1:])
 
     def loss(self, features: Vectors, pictures: Pictures) -> Float[Array, ""]:
-        """Compute the sum of squared pixel errors, mean over pictures, for the decoder and the features to learn."""
+        """Compute the sum of squared pixel errors, mean over pictures; gradients reach the decoder and the features."""
 
         def of_each(decoder: ConvDecoder, features: Vectors, pictures: Pictures) -> Float[Array, " n"]:
             errors = decoder(features) - pictures

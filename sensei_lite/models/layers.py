@@ -79,10 +79,10 @@ class Linear(eqx.Module):
 
 
 def linear(size_in: int, size_out: int | None, *, scale: float = 1.0, bias: bool = True, key: Seed) -> Linear:
-    """Initialise a linear layer: weights of deviation scale / sqrt(size_in), cut off at two deviations, and bias 0.
+    """Initialise a linear layer: weights of a truncated normal with standard deviation scale / sqrt(size_in), bias 0.
 
-    ``scale=0`` makes a head that says the same for every input until it has learned something. With ``size_out=None``
-    the layer gives one number, not a vector.
+    ``scale=0`` makes a head that predicts the same for every input until it has learned something. With
+    ``size_out=None`` the layer gives one number, not a vector.
     """
     shape = () if size_out is None else (size_out,)
     weight = truncated_normal((*shape, size_in), scale / np.sqrt(size_in), key=key)
@@ -90,7 +90,7 @@ def linear(size_in: int, size_out: int | None, *, scale: float = 1.0, bias: bool
 
 
 def truncated_normal(shape: tuple[int, ...], deviation: float, *, key: Seed) -> Array:
-    """Sample weights from a normal distribution of this deviation, cut off at two deviations before it is scaled."""
+    """Sample weights from a normal distribution truncated at two standard deviations, scaled to this ``deviation``."""
     # Cutting a normal off at 2 deviations leaves one with deviation 0.8796; the division makes up for that.
     return jax.random.truncated_normal(key, -2.0, 2.0, shape) * np.float32(deviation / 0.87962566)
 
@@ -154,7 +154,7 @@ class RecurrentCell(eqx.Module):
         self.gates = NormedLinear(size_in + deter, 3 * deter, key=key)
 
     def __call__(self, x: Vector, h: Float[Array, " deter"]) -> Float[Array, " deter"]:
-        """Return the next h."""
+        """Compute the next h."""
         reset, candidate, update = jnp.split(self.gates(jnp.concatenate([x, h])), 3)
         u = jax.nn.sigmoid(update - 1.0)
         return u * jnp.tanh(jax.nn.sigmoid(reset) * candidate) + (1 - u) * h

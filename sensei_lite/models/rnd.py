@@ -1,4 +1,4 @@
-"""Random network distillation: what the agent has seldom seen, it cannot guess the features of.
+"""Random network distillation: the features of states that the agent has seldom seen cannot be predicted.
 
     r_nov(s) = mean over features of (g(s) - f(s))^2 / running mean of that error in replayed states
 
@@ -20,7 +20,7 @@ from sensei_lite.types import Scalar, Seed
 
 
 class RandomDistillation(eqx.Module):
-    """The fixed network f, the learner g, and how large errors usually are."""
+    """The fixed target network f, the predictor g, and the running mean of g's error."""
 
     target: MLP
     predictor: MLP
@@ -28,23 +28,23 @@ class RandomDistillation(eqx.Module):
     """Moving mean of the error before it is divided."""
 
     def __init__(self, config: NoveltyConfig, size: int, *, key: Seed):
-        target_key, guess_key = jax.random.split(key)
+        target_key, predictor_key = jax.random.split(key)
         self.target, self.predictor = (
-            MLP(size, config.features, config.hidden, config.layers, key=k) for k in (target_key, guess_key)
+            MLP(size, config.features, config.hidden, config.layers, key=k) for k in (target_key, predictor_key)
         )
         self.error_mean = jnp.ones(())
 
     def error(self, features: Float[Array, "*batch features"]) -> Float[Array, "*batch"]:
-        """The squared error of g, averaged over what f gives. No gradient reaches f or the world model."""
+        """Compute the predictor's squared error, mean over f's features. No gradient reaches f or the world model."""
         features = jax.lax.stop_gradient(features)
-        wanted = jax.lax.stop_gradient(batch_apply(self.target, features)).astype(jnp.float32)
-        return jnp.square(batch_apply(self.predictor, features) - wanted).mean(-1)
+        target = jax.lax.stop_gradient(batch_apply(self.target, features)).astype(jnp.float32)
+        return jnp.square(batch_apply(self.predictor, features) - target).mean(-1)
 
     def reward(self, features: Float[Array, "*batch features"]) -> Float[Array, "*batch"]:
-        """r_nov: 1 where the error is as large as it usually is in replayed states."""
+        """Compute r_nov, the error over its running mean: 1 where it is as large as usual in replayed states."""
         return self.error(features) / self.error_mean
 
     def updated(self, error: Scalar, decay: float = 0.99) -> "RandomDistillation":
-        """The same after one more batch with this mean error."""
+        """Update the running mean of the error with a batch's mean error; return the new module."""
         error_mean = decay * self.error_mean + (1 - decay) * jax.lax.stop_gradient(error)
         return eqx.tree_at(lambda rnd: rnd.error_mean, self, error_mean)

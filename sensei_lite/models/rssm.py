@@ -36,7 +36,7 @@ class State(NamedTuple):
 
     @property
     def features(self) -> Float[Array, "*batch features"]:
-        """H and z in one vector: what every head reads."""
+        """The features [*batch deter + stoch * classes], h and z in one vector: what every head reads."""
         z = self.z.reshape(*self.z.shape[:-2], -1)
         return jnp.concatenate([self.h, z.astype(self.h.dtype)], axis=-1)
 
@@ -72,21 +72,21 @@ class RSSM(eqx.Module):
         self.posterior_out = linear(hidden, size_z, key=posterior_out)
 
     def initial(self) -> State:
-        """The state before anything was seen: a learned memory, and the most likely z that goes with it."""
+        """Return the state before anything was seen: a learned h, and the mode of the prior that goes with it."""
         h = jnp.tanh(self.start)
         # The mode would pass a straight-through gradient into the prior, from losses that are not about it.
         return State(h, jax.lax.stop_gradient(mode_one_hot(self.prior(h))))
 
     def recur(self, state: State, action: Float[Array, " action"]) -> Float[Array, " deter"]:
-        """h_t from s_{t-1} and a_{t-1}."""
+        """Compute the deterministic state h_t from s_{t-1} and a_{t-1}."""
         return self.cell(self.into(jnp.concatenate([state.z.reshape(-1), action])), state.h)
 
     def prior(self, h: Float[Array, " deter"]) -> LogProbs:
-        """Ln p(z_t | h_t)."""
+        """Compute the prior ln p(z_t | h_t)."""
         return self._log_probs(self.prior_out(self.prior_block(h)))
 
     def posterior(self, h: Float[Array, " deter"], embedding: Float[Array, " embedding"]) -> LogProbs:
-        """Ln q(z_t | h_t, x_t), from the picture's embedding."""
+        """Compute the posterior ln q(z_t | h_t, x_t), from the picture's embedding."""
         return self._posterior(h, self.from_picture(embedding))
 
     def observe_step(
@@ -98,7 +98,7 @@ class RSSM(eqx.Module):
         *,
         key: Seed,
     ) -> tuple[State, LogProbs]:
-        """s_t and its posterior, from s_{t-1}, a_{t-1} and x_t."""
+        """Sample s_t from the posterior, given s_{t-1}, a_{t-1} and x_t; return it and the posterior."""
         return self._observe_step(state, action, self.from_picture(embedding), is_first, key=key)
 
     def observe(
@@ -110,20 +110,20 @@ class RSSM(eqx.Module):
         *,
         key: Seed,
     ) -> tuple[State, Float[Array, "time stoch classes"], Float[Array, "time stoch classes"]]:
-        """Follow one sequence: states, posteriors and priors, each [time ...]. ``state`` is the one before row 0."""
+        """Infer one sequence's states, posteriors and priors, each [time ...]; ``state`` is the one before time 0."""
 
-        def step(state: State, row: tuple[Array, Array, Array, Array]) -> tuple[State, tuple[State, LogProbs]]:
-            action, projected, first, step_key = row
+        def step(state: State, inputs: tuple[Array, Array, Array, Array]) -> tuple[State, tuple[State, LogProbs]]:
+            action, projected, first, step_key = inputs
             state, posterior = self._observe_step(state, action, projected, first, key=step_key)
             return state, (state, posterior)
 
         keys: Key[Array, " time"] = jax.random.split(key, len(actions))
-        rows = (actions, jax.vmap(self.from_picture)(embeddings), is_first, keys)
-        _, (states, posteriors) = jax.lax.scan(step, state, rows)
+        inputs = (actions, jax.vmap(self.from_picture)(embeddings), is_first, keys)
+        _, (states, posteriors) = jax.lax.scan(step, state, inputs)
         return states, posteriors, jax.vmap(self.prior)(states.h)
 
     def imagine_step(self, state: State, action: Float[Array, " action"], *, key: Seed) -> State:
-        """s_{t+1} from s_t and a_t, without looking: z comes from the prior."""
+        """Sample s_{t+1} from the prior, given s_t and a_t: nothing is looked at."""
         h = self.recur(state, action)
         return State(h, sample_one_hot(self.prior(h), key=key))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jax
 
+from sensei_lite.annotators.human.lab import template_path
 from sensei_lite.training.pipeline import WORLD
 from sensei_lite.training.storage import write_atomically
 
@@ -25,10 +26,6 @@ try:
     from nbformat import NotebookNode
 except ImportError as error:
     raise ImportError('a report needs more packages: pip install "sensei-lite[notebooks]"') from error
-
-_PACKAGE = Path(__file__).parents[1]
-TEMPLATES = (_PACKAGE.parent / "notebooks" / "templates", _PACKAGE / "templates")
-"""Where the templates of notebooks are: in a clone, and where the package is installed."""
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -88,8 +85,7 @@ def write_report(folder: Path) -> Path:
 
 def read_template() -> NotebookNode:
     """Return the template as a notebook whose parameters say: the folder that it is in, and this program's devices."""
-    path = next(path for folder in TEMPLATES if (path := folder / "run_report.py").exists())
-    notebook = jupytext.read(path, fmt="py:percent")
+    notebook = jupytext.read(template_path("run_report.py"), fmt="py:percent")
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     for cell in notebook.cells:

@@ -11,7 +11,7 @@ The loss is the cross-entropy with the annotator's answer y (1: the first, 0: th
 A tie pulls the two numbers together. As L(-d, 1 - y) = L(d, y), a pair teaches the same in either order, so there is
 nothing to gain from swapping pairs at random while training. (Asking the *annotator* in both orders is another matter.)
 
-Training stops when held-out pairs (see `preference_split`) say that it gets no better, and the best weights are kept.
+Training stops when held-out pairs (see `reward.split`) say that it gets no better, and the best weights are kept.
 
 Source: SENSEI (arXiv 2503.01584), Motif (arXiv 2310.00166), Bradley and Terry (1952). Different from the research
 code: it adds weight decay to the gradient (Adam, not AdamW), never stops early and does not standardise the result.
@@ -60,7 +60,7 @@ class HeldOut(NamedTuple):
 
 
 class Distilled(NamedTuple):
-    """What came out."""
+    """A distilled R_psi, and how it came about."""
 
     reward: SemanticReward
     history: list[Epoch]
@@ -73,13 +73,13 @@ class Distilled(NamedTuple):
 def preference_loss(
     first: Float[Array, " pairs"], second: Float[Array, " pairs"], target: Float[Array, " pairs"]
 ) -> Scalar:
-    """The mean of L(R(a) - R(b), y) over pairs, in nats."""
+    """Compute the mean preference loss L(R(a) - R(b), y) over pairs, in nats."""
     d = first - second
     return (jax.nn.softplus(d) - target * d).mean()
 
 
 def pair_accuracy(difference: np.ndarray, target: np.ndarray) -> float:
-    """How often the sign of R(a) - R(b) [pairs] is the annotator's answer [pairs].
+    """Compute the share of decided pairs for which the sign of R(a) - R(b) [pairs] is the annotator's answer [pairs].
 
     The annotator's ties are left out, since no difference is a right answer to them; where R is equal, half a point.
     Not a number where there are only ties.
@@ -97,7 +97,7 @@ def distil(
     progress: Callable[[Epoch], None] | None = None,
     key: Seed,
 ) -> Distilled:
-    """Teach an R_psi with these preferences, until held-out pairs say that it gets no better.
+    """Distil an R_psi from preferences, until held-out pairs say that it gets no better.
 
     The weights are those of the epoch with the best held-out loss, standardised over the training pictures. ``split``
     replaces the one that would be drawn. ``progress`` is called after every epoch.
@@ -138,7 +138,7 @@ def distil(
 
 
 def optimiser(config: DistilConfig) -> optax.GradientTransformation:
-    """AdamW: weight decay is apart from the gradient's scale."""
+    """Make the optimiser, AdamW: weight decay is apart from the gradient's scale."""
     return optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
 
 
@@ -152,7 +152,7 @@ def _epoch(
     target: Float[Array, "steps pairs"],
     steps: Int[Array, ""],
 ) -> tuple[SemanticReward, PyTree, Scalar]:
-    """One update for each of the first ``steps`` minibatches, and their mean loss.
+    """Update once for each of the first ``steps`` minibatches; also return their mean loss.
 
     The number of steps is an argument, so one compiled program does for every number of training pairs.
     """
@@ -175,10 +175,10 @@ def _epoch(
 def _minibatches(
     pairs: np.ndarray, batch: int, most: int, rng: np.random.Generator
 ) -> tuple[Int[np.ndarray, "steps batch"], int]:
-    """The pairs in a random order, cut into minibatches, and how many minibatches there are.
+    """Shuffle the pairs and cut them into minibatches; also return how many minibatches there are.
 
-    Pairs that fill no minibatch wait for their luck in the next epoch. The array has room for ``most`` pairs, so that
-    its shape is the same for every number of training pairs; rows that are not needed are zeros.
+    Pairs that fill no minibatch are left out of this epoch. The array has room for ``most`` pairs, so that its shape is
+    the same for every number of training pairs; rows that are not needed are zeros.
     """
     batch = min(batch, len(pairs))
     steps = len(pairs) // batch
@@ -188,7 +188,7 @@ def _minibatches(
 
 
 def _check(reward: SemanticReward, preferences: Preferences, split: Split) -> HeldOut:
-    """Every held-out picture is looked at once, however many pairs it is in."""
+    """Evaluate R_psi on the held-out pairs; a picture is scored once, however many pairs it is in."""
     ends = np.stack([preferences.first[split.held_out], preferences.second[split.held_out]])
     pictures, place = np.unique(ends, return_inverse=True)
     scores = scores_of(reward, preferences.images[pictures])

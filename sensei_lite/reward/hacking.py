@@ -1,4 +1,4 @@
-"""Can R_psi be farmed? Then standing still pays more than going on.
+"""Can R_psi be hacked? Then standing still pays more than going on.
 
 An agent maximises a discounted sum of rewards. Standing for ever where the reward is r is worth
 
@@ -6,12 +6,12 @@ An agent maximises a discounted sum of rewards. Standing for ever where the rewa
 
 So if the best place *before* an event pays more than the best place *after* it, an agent that has understood its
 reward stands there and never lets the event happen. And where the event leads to the end of the episode, standing
-still is held against the rewards that are left until then, with nothing after them. `find_reward_hacks` looks for both in
-played episodes.
+still is held against the rewards that are left until then, with nothing after them. `find_reward_hacks` looks for both
+in played episodes.
 
 Adding a constant to all rewards does not change the first answer, but it does change the second: whoever is paid for
 being alive does not want the end. The best of many pictures is found more easily than the best of few, so where
-episodes end soon after the event, the check is on the strict side: it sees farms rather than overlooks them.
+episodes end soon after the event, the check is on the strict side: it sees reward hacks rather than overlooks them.
 
 Built in notebook 06_reward_distillation.
 """
@@ -72,20 +72,21 @@ def find_reward_hacks(
     end: str = "exit_reached",
     discount: float = 0.95,
 ) -> list[RewardHack]:
-    """Look for events that a clever agent would not let happen, one result for each (waiting, event) of ``waits``.
+    """Find reward hacks: events that a clever agent would not let happen; a result for each (waiting, event).
 
-    ``rewards`` is R_psi of the observations, [n]; these must be whole episodes in order. ``end`` is the fact with which
-    an episode is over. Only episodes count in which the event happened.
+    ``rewards`` is R_psi of the observations, [n]; these must be whole episodes in order. ``waits`` pairs a fact that
+    holds where one can wait with its event, ``end`` is the fact with which an episode is over. Only episodes count in
+    which the event happened.
 
     Raises ValueError for a fact that the observations do not have, and where an event never happened.
     """
     for name in {end, *(name for wait in waits for name in wait)}:
         if name not in observations.facts:
             raise ValueError(f"the observations know no fact {name!r}; they know {', '.join(observations.facts)}")
-    return [_farm(rewards, observations, waiting, event, end, discount) for waiting, event in waits]
+    return [_find_one(rewards, observations, waiting, event, end, discount) for waiting, event in waits]
 
 
-def _farm(
+def _find_one(
     rewards: np.ndarray, observations: Observations, waiting: str, event: str, end: str, discount: float
 ) -> RewardHack:
     facts, episode = observations.facts, observations.episode
@@ -120,7 +121,7 @@ def _farm(
 
 
 def reward_hack_table(reward_hacks: Sequence[RewardHack]) -> str:
-    """The results of `find_reward_hacks` as a Markdown table."""
+    """Write the results of `find_reward_hacks` as a Markdown table."""
     words = {True: "YES: standing still pays more", False: "no", None: "these episodes cannot tell"}
     lines = [
         "| waiting | event | R waiting | R after | stay for ever | go on | finish | farmable? | avoids the end? |",

@@ -46,18 +46,18 @@ class Calibration(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What a number of pairs is enough for."""
+    """The held-out accuracy, with its interval, and loss after learning from a number of pairs."""
 
     pairs: int
     accuracy: float
-    """On the same held-out pairs for all numbers; see `semantic_reward.pair_accuracy`."""
+    """On the same held-out pairs for all numbers; see `reward.distil.pair_accuracy`."""
     low: float
     high: float
     loss: float
 
 
 def accuracy_against_levels(rewards: np.ndarray, levels: np.ndarray) -> float:
-    """How often R_psi orders two pictures as the truth does, over all pairs of different levels; equal: half a point.
+    """Compute the share of all pairs of different levels that R_psi orders as the truth does; equal: half a point.
 
     ``rewards`` and ``levels`` are [n]. Raises ValueError where all levels are the same.
     """
@@ -72,11 +72,11 @@ def accuracy_against_levels(rewards: np.ndarray, levels: np.ndarray) -> float:
 
 
 def std_within(rewards: np.ndarray, levels: np.ndarray) -> float:
-    """How much R_psi differs among pictures of one level, in units of the mean distance from a level to the next.
+    """Compute R_psi's standard deviation within levels, in units of the mean distance from a level to the next.
 
-    0: a level is one value; at 1, two pictures of one level differ as much as neighbouring levels do. The deviations of
-    the levels are averaged, each level counting once. ``rewards`` and ``levels`` are [n]. Raises ValueError where all
-    levels are the same.
+    0: a level is one value; at 1, two pictures of one level differ as much as neighbouring levels do. The standard
+    deviations of the levels are averaged, each level counting once. ``rewards`` and ``levels`` are [n]. Raises
+    ValueError where all levels are the same.
     """
     parts = [rewards[levels == level] for level in np.unique(levels)]
     if len(parts) < 2:
@@ -86,7 +86,7 @@ def std_within(rewards: np.ndarray, levels: np.ndarray) -> float:
 
 
 def accuracy_interval(accuracy: float, pairs: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a share among this many independent pairs."""
+    """Compute Wilson's 95% interval (low, high) of a share among this many independent pairs."""
     if not pairs or np.isnan(accuracy):
         return 0.0, 1.0
     z = float(stats.norm.ppf(0.975))
@@ -98,7 +98,7 @@ def accuracy_interval(accuracy: float, pairs: int) -> tuple[float, float]:
 def preference_probabilities(
     reward: SemanticReward, preferences: Preferences, pairs: np.ndarray
 ) -> Float[np.ndarray, " _"]:
-    """R_psi's P[first > second] for these pairs (indices)."""
+    """Compute R_psi's P[first > second] for pairs given by their indices."""
     first, second = preferences.first[pairs], preferences.second[pairs]
     pictures, place = np.unique(np.stack([first, second]), return_inverse=True)
     scores = scores_of(reward, preferences.images[pictures])[place.reshape(2, -1)]
@@ -106,7 +106,10 @@ def preference_probabilities(
 
 
 def calibration(predicted: np.ndarray, target: np.ndarray, bins: int = 10) -> Calibration:
-    """Compare predicted probabilities [pairs] with answers [pairs], 0 to 1. Raises ValueError without pairs."""
+    """Compute the calibration of predicted probabilities [pairs] against answers [pairs], both 0 to 1.
+
+    Raises ValueError without pairs.
+    """
     if not len(predicted):
         raise ValueError("there are no pairs to compare predictions with")
     bin_of = np.minimum((predicted * bins).astype(int), bins - 1)
@@ -116,9 +119,9 @@ def calibration(predicted: np.ndarray, target: np.ndarray, bins: int = 10) -> Ca
 
 
 def stages(facts: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, Bool[np.ndarray, " n"]]:
-    """Situations that exclude each other: a picture belongs to the last of ``names`` that is true of it, else to none.
+    """Return masks [n] of stages that exclude each other: a picture belongs to the last of ``names`` true of it.
 
-    Raises KeyError for a fact that is not there.
+    A picture of which none is true belongs to none. Raises KeyError for a fact that is not there.
     """
     latest = np.zeros(len(facts[names[0]]), np.int64)
     for number, name in enumerate(names, 1):
@@ -127,7 +130,7 @@ def stages(facts: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, B
 
 
 def mean_rewards(rewards: np.ndarray, episode: np.ndarray, where: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
-    """Mean R_psi in each named situation that occurs: the mean over episodes of an episode's mean.
+    """Compute the mean R_psi in each named situation that occurs: the mean over episodes of an episode's mean.
 
     ``rewards`` and ``episode`` are [n], ``where`` masks [n]: facts, or `stages`.
     """
@@ -142,7 +145,7 @@ def pairs_needed(
     progress: Callable[[Learned], None] | None = None,
     key: Seed,
 ) -> list[Learned]:
-    """Held-out accuracy after learning from ever more of the training pairs: each size contains the smaller ones.
+    """Measure held-out accuracy after learning from ever more of the training pairs: sizes contain the smaller ones.
 
     The held-out pairs are the same throughout. Raises ValueError for sizes without pairs, or with more than there are,
     and as `distil` does.
@@ -164,7 +167,7 @@ def pairs_needed(
 
 
 def over_episodes(values: np.ndarray, episode: np.ndarray) -> Estimate:
-    """The mean over episodes of the means of their values; ``values`` and ``episode`` are [n]."""
+    """Estimate the mean over episodes of the means of their values; ``values`` and ``episode`` are [n]."""
     numbers, place = np.unique(episode, return_inverse=True)
     means = np.bincount(place, values) / np.bincount(place)
     n, mean = len(numbers), float(means.mean())

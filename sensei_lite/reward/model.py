@@ -1,10 +1,11 @@
 """R_psi: from a picture to one number that says how interesting it is.
 
-    R_psi(x) = (f_psi(x) - centre) / spread
+    R_psi(x) = (f_psi(x) - mean) / std
 
-f_psi is a network, learned from preferences (`semantic_reward`). Preferences fix f only up to a constant, and its scale
-is how sure the annotator was. So R is standardised over the pictures that f was taught with: mean 0, deviation 1. Then
-a weight on this reward means the same whoever the annotator was; ``spread`` keeps the scale that probabilities need.
+f_psi is a network, learned from preferences (`reward.distil`). Preferences fix f only up to a constant, and its scale
+is how sure the annotator was. So R is standardised over the pictures that f was taught with: mean 0, standard deviation
+1. Then a weight on this reward means the same whoever the annotator was; ``std`` keeps the scale that probabilities
+need.
 
 Two networks:
 
@@ -23,8 +24,6 @@ Built in notebook 06_reward_distillation.
 import dataclasses
 import hashlib
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -36,20 +35,16 @@ from jaxtyping import Array, Float, UInt8
 from sensei_lite.config import DistilConfig
 from sensei_lite.models.image_layers import PatchEncoder, conv_valid
 from sensei_lite.models.layers import MLP, Block, batch_apply
-from sensei_lite.training.storage import CheckpointError, load_checkpoint, save_checkpoint
 from sensei_lite.types import Scalar, Seed
 
 Shape = tuple[int, int, int]
+"""Rows, columns and channels."""
 Flat = Float[Array, "batch height width channel"]
-"""Pictures in one row, with values around 0."""
-"""Rows, columns and channels, which a convolution changes."""
-
-WEIGHTS, SETTINGS = "weights.npz", "reward.json"
-VERSION = 1
+"""Pictures with one batch axis and values around 0."""
 
 
 class PatchNetwork(eqx.Module):
-    """Patches, their neighbourhoods, the strongest place for every feature, a number."""
+    """Patches, their neighbourhoods, the maximum of every feature over places, a number."""
 
     encoder: PatchEncoder
     look: Block
@@ -62,7 +57,7 @@ class PatchNetwork(eqx.Module):
         self.head = MLP(config.hidden, 1, config.hidden, 1, key=head_key)
 
     def __call__(self, pictures: Flat) -> Float[Array, " batch"]:
-        """Pictures to raw scores."""
+        """Compute raw scores of pictures."""
         batch, height, width, _ = pictures.shape
         rows, columns = height // self.encoder.patch, width // self.encoder.patch
         grid = self.encoder(pictures).reshape(batch, rows, columns, -1)
@@ -102,7 +97,7 @@ class ConvNetwork(eqx.Module):
         )
 
     def __call__(self, pictures: Flat) -> Float[Array, " batch"]:
-        """Pictures to raw scores."""
+        """Compute raw scores of pictures."""
         x = _convolve(self.kernels, self.biases, pictures)
         for layer in self.dense[:-1]:
             x = jax.nn.relu(batch_apply(layer, x))
@@ -129,14 +124,14 @@ class SemanticReward(eqx.Module):
 
     network: PatchNetwork | ConvNetwork
     mean: Scalar
-    """Mean of the raw scores of the pictures it was taught with."""
+    """Mean of the raw scores of the pictures that it was taught with."""
     std: Scalar
-    """Their deviation, in logits: a difference of 1 in R_psi is ``std`` in the log-odds of being preferred."""
+    """Their standard deviation, in logits: a difference of 1 in R_psi is ``std`` in the log-odds of being preferred."""
     image_shape: Shape = eqx.field(static=True)
     config: DistilConfig = eqx.field(static=True)
 
     def __init__(self, config: DistilConfig, image_shape: Shape, *, key: Seed):
-        """A fresh one, not standardised. Raises ValueError for pictures that do not fit the encoder."""
+        """Initialise an R_psi, not standardised. Raises ValueError for pictures that do not fit the encoder."""
         config.check_image(image_shape)
         self.config, self.image_shape = config, image_shape
         patches = config.encoder == "patch"
@@ -144,14 +139,17 @@ class SemanticReward(eqx.Module):
         self.mean, self.std = jnp.zeros(()), jnp.ones(())
 
     def __call__(self, images: UInt8[Array | np.ndarray, "*batch height width channel"]) -> Float[Array, "*batch"]:
-        """How interesting each picture is: 0 for an average one of its training, +1 for a deviation above it.
+        """Compute R_psi of pictures: 0 for an average one of its training, +1 for a standard deviation above it.
 
         Raises ValueError for pictures of another size or type than those it was taught with.
         """
         return (self.scores(images) - self.mean) / self.std
 
     def scores(self, images: UInt8[Array | np.ndarray, "*batch height width channel"]) -> Float[Array, "*batch"]:
-        """The raw f_psi: sigmoid(f(a) - f(b)) is the probability that a is preferred to b."""
+        """Compute raw scores f_psi of pictures: sigmoid(f(a) - f(b)) is the probability that a is preferred to b.
+
+        Raises ValueError as R_psi does.
+        """
         if images.shape[-3:] != self.image_shape or images.dtype != jnp.uint8:
             raise ValueError(
                 f"this R_psi reads uint8 pictures of {list(self.image_shape)}, and these are "
@@ -161,7 +159,7 @@ class SemanticReward(eqx.Module):
         return self.network(flat).reshape(images.shape[:-3])
 
     def standardised(self, images: np.ndarray) -> "SemanticReward":
-        """The same, with mean 0 and deviation 1 over these pictures.
+        """Return this R_psi standardised to mean 0 and standard deviation 1 over pictures, uint8 [n height width 3].
 
         Raises ValueError where all of them have the same score: then there is no scale.
         """
@@ -174,12 +172,12 @@ class SemanticReward(eqx.Module):
 
 
 def rewards_of(reward: SemanticReward, images: np.ndarray, chunk: int = 256) -> Float[np.ndarray, " n"]:
-    """R_psi of many pictures, uint8 [n height width 3], ``chunk`` at a time. Raises ValueError as R_psi does."""
+    """Compute R_psi of pictures, uint8 [n height width 3], ``chunk`` at a time. Raises ValueError as R_psi does."""
     return (scores_of(reward, images, chunk) - float(reward.mean)) / float(reward.std)
 
 
 def scores_of(reward: SemanticReward, images: np.ndarray, chunk: int = 256) -> Float[np.ndarray, " n"]:
-    """The raw scores of many pictures. Raises ValueError as R_psi does."""
+    """Compute raw scores of many pictures, uint8 [n height width 3]. Raises ValueError as R_psi does."""
     if images.ndim != 4:
         raise ValueError(
             f"pictures must be uint8 [n height width 3], and these are {images.dtype} {list(images.shape)}"
@@ -199,8 +197,8 @@ def _scores(reward: SemanticReward, images: Any) -> Float[Array, " n"]:
 
 
 def content_hash(reward: SemanticReward) -> str:
-    """The name of an R_psi: the hash of its settings and of every weight."""
-    digest = hashlib.sha256(json.dumps(_settings(reward), sort_keys=True).encode())
+    """Compute an R_psi's name: the hash of its settings and of every weight, 32 hexadecimal digits."""
+    digest = hashlib.sha256(json.dumps(settings_of(reward), sort_keys=True).encode())
     leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(reward, eqx.is_array))
     for path, leaf in leaves:
         digest.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
@@ -208,40 +206,6 @@ def content_hash(reward: SemanticReward) -> str:
     return digest.hexdigest()[:32]
 
 
-def save_reward(folder: Path, reward: SemanticReward) -> str:
-    """Write weights (.npz, no pickle) and settings (JSON) into ``folder``; returns the content hash."""
-    name = content_hash(reward)
-    save_checkpoint(folder / WEIGHTS, eqx.filter(reward, eqx.is_array))
-    settings = {"format": VERSION, "content_hash": name} | _settings(reward)
-    unfinished = folder / f".{SETTINGS}.{os.getpid()}.unfinished"
-    unfinished.write_text(json.dumps(settings, indent=1) + "\n")
-    unfinished.replace(folder / SETTINGS)
-    return name
-
-
-def load_reward(folder: Path) -> SemanticReward:
-    """Read what `save_reward` wrote.
-
-    Raises FileNotFoundError, or `checkpoint.CheckpointError` (a ValueError) where a file is damaged or of another
-    version, or where weights and settings do not belong together.
-    """
-    path = folder / SETTINGS
-    try:
-        settings = json.loads(path.read_text())
-        version, name = settings["format"], settings["content_hash"]
-        if version != VERSION:
-            raise CheckpointError(f"{path} has format {version}, and this code reads {VERSION}")
-        config, shape = DistilConfig(**settings["config"]), tuple(settings["image_shape"])
-        like = eqx.filter_eval_shape(lambda: SemanticReward(config, shape, key=jax.random.key(0)))
-    except (CheckpointError, FileNotFoundError):
-        raise
-    except Exception as error:
-        raise CheckpointError(f"{path} does not describe an R_psi: {error!r}") from error
-    reward = load_checkpoint(folder / WEIGHTS, like)
-    if content_hash(reward) != name:
-        raise CheckpointError(f"{folder / WEIGHTS} holds other weights than those that {path} was written for")
-    return reward
-
-
-def _settings(reward: SemanticReward) -> dict[str, Any]:
+def settings_of(reward: SemanticReward) -> dict[str, Any]:
+    """Return what is needed to initialise an R_psi of the same shapes: its image shape and its settings."""
     return {"image_shape": list(reward.image_shape), "config": dataclasses.asdict(reward.config)}

@@ -21,7 +21,7 @@ from sensei_lite.types import Seed
 
 
 class Split(NamedTuple):
-    """Which pairs teach and which check."""
+    """The training pairs and the held-out pairs."""
 
     train: Int[np.ndarray, " train"]
     """Indices of training pairs: neither picture is from a held-out episode."""
@@ -34,9 +34,9 @@ class Split(NamedTuple):
 
 
 def split_by_episode(preferences: Preferences, share: float, *, key: Seed) -> Split:
-    """Hold out the pairs that touch a ``share`` of the episodes, drawn at random (at least one).
+    """Split preferences: hold out the pairs that touch a ``share`` of the episodes, drawn at random (at least one).
 
-    Raises ValueError where this leaves no pair to learn from.
+    Raises ValueError where there is one episode only, or no pair is left to learn from.
     """
     first, second = preferences.episode[preferences.first], preferences.episode[preferences.second]
     episodes = np.union1d(first, second)
@@ -57,7 +57,7 @@ def split_by_episode(preferences: Preferences, share: float, *, key: Seed) -> Sp
 
 
 def check_preferences(preferences: Preferences) -> None:
-    """Raises ValueError where there is nothing to learn from these, or where they are no preferences."""
+    """Check preferences. Raises ValueError where there is nothing to learn from them, or they do not fit together."""
     check_images(preferences.images)
     n, pairs, target = len(preferences.images), len(preferences.first), preferences.target
     if not pairs:
@@ -84,7 +84,7 @@ def check_preferences(preferences: Preferences) -> None:
 
 
 def once_each(preferences: Preferences) -> Preferences:
-    """Equal pictures become one, the first, so that none is held out under one number and learned under another."""
+    """Deduplicate pictures: equal ones become one, the first, so that none is both held out and learned from."""
     seen: dict[bytes, int] = {}
     same = np.array(
         [seen.setdefault(hashlib.blake2b(image.tobytes()).digest(), i) for i, image in enumerate(preferences.images)]

@@ -2,12 +2,11 @@
 
 SENSEI's D_init is what a curious agent saw (`remembered`). Guided play knows the way and takes it with a
 probability of its own for every episode, else a random step. So its episodes reach from aimless to purposeful, and
-every situation is in the pictures. The guide looks at the true state (`worlds.oracle`, `worlds.tabletop.guide`), as no
-agent may: this is for making and testing annotators.
+every situation is in the pictures. The guide is the world's expert (`World.expert`), which looks at the true state as
+no agent may: this is for making and testing annotators.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,11 +18,7 @@ from sensei_lite.agent.replay import Replay
 from sensei_lite.annotators.data import Observations, join_observations
 from sensei_lite.types import Seed
 from sensei_lite.worlds.base import TimeStep, World, step_limit
-from sensei_lite.worlds.grid.oracle import way_to_success
-from sensei_lite.worlds.grid.world import GridWorld
 from sensei_lite.worlds.rollout import begin_rollout, random_actions, rollout
-from sensei_lite.worlds.tabletop import Tabletop
-from sensei_lite.worlds.tabletop.guide import PURPOSES, guide_any
 
 BLOCK = 64
 """Episodes that are played side by side; a block's pictures are in memory together."""
@@ -72,8 +67,8 @@ def play_observations(world: World, episodes: int, *, guided: bool, scale: int =
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; it must be at least 1")
     step_limit(world)
-    if guided and not isinstance(world, (GridWorld, Tabletop)):
-        raise ValueError(f"{type(world).__name__} is no grid world and no desk, so nobody knows what to do in it")
+    if guided and not world.purposes:
+        raise ValueError(f"{type(world).__name__} has no expert, so nobody knows what to do in it")
     blocks = []
     for begin in range(0, episodes, BLOCK):
         number = min(BLOCK, episodes - begin)
@@ -93,22 +88,15 @@ def _ordered(images: np.ndarray, valid: np.ndarray, facts: dict, *, first_episod
     )
 
 
-def _knowledge(world: World, state: Any, *, key: Seed) -> Callable[[Any], Array]:
-    """Somebody who knows what to do next, in every world of a batch: the shortest way, or one purpose per episode."""
-    if isinstance(world, GridWorld):
-        ways = jax.vmap(lambda s: way_to_success(world, s))(state)
-        return lambda state: ways[jnp.arange(len(ways)), jax.vmap(world.situation)(state)]
-    assert isinstance(world, Tabletop)
-    purposes = jax.random.randint(key, state.gripper.shape[:1], 0, len(PURPOSES))
-    return lambda state: jax.vmap(lambda purpose, s: guide_any(purpose, s, world.speed))(purposes, state)
-
-
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _play(world: World, episodes: int, guided: bool, scale: int, *, key: Seed) -> tuple[Array, Array, dict[str, Array]]:
     """Sample pictures [time episodes ...], which of them belong to first episodes, and facts [time episodes]."""
     begin_key, boldness_key, play_key = jax.random.split(key, 3)
     start = begin_rollout(world, episodes, key=begin_key)
-    known = _knowledge(world, start.state, key=jax.random.fold_in(key, 3)) if guided else None
+    experts = None
+    if guided:  # with one purpose for a whole episode
+        purposes = jax.random.randint(jax.random.fold_in(key, 3), (episodes,), 0, len(world.purposes))
+        experts = jax.vmap(world.expert)(start.state, purposes)
     boldness = jax.random.uniform(boldness_key, (episodes,))
 
     def see(state: Any) -> tuple[Array, dict[str, Array]]:
@@ -117,9 +105,10 @@ def _play(world: World, episodes: int, guided: bool, scale: int, *, key: Seed) -
     def guide(memory: tuple[Any, Array], timestep: TimeStep, key: Seed) -> tuple[tuple[Any, Array], Array]:
         act_key, choice_key = jax.random.split(key)
         action = random_actions(world, (episodes,), key=act_key)
-        if known is not None:
+        if experts is not None:
+            known = jax.vmap(lambda expert, state: expert(state))(experts, memory[0])
             bold = jax.random.uniform(choice_key, (episodes,)) < boldness
-            action = jnp.where(bold.reshape(-1, *[1] * (action.ndim - 1)), known(memory[0]), action)
+            action = jnp.where(bold.reshape(-1, *[1] * (action.ndim - 1)), known, action)
         return memory, action
 
     def observe(memory: tuple[Any, Array], state: Any, timestep: TimeStep) -> tuple[tuple[Any, Array], tuple]:

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from scipy import stats
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent.state import AgentState
@@ -101,6 +100,8 @@ def over_seeds(values: Sequence[float]) -> Summary:
 
     Raises ValueError where there are fewer than two seeds: one says nothing about spread.
     """
+    from scipy import stats  # here: it takes as long to import as jax, and playing episodes does without
+
     n = len(values)
     if n < 2:
         raise ValueError(f"{n} seeds say nothing about their spread; there must be at least 2")

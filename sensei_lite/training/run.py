@@ -25,14 +25,16 @@ import numpy as np
 from tqdm import tqdm
 
 from sensei_lite.config import Config, config_from
-from sensei_lite.reward.model import SemanticReward, content_hash, load_reward, save_reward
+from sensei_lite.reward.model import SemanticReward, content_hash
 from sensei_lite.training.host_loop import begin_host_training, go_on_in_new_episodes, play_at_random, train_host_chunk
 from sensei_lite.training.jax_loop import TrainState, on_devices, random_chunks, start_task, start_training, train_chunk
 from sensei_lite.training.storage import (
     folder_lock,
     load_checkpoint,
+    load_reward,
     read_manifest,
     save_checkpoint,
+    save_reward,
     write_atomically,
     write_or_verify_manifest,
 )

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from sensei_lite.agent.state import Metrics
 from sensei_lite.config import Config
-from sensei_lite.reward.model import SemanticReward, save_reward
+from sensei_lite.reward.model import SemanticReward
 from sensei_lite.training.jax_loop import TrainState, start_training, train_chunk
 from sensei_lite.training.run import (
     CHECKPOINT,
@@ -30,7 +30,7 @@ from sensei_lite.training.run import (
     drop_rows_after,
     stop_where_not_a_number,
 )
-from sensei_lite.training.storage import load_checkpoint, save_checkpoint, write_or_verify_manifest
+from sensei_lite.training.storage import load_checkpoint, save_checkpoint, save_reward, write_or_verify_manifest
 from sensei_lite.worlds.base import World
 
 

@@ -1,4 +1,4 @@
-"""Files of a run folder: written at once or not at all, never read wrongly, and one process at a time.
+"""Files of a run folder, agents and R_psi: written at once or not at all, never read wrongly.
 
 A checkpoint is a ZIP of arrays (NumPy's .npz, no pickle), one for each leaf of a pytree, under the leaf's path in it,
 such as ``.agent.world_model.rssm.start``. Typed PRNG keys are stored as their numbers. Whatever is written, is written
@@ -17,17 +17,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from filelock import FileLock, Timeout
 
+from sensei_lite.config import DistilConfig
+from sensei_lite.reward.model import SemanticReward, content_hash, settings_of
 from sensei_lite.types import AnyArray
 
 Tree = TypeVar("Tree")
 
 FORMAT = "format"
 VERSION = 1
+
+REWARD_WEIGHTS, REWARD_SETTINGS = "weights.npz", "reward.json"
+REWARD_VERSION = 1
 
 
 class CheckpointError(ValueError):
@@ -96,6 +102,43 @@ def load_checkpoint(path: Path, like: Tree) -> Tree:
             raise
         raise CheckpointError(f"{path} is damaged or is no checkpoint: {error}") from error
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def save_reward(folder: Path, reward: SemanticReward) -> str:
+    """Save an R_psi's weights (.npz, no pickle) and settings (JSON) in ``folder``; return its content hash.
+
+    Raises OSError where the folder cannot be written.
+    """
+    name = content_hash(reward)
+    save_checkpoint(folder / REWARD_WEIGHTS, eqx.filter(reward, eqx.is_array))
+    settings = {"format": REWARD_VERSION, "content_hash": name} | settings_of(reward)
+    with write_atomically(folder / REWARD_SETTINGS) as file:
+        file.write(f"{json.dumps(settings, indent=1)}\n".encode())
+    return name
+
+
+def load_reward(folder: Path) -> SemanticReward:
+    """Load an R_psi that `save_reward` saved.
+
+    Raises FileNotFoundError, or CheckpointError where a file is damaged or of another version, or where weights and
+    settings do not belong together.
+    """
+    path = folder / REWARD_SETTINGS
+    try:
+        settings = json.loads(path.read_text())
+        version, name = settings["format"], settings["content_hash"]
+        if version != REWARD_VERSION:
+            raise CheckpointError(f"{path} has format {version}, and this code reads {REWARD_VERSION}")
+        config, shape = DistilConfig(**settings["config"]), tuple(settings["image_shape"])
+        like = eqx.filter_eval_shape(lambda: SemanticReward(config, shape, key=jax.random.key(0)))
+    except (CheckpointError, FileNotFoundError):
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{path} does not describe an R_psi: {error!r}") from error
+    reward = load_checkpoint(folder / REWARD_WEIGHTS, like)
+    if content_hash(reward) != name:
+        raise CheckpointError(f"{folder / REWARD_WEIGHTS} holds other weights than those that {path} was written for")
+    return reward
 
 
 def _named_leaves(tree: object) -> dict[str, AnyArray]:

@@ -22,13 +22,12 @@ from typing import Any
 
 from sensei_lite.config import Config
 from sensei_lite.presets import AGENTS, PRESETS, agent_config, learns, needs_reward_model
-from sensei_lite.reward.model import load_reward
 from sensei_lite.training import pipeline
 from sensei_lite.training.evaluate import over_seeds
 from sensei_lite.training.pipeline import AFTER
 from sensei_lite.training.plan import PLANS, teach_taste
 from sensei_lite.training.side_by_side import train_side_by_side
-from sensei_lite.training.storage import write_rows
+from sensei_lite.training.storage import load_reward, write_rows
 from sensei_lite.worlds.base import World
 
 DOOR_LOVER = ("key_in_view", "key_picked_up", "door_opened", "exit_reached", "door_reached_with_key")
@@ -40,8 +39,8 @@ HANDLER = ("object_reached", "ball_lifted", "block_lifted")
 ANNOTATIONS: dict[str, dict[str, Any]] = {
     "scripted": {"annotator": "scripted"},
     "noisy": {"annotator": "scripted", "annotator_settings": {"noise": 0.25}},
-    "llava": {"annotator": "scripted", "annotator_settings": {"manner": "llava"}, "both_orders": False},
-    "llava-both-orders": {"annotator": "scripted", "annotator_settings": {"manner": "llava"}},
+    "llava": {"annotator": "scripted", "annotator_settings": {"noise_model": "llava"}, "both_orders": False},
+    "llava-both-orders": {"annotator": "scripted", "annotator_settings": {"noise_model": "llava"}},
     "few": {"pairs": 250},
     "one-round": {"rounds": 1},
     "door-lover": {"annotator": "scripted", "annotator_settings": {"levels": DOOR_LOVER}},

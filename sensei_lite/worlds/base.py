@@ -16,6 +16,7 @@ Built in notebook 01_worlds.
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -29,7 +30,7 @@ Events = dict[str, Flag]
 
 
 class Step(NamedTuple):
-    """What a world answers to an action."""
+    """What a world returns for an action."""
 
     state: PyTree
     reward: Scalar
@@ -59,23 +60,29 @@ class World(abc.ABC):
 
     @abc.abstractmethod
     def reset(self, *, key: Seed) -> Any:
-        """Start an episode."""
+        """Start an episode; return its first state."""
 
     @abc.abstractmethod
     def step(self, state: Any, action: Array, *, key: Seed) -> Step:
-        """Take one action. The state may be any that `reset` or `step` returned, the last of an episode excepted."""
+        """Take one step. The state may be any that `reset` or `step` returned, the last of an episode excepted.
+
+        ``action`` is an int32 choice, or float32 [action] from -1 to 1.
+        """
 
     @abc.abstractmethod
     def render(self, state: Any, scale: int = 1) -> Image:
-        """Draw the state. ``scale=1`` is what the agent sees; larger scales draw more pixels for people and VLMs."""
+        """Draw a state. ``scale=1`` is the agent's picture; larger scales have more pixels, for people and VLMs."""
 
     @property
     def vector_size(self) -> int:
-        """How many numbers the agent is given beside the picture; 0 where a world has none."""
+        """Number of numbers that the agent is given beside the picture; 0 where a world has none."""
         return 0
 
     def vector(self, state: Any) -> Float[Array, " vector"]:
-        """Those numbers, such as the angles of an arm. The agent sees them as it sees the picture."""
+        """Return the numbers that the agent is given beside the picture, such as the angles of an arm.
+
+        Raises NotImplementedError where a world has none.
+        """
         raise NotImplementedError(f"{type(self).__name__} gives no numbers beside its pictures")
 
     def close(self) -> None:
@@ -83,24 +90,41 @@ class World(abc.ABC):
         return
 
     def facts(self, state: Any) -> Events:
-        """Named truths about a state, for measuring and for scripted annotators; empty where a world tells none."""
+        """Return named truths about a state, for measures and scripted annotators; empty where a world has none."""
         return {}
 
     @property
     def situations(self) -> int:
-        """How many situations `situation` tells apart; 0 where a world has no such measure."""
+        """Number of situations that `situation` tells apart; 0 where a world has no such measure."""
         return 0
 
     def situation(self, state: Any) -> Count:
-        """The number of the situation that a state is in: what coverage counts. Like events, no agent ever sees it."""
+        """Return the index of a state's situation: what coverage counts. Like events, no agent ever sees it.
+
+        Raises NotImplementedError where a world tells no situations apart.
+        """
         raise NotImplementedError(f"{type(self).__name__} tells no situations apart")
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """Names of what an `expert` can be asked to do; empty where a world has no expert."""
+        return ()
+
+    def expert(self, state: Any, purpose: Count) -> Callable[[Any], Array]:
+        """Return an expert policy for the rest of an episode, from states to actions, for one of the `purposes`.
+
+        It looks at the true state, as no agent may: it is for making and testing annotators, and for tests. The policy
+        is a pytree (``jax.tree_util.Partial``), so ``vmap`` gives one for each of a batch of states and purposes.
+        Raises NotImplementedError where a world has no expert.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no expert")
 
 
 class TimeStep(NamedTuple):
-    """One row of experience: what came back from the world, and the action that caused it.
+    """One time step of experience: what came back from the world, and the action that caused it.
 
     Time is aligned on arrival: ``action`` is a_{t-1}, and everything else belongs to the moment t at which it led to.
-    The first row of an episode has no cause: its action and reward are zero and ``is_first`` is set.
+    An episode's first time step has no cause: its action and reward are zero and ``is_first`` is set.
     """
 
     image: AnyArray
@@ -110,9 +134,9 @@ class TimeStep(NamedTuple):
     reward: AnyArray
     """r_t, float32: the task's reward for arriving here."""
     is_first: AnyArray
-    """This row starts an episode."""
+    """An episode starts here."""
     is_last: AnyArray
-    """No more rows of this episode follow (terminated or truncated)."""
+    """No more of this episode follows (terminated or truncated)."""
     is_terminal: AnyArray
     """The world ended here: the value of this state is zero."""
     events: dict[str, AnyArray]
@@ -129,14 +153,14 @@ def step_limit(world: World) -> int:
 
 
 def no_action(world: World) -> Array:
-    """The action of an episode's first row: choice 0, or zeros (its cause is masked by ``is_first``)."""
+    """Return the action of an episode's first time step: choice 0, or zeros (``is_first`` masks it)."""
     if isinstance(world.actions, Discrete):
         return jnp.zeros((), jnp.int32)
     return jnp.zeros((world.actions.size,), jnp.float32)
 
 
 def reset_batch(world: World, *, keys: Key[Array, " batch"]) -> tuple[PyTree, TimeStep]:
-    """Start an episode in each of a batch of worlds, one for each key."""
+    """Reset a batch of worlds, one for each key; return states and first time steps [batch ...]."""
 
     def one(key: Array) -> tuple[PyTree, TimeStep]:
         state = world.reset(key=key)
@@ -153,10 +177,10 @@ def step_batch(
     *,
     keys: Key[Array, " batch"],
 ) -> tuple[PyTree, TimeStep]:
-    """Take one step in each of a batch of worlds, or start anew where the last row ended an episode.
+    """Step a batch of worlds, or reset those whose last time step ended an episode; all [batch ...].
 
-    A finished episode's last picture is thus seen (it is where the reward is), and the row after it is the first of the
-    next episode; the action chosen for that row is ignored. Gymnasium calls this ``AutoresetMode.NEXT_STEP``.
+    A finished episode's last picture is thus seen (it is where the reward is), and the time step after it is the first
+    of the next episode; the action chosen for it is ignored. Gymnasium calls this ``AutoresetMode.NEXT_STEP``.
     """
     state, timestep = jax.vmap(lambda s, a, k: _advance_unseen(world, s, a, key=k))(state, action, keys)
 
@@ -174,12 +198,12 @@ def step_batch(
 
 
 def render_batch(world: World, state: PyTree, scale: int = 1) -> Images:
-    """Draw a batch of states."""
+    """Draw a batch of states, [batch height width 3]."""
     return jax.vmap(lambda s: world.render(s, scale))(state)
 
 
 _UNSEEN = None
-"""Stands for a row's picture until the state is final, so that every state is drawn once only."""
+"""Stands for a time step's picture until the state is final, so that every state is drawn once only."""
 
 
 def _first_row(world: World) -> TimeStep:
@@ -196,7 +220,7 @@ def _first_row(world: World) -> TimeStep:
 
 
 def _with_sight(world: World, state: PyTree, timestep: TimeStep) -> TimeStep:
-    """The row with what the agent sees of a state."""
+    """Return the time step with what the agent sees of a state."""
     return timestep._replace(image=world.render(state), vector=world.vector(state) if world.vector_size else None)
 
 

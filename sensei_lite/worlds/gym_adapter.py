@@ -1,7 +1,8 @@
 """Any Gymnasium environment with images, as a world that a host loop steps.
 
-A host world gives the same rows (`TimeStep`) as a JAX world, as NumPy arrays with a leading batch axis, so the agent
-does not know which kind it lives in. It differs in one way: it keeps its state to itself, so it cannot be compiled.
+A host world gives the same time steps (`TimeStep`) as a JAX world, as NumPy arrays with a leading batch axis, so the
+agent does not know which kind it lives in. It differs in one way: it keeps its state to itself, so it cannot be
+compiled.
 """
 
 import functools
@@ -68,7 +69,7 @@ class ImageOnly(gymnasium.ObservationWrapper):
             self.observation_space = gymnasium.spaces.Dict({"image": self.observation_space, "vector": numbers})
 
     def observation(self, observation: Any) -> np.ndarray | dict[str, np.ndarray]:
-        """The picture in an observation, and its numbers if they are wanted."""
+        """Return an observation's picture, uint8 [height width 3], and its numbers if they are wanted."""
         picture = self._picture(observation)
         if self._vector_key is None:
             return picture
@@ -117,7 +118,7 @@ def _name(env: gymnasium.Env) -> str:
 
 
 class HostWorld:
-    """A batch of Gymnasium environments that gives rows of experience.
+    """A batch of Gymnasium environments that gives time steps of experience.
 
     Args:
         gymnasium_id: what ``gymnasium.make`` makes.
@@ -172,7 +173,7 @@ class HostWorld:
         self._was_last = np.zeros(num_envs, bool)
 
     def reset(self, seed: int | None = None) -> TimeStep:
-        """Start an episode in every copy; copy i is seeded with ``seed + i``. Returns the first rows [batch ...]."""
+        """Reset every copy; copy i is seeded with ``seed + i``. Returns the first time steps [batch ...]."""
         seen, _ = self._envs.reset(seed=seed)
         self._was_last = np.zeros(self.num_envs, bool)
         nothing = np.zeros(self.num_envs, bool)
@@ -187,7 +188,7 @@ class HostWorld:
         )
 
     def step(self, action: np.ndarray) -> TimeStep:
-        """Take one step in every copy, or start anew where the last row ended an episode. Returns rows [batch ...]."""
+        """Step every copy, or reset it where the last time step ended an episode. Returns time steps [batch ...]."""
         sent = np.asarray(action)
         seen, reward, terminated, truncated, info = self._envs.step(
             sent.astype(np.int64) if isinstance(self.actions, Discrete) else sent

@@ -30,7 +30,7 @@ Observation = np.ndarray | dict[str, Any]
 
 
 def _first(seen: Observation) -> Observation:
-    """The observation of the first world of a batch."""
+    """Return the observation of the first world of a batch."""
     return {name: part[0] for name, part in seen.items()} if isinstance(seen, dict) else seen[0]
 
 
@@ -76,7 +76,7 @@ _render = jax.jit(lambda world, state, scale: world.render(state, scale), static
 
 
 def _checked_action(world: World, action: Any, batch: tuple[int, ...]) -> np.ndarray:
-    """The action as an array, or an error that says what was wrong with it."""
+    """Return the action as an array, clipped to -1 to 1. Raises TypeError or ValueError where it does not fit."""
     array = np.asarray(action)
     if isinstance(world.actions, Discrete):
         wanted = f"an integer from 0 to {world.actions.size - 1}" + (f" for each of {batch[0]} worlds" if batch else "")
@@ -98,7 +98,7 @@ def _checked_action(world: World, action: Any, batch: tuple[int, ...]) -> np.nda
 
 
 class WorldVectorEnv(VectorEnv):
-    """Many copies of a JAX world, or of one named in the catalogue, as one Gymnasium vector environment.
+    """Many copies of a JAX world, or of one named in the registry, as one Gymnasium vector environment.
 
     A copy whose episode ended starts anew at its next step, whose action it ignores (``AutoresetMode.NEXT_STEP``).
     ``info["events"]`` holds a bool array for each event. Where the world gives numbers beside its pictures (as Tabletop
@@ -125,7 +125,10 @@ class WorldVectorEnv(VectorEnv):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode in every world. Worlds whose seed is None go on with the random numbers they have."""
+        """Reset every world. Worlds whose seed is None go on with the random numbers they have.
+
+        Raises ValueError where there is not one seed for each world.
+        """
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
         if len(seeds) != self.num_envs:
             raise ValueError(f"there are {self.num_envs} worlds, but {len(seeds)} seeds")
@@ -137,7 +140,7 @@ class WorldVectorEnv(VectorEnv):
         return self._observe(row)[0], self._info(row)
 
     def step(self, actions: Any) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Take one step in every world.
+        """Step every world, or reset it where its last step ended an episode.
 
         Raises TypeError or ValueError for actions of the wrong dtype, shape or range, and RuntimeError before `reset`.
         """
@@ -152,7 +155,7 @@ class WorldVectorEnv(VectorEnv):
         return seen, reward, terminated, truncated, self._info(row)
 
     def render(self) -> tuple[np.ndarray, ...] | None:  # type: ignore[override]
-        """One picture for each world, drawn finer than the observation."""
+        """Draw a picture of each world, finer than the observation; None without a render mode."""
         if self.render_mode is None:
             return None
         states = [jax.tree.map(lambda leaf, i=i: leaf[i], self._state) for i in range(self.num_envs)]
@@ -174,7 +177,7 @@ class WorldVectorEnv(VectorEnv):
 
 
 class WorldEnv(gymnasium.Env):
-    """A JAX world, or one named in the catalogue, as a Gymnasium environment: a vector of one.
+    """A JAX world, or one named in the registry, as a Gymnasium environment: a vector of one.
 
     ``info["events"]`` holds a bool for each event.
     """
@@ -221,7 +224,7 @@ class WorldEnv(gymnasium.Env):
         return _first(seen), float(reward[0]), bool(terminated[0]), bool(truncated[0]), self._single(info)
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """The picture, drawn finer than the observation; with ``human``, in a matplotlib window."""
+        """Draw the picture, finer than the observation; with ``human``, in a matplotlib window."""
         if self.render_mode == "rgb_array":
             pictures = self._vector.render()
             return None if pictures is None else pictures[0]

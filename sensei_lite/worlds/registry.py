@@ -46,7 +46,7 @@ ANY_GYMNASIUM = "gymnasium:"
 
 
 def world_names() -> list[str]:
-    """All names that `make_world` knows."""
+    """Return all names that `make_world` knows."""
     return [*JAX_WORLDS, *HOST_WORLDS]
 
 

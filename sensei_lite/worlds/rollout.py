@@ -1,9 +1,11 @@
 """One rollout for all: a policy acts in a batch of JAX worlds, and somebody watches.
 
-    memory, a_t = policy(memory, x_t)      s_{t+1}, x_{t+1} = step(s_t, a_t)      memory, y_t = observe(memory, s_{t+1}, x_{t+1})
+    memory, a_t = policy(memory, x_t)
+    s_{t+1}, x_{t+1} = step(s_t, a_t)
+    memory, y_t = observe(memory, s_{t+1}, x_{t+1})
 
-It is one ``lax.scan``: nothing leaves the compiled code until the end. Collecting, evaluating, tracing and counting differ
-in the policy, and in what is observed.
+It is one ``lax.scan``: nothing leaves the compiled code until the end. Collecting, evaluating, tracing and counting
+differ in the policy, and in what is observed.
 """
 
 from collections.abc import Callable
@@ -22,7 +24,7 @@ Observer = Callable[[Any, PyTree, TimeStep], tuple[Any, Any]]
 
 
 class RolloutState(NamedTuple):
-    """Where a rollout stands: it can go on from there."""
+    """The state of a rollout, from which it can go on."""
 
     state: PyTree
     """Of the worlds [batch ...]."""
@@ -33,21 +35,21 @@ class RolloutState(NamedTuple):
 
 
 def begin_rollout(world: World, batch: int, memory: Any = (), *, key: Seed) -> RolloutState:
-    """Reset ``batch`` worlds."""
+    """Reset ``batch`` worlds; return the state from which a rollout starts."""
     return RolloutState(*reset_batch(world, keys=jax.random.split(key, batch)), memory)
 
 
 def timesteps(memory: Any, state: PyTree, timestep: TimeStep) -> tuple[Any, TimeStep]:
-    """Observe the time steps themselves."""
+    """Observe the time steps themselves, an `Observer`."""
     return memory, timestep
 
 
 def rollout(
     world: World, policy: Policy, start: RolloutState, steps: int, *, observe: Observer = timesteps, key: Seed
 ) -> tuple[RolloutState, Any]:
-    """Step a batch of worlds ``steps`` times; finished episodes start anew (see `base.step_batch`).
+    """Roll out a policy for ``steps`` steps of a batch of worlds; finished episodes start anew (`base.step_batch`).
 
-    Returns where it stands, and what the observer gave, stacked [steps ...].
+    Returns the state after the last step, and the observer's outputs, stacked [steps ...].
     """
 
     def step(now: RolloutState, key: Array) -> tuple[RolloutState, Any]:
@@ -69,7 +71,7 @@ def random_policy(world: World) -> Policy:
 def random_actions(
     world: World, shape: tuple[int, ...], *, key: Seed
 ) -> Int[Array, "*shape"] | Float[Array, "*shape action"]:
-    """Sample actions uniformly: choices [*shape], or numbers [*shape action]."""
+    """Sample actions uniformly: int32 choices [*shape], or float32 numbers from -1 to 1, [*shape action]."""
     if isinstance(world.actions, Box):
         return jax.random.uniform(key, (*shape, world.actions.size), minval=-1.0, maxval=1.0)
     return jax.random.randint(key, shape, 0, world.actions.size)

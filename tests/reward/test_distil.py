@@ -13,10 +13,10 @@ from sensei_lite.annotators.data import Preferences
 from sensei_lite.config import DistilConfig
 from sensei_lite.reward.distil import _minibatches, distil, pair_accuracy, preference_loss
 from sensei_lite.reward.metrics import accuracy_against_levels, mean_rewards, stages
-from sensei_lite.reward.model import SemanticReward, content_hash, load_reward, rewards_of, save_reward
+from sensei_lite.reward.model import SemanticReward, content_hash, rewards_of
 from sensei_lite.reward.split import check_preferences, once_each, split_by_episode
 from sensei_lite.training.collect import play_observations
-from sensei_lite.training.storage import CheckpointError
+from sensei_lite.training.storage import CheckpointError, load_reward, save_reward
 from sensei_lite.worlds import KeyRoom
 
 WORLD = KeyRoom(size=5, max_steps=40)

@@ -7,7 +7,7 @@ import pytest
 from sensei_lite.annotators.data import join_observations, load_observations, save_observations
 from sensei_lite.training.collect import play_observations
 from sensei_lite.worlds import KeyChest, KeyRoom, Tabletop
-from sensei_lite.worlds.grid.oracle import shortest_plan, way_to_success
+from sensei_lite.worlds.grid.oracle import shortest_plan
 
 WORLD = KeyRoom(size=5, max_steps=30)
 
@@ -55,10 +55,10 @@ def test_a_guide_at_the_desk_has_another_purpose_in_every_episode():
 @pytest.mark.parametrize("world", [KeyRoom(size=5), KeyChest()])
 def test_the_guide_takes_a_shortest_way(world):
     state = jax.jit(lambda key: world.reset(key=key))(jax.random.key(3))
-    way = np.asarray(way_to_success(world, state))
+    expert = jax.jit(lambda s: world.expert(s, 0))(state)
     step = jax.jit(lambda s, a: world.step(s, a, key=jax.random.key(0)))
     for left in range(len(shortest_plan(world, state)), 0, -1):
-        result = step(state, way[int(world.situation(state))])
+        result = step(state, expert(state))
         assert bool(result.terminated) == (left == 1)
         state = result.state
 
@@ -87,3 +87,9 @@ def test_a_file_that_holds_no_observations_is_named(tmp_path):
 def test_play_that_cannot_be_is_refused():
     with pytest.raises(ValueError, match="episodes is 0"):
         play_observations(WORLD, 0, guided=False, seed=0)
+
+    class Unsolved(KeyRoom):
+        purposes = ()
+
+    with pytest.raises(ValueError, match="Unsolved has no expert"):
+        play_observations(Unsolved(), 1, guided=True, seed=0)

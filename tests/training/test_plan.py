@@ -10,16 +10,20 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from make.trained import keep
 
 from sensei_lite.annotators.data import load_observations
 from sensei_lite.annotators.store import Store
-from sensei_lite.reward.model import load_reward
+from sensei_lite.course.pretrained import curious_observations, trained_agent, trained_reward_model, trained_world
+from sensei_lite.reward.model import content_hash
 from sensei_lite.training import pipeline
 from sensei_lite.training.plan import PLANS, RunPlan, run
+from sensei_lite.training.run import load_run
 from sensei_lite.training.stages import read_stages, timed_stage
-from sensei_lite.training.storage import RunError, folder_lock, read_manifest
+from sensei_lite.training.storage import RunError, folder_lock, load_reward, read_manifest
 
 PLAN = dataclasses.replace(
     PLANS["smoke"],
@@ -117,7 +121,7 @@ def test_the_second_round_asks_where_it_is_interesting(done):
     """Call-out P1."""
     reward_model = load_reward(done / "semantic_reward")
     with Store(done / "preferences.sqlite") as store:
-        preferences = store.preferences(*store.find(None, None))
+        preferences = store.preferences(store.find())
     rewards = np.asarray(reward_model(preferences.images))
     # Each round asked about half of the pairs, and the store has them in order.
     half = PLAN.pairs // 2
@@ -240,3 +244,24 @@ def test_a_folder_that_cannot_be_written_ends_in_one_line():
     assert told.stderr.splitlines()[-1].startswith("sensei-lite: ")
     assert "/proc/run" in told.stderr.splitlines()[-1]
     assert "Traceback" not in told.stderr
+
+
+def test_agents_for_the_notebooks_are_taken_out_of_a_run(done, tmp_path):
+    keep(done, tmp_path, pictures=60)
+    world = trained_world(tmp_path)
+    for name in PLAN.agents:
+        kept, whole = trained_agent(name, tmp_path), load_run(done / name, world).agent
+        assert jax.tree.structure(kept) == jax.tree.structure(whole)
+        for part in ("world_model", "actor", "critics"):
+            for ours, theirs in zip(
+                jax.tree.leaves(getattr(kept, part)), jax.tree.leaves(getattr(whole, part)), strict=True
+            ):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)  # half precision
+    assert content_hash(trained_reward_model(tmp_path)) == content_hash(load_reward(done / "semantic_reward"))
+    some, seen = curious_observations(tmp_path), load_observations(done / "observations.npz")
+    for episode in np.unique(some.episode):
+        np.testing.assert_array_equal(some.images[some.episode == episode], seen.images[seen.episode == episode])
+    assert 20 <= len(some.images) < len(seen.images)
+    made = json.loads((tmp_path / "provenance.json").read_text())
+    assert made["run"]["updates"] == PLAN.updates
+    assert {row["agent"] for row in made["scores"]} >= set(PLAN.agents)

@@ -4,7 +4,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from sensei_lite.worlds import Box, Discrete, HostWorld, make_world
+from sensei_lite.types import Box, Discrete
+from sensei_lite.worlds import HostWorld, make_world
 from sensei_lite.worlds.gym_env import WorldVectorEnv
 
 minigrid = pytest.importorskip("minigrid")

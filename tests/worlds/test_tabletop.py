@@ -11,7 +11,6 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from sensei_lite.annotators.scripted import LEVELS
-from sensei_lite.course.widgets.key_game import DESK_KEYS, Game, fitting, half_blocks
 from sensei_lite.types import Box
 from sensei_lite.worlds import Tabletop, make_world, reset_batch, step_batch
 from sensei_lite.worlds.gym_env import WorldEnv
@@ -695,31 +694,6 @@ def test_situations_are_numbers_that_differ_where_things_differ(guided):
     ]
     found = [int(WORLD.situation(moved(base, **change))) for change in changes]
     assert len(set(found)) == len(changes)
-
-
-# --- played by hand ---------------------------------------------------------------------------------------------------
-
-
-def test_a_person_can_play_it():
-    game = Game(WORLD, seed=2)
-    assert set(DESK_KEYS.values()) == {*WORLD.actions.names, *WORLD.actions.opposites}
-    assert set(game.world.actions.one_at_a_time) == set(DESK_KEYS.values())
-    before = game.state.gripper
-    for key in ("\x1b[C", "w", "c"):
-        game.act(DESK_KEYS[key])
-    np.testing.assert_allclose(game.state.gripper - before, [0.8, 0.8, -0.8], atol=1e-4)
-    game.act("north")
-    assert game.steps == 3, "that is an action of another world"
-    assert game.status() == "step 3 of 250   reward 0"
-    assert len(half_blocks(game.picture())) == 32
-
-
-@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (200, 60), (40, 10), (300, 200)])
-def test_the_desk_fits_the_terminal(columns, lines):
-    height, width, _ = fitting(WORLD, columns, lines).image_shape
-    assert 32 <= height == width <= 128
-    assert width <= columns
-    assert height // 2 + 6 <= lines or height == 32
 
 
 def test_words_for_numbers():

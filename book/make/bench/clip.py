@@ -11,13 +11,14 @@ import numpy as np
 
 from make.bench.measure import Row, machine, measure, print_columns, write_table
 from sensei_lite.annotators.clip.annotator import ClipAnnotator
-from sensei_lite.annotators.clip.model import BUNDLED, require_open_clip
+from sensei_lite.annotators.clip.bundled import BUNDLED
+from sensei_lite.annotators.clip.model import require_open_clip
 
 LARGE = "ViT-B-32"
 
 
 def bench_clip(path: Path, repeats: int = 7) -> list[Row]:
-    """Measure both models and write the table to ``path``. Returns the rows. Raises ImportError without the extra."""
+    """Measure both models; write the table to ``path`` and return its rows. Raises ImportError without the extra."""
     import torch
     from safetensors.torch import save_file
 

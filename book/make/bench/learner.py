@@ -2,8 +2,8 @@
 
 Every case runs in a process of its own, so that its peak memory and its compile time are its own; then a second process
 compiles it again, with what the first one left in JAX's persistent cache, and calls it once. The floor of a case is the
-time that its matrix products (`flops`) would take at the rate at which this machine multiplies large matrices, measured
-in the same process right after the case:
+time that its matrix products (`course.flops`) would take at the rate at which this machine multiplies large matrices,
+measured in the same process right after the case:
 
     share = (operations / median time) / matrix rate.
 
@@ -77,7 +77,7 @@ POLICY_STEPS = 100
 
 
 def bench_learner(path: Path, repeats: int = 7, cases: tuple[Case, ...] = CASES) -> list[Row]:
-    """Measure every case and write the table to ``path``. Returns the rows. Raises OSError where a case fails."""
+    """Measure every case; write the table to ``path`` and return its rows. Raises OSError where a case fails."""
     rows: list[Row] = []
     for case in tqdm(cases, desc="bench learner", unit="case"):
         with tempfile.TemporaryDirectory() as cache:
@@ -88,7 +88,7 @@ def bench_learner(path: Path, repeats: int = 7, cases: tuple[Case, ...] = CASES)
 
 
 def bench_paper(path: Path, repeats: int = 7, cases: tuple[Case, ...] = PAPER_CASES) -> list[Row]:
-    """Measure the research code's sizes on this machine's GPU and write the table to ``path``. Returns the rows.
+    """Measure the research code's sizes on this machine's GPU; write the table to ``path`` and return its rows.
 
     Raises ValueError where there is no GPU, OSError where a case fails.
     """
@@ -106,7 +106,7 @@ def bench_paper(path: Path, repeats: int = 7, cases: tuple[Case, ...] = PAPER_CA
 
 
 def _hours(case: Case, ms: float) -> float | str:
-    """How long PAPER_STEPS steps take at the case's own ratio of steps to updates; of many seeds nothing is said."""
+    """Compute the hours that PAPER_STEPS steps take at the case's ratio of steps to updates; empty for many seeds."""
     if case.work.startswith("seeds"):
         return ""
     updates = PAPER_STEPS / agent_size(case.size, case.agent).config.train.env_steps_per_update
@@ -118,15 +118,15 @@ def _in_own_process(case: Case, repeats: int, cache: str) -> dict[str, Any]:
     settings |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     settings |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # several processes may share a GPU, and memory is measured
     command = [sys.executable, "-m", "make.bench.learner", *case, str(repeats)]
-    told = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True)
-    if told.returncode:
-        last = (told.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ChildProcessError(f"the bench of {', '.join(case)} failed ({told.returncode}): {last}")
-    return json.loads(told.stdout.splitlines()[-1])
+    run = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True)
+    if run.returncode:
+        last = (run.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ChildProcessError(f"the bench of {', '.join(case)} failed ({run.returncode}): {last}")
+    return json.loads(run.stdout.splitlines()[-1])
 
 
 def measure_case(case: Case, repeats: int) -> dict[str, Any]:
-    """Compile a case and time it; without ``repeats``, call it once and take no times."""
+    """Measure a case: compile it and time it; without ``repeats``, call it once and take no times."""
     program = make_program(*case)
     keys = list(jax.random.split(jax.random.key(1), 8))
     jax.block_until_ready((program.state, program.constants, keys))
@@ -163,13 +163,13 @@ def measure_case(case: Case, repeats: int) -> dict[str, Any]:
 
 
 def _peak_mb() -> float:
-    """The most memory so far: the GPU's where there is one, and otherwise the process's."""
+    """Return the peak memory so far in MB: the GPU's where there is one, and otherwise the process's."""
     stats = jax.devices()[0].memory_stats() or {}
     return stats["peak_bytes_in_use"] / 1e6 if "peak_bytes_in_use" in stats else peak_memory_mb()
 
 
 def matrix_rate(side: int, repeats: int, precision: str = "float32") -> float:
-    """Operations per second in products of two matrices [side side], 2 side^3 operations each."""
+    """Measure operations per second in products of two matrices [side side], 2 side^3 operations each."""
     a = jax.random.normal(jax.random.key(0), (side, side)).astype(precision)
     product = jax.jit(jnp.matmul)
     return 2.0 * side**3 / measure(lambda: jax.block_until_ready(product(a, a)), repeats).median
@@ -212,7 +212,7 @@ def _row(case: Case, found: dict[str, Any], again: dict[str, Any]) -> Row:
 
 
 def describe(case: Case) -> str:
-    """A case's sizes in words."""
+    """Describe a case's sizes in words."""
     sizes = agent_size(case.size, case.agent, case.precision)
     model, ensemble, behaviour, train = (
         sizes.config.world_model,

@@ -25,7 +25,7 @@ class Speed(NamedTuple):
 
 
 def measure(call: Callable[[], object], repeats: int = 7) -> Speed:
-    """Time ``call`` (which must not return before its work is done): once to warm up, then ``repeats`` times."""
+    """Measure the wall time of ``call`` (which returns when its work is done): a warm-up, then ``repeats`` calls."""
     seconds = []
     for _ in range(1 + repeats):
         start = time.perf_counter()
@@ -35,7 +35,7 @@ def measure(call: Callable[[], object], repeats: int = 7) -> Speed:
 
 
 def machine() -> str:
-    """The machine and the versions that a figure belongs to, in words."""
+    """Describe the machine and the versions that a figure belongs to, in words."""
     processor = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo") as lines:

@@ -1,12 +1,12 @@
 """What the learner's bench times: agents of two sizes, and a program for each kind of work.
 
-Every program has the form  state, outputs = step(state, constants, key),  with the state's memory given away, as in
-`train.train_chunk`. Outputs are kept, so that the compiler may leave nothing out.
+Every program has the form  state, outputs = step(state, constants, key),  with the state's memory donated, as in
+`training.jax_loop.train_chunk`. Outputs are kept, so that the compiler may leave nothing out.
 
-LAB-XS is the size at which DreamerV3 projects were compared (the numbers are in `lab_xs`); rows are random and lie in a
-replay in memory. `lab` is the preset that a student runs, in its world; `paper` and `paper-robodesk` have the sizes of
-the research code, the first in the grid world of that size, the second without a world, which no compiler could take
-in.
+LAB-XS is the size at which DreamerV3 projects were compared (the numbers are in `lab_xs`); transitions are random and
+lie in a replay in memory. `lab` is the preset that a student runs, in its world; `paper` and `paper-robodesk` have the
+sizes of the research code, the first in the grid world of that size, the second without a world, which no compiler
+could take in.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ class Size(NamedTuple):
 
     config: Config
     world: World | None
-    """None: there is no world, rows are random."""
+    """None: there is no world, transitions are random."""
     image_shape: tuple[int, int, int]
     actions: Discrete | Box
 
@@ -57,7 +57,7 @@ class Program(NamedTuple):
 
 
 def lab_xs() -> Config:
-    """LAB-XS: pictures of 64 x 64, 16 sequences of 32 rows, dreams of 15 steps from all 512 states."""
+    """Return LAB-XS: pictures of 64 x 64, 16 sequences of 32 steps, dreams of 15 steps from all 512 states."""
     return Config(
         world_model=WorldModelConfig(
             deter=256, stoch=16, classes=16, hidden=256, layers=2, encoder="conv", depth=16, bins=255
@@ -87,7 +87,10 @@ AGENTS = ("task", "plan2explore", "plan2explore and task", "sensei")
 
 
 def agent_size(size: str, agent: str, precision: str = "float32") -> Size:
-    """The sizes of one of `AGENTS`, with the rewards that it maximises, learning in some precision."""
+    """Return the sizes of one of `AGENTS`, with the rewards that it maximises, learning in some precision.
+
+    Raises ValueError where there is no such size or agent.
+    """
     if agent not in AGENTS:
         raise ValueError(f"there is no agent called {agent!r}; there are {', '.join(AGENTS)}")
     found = _size(size)
@@ -105,10 +108,10 @@ def agent_size(size: str, agent: str, precision: str = "float32") -> Size:
 
 
 def make_program(size: str, agent: str, work: str, precision: str = "float32") -> Program:
-    """Make one of the works ``update``, ``chunk``, ``seeds N`` (chunks of N seeds side by side) or ``act N``.
+    """Make the program of one of the works ``update``, ``chunk``, ``seeds N`` (chunks of N seeds) or ``act N``.
 
     ``act N`` is a policy step for N observations. ``model`` and ``ensemble`` are updates that stop after that part, to
-    see where the time goes.
+    see where the time goes. Raises ValueError where there is no such size, agent or work.
     """
     sizes, key = agent_size(size, agent, precision), jax.random.key(0)
     kind, _, number = work.partition(" ")
@@ -138,14 +141,14 @@ def _update(sizes: Size, agent: agents.AgentState, key: jax.Array) -> Program:
     @jax.jit(donate_argnums=0)
     def step(agent: agents.AgentState, replay: Replay, key: jax.Array) -> tuple[agents.AgentState, PyTree]:
         sample_key, update_key = jax.random.split(key)
-        rows = replay.sample(settings.batch, settings.length, key=sample_key)
-        return learning.update(agent, rows, key=update_key)
+        batch = replay.sample(settings.batch, settings.length, key=sample_key)
+        return learning.update(agent, batch, key=update_key)
 
     return Program(step, agent, _random_replay(sizes, key), networks_of, 1)
 
 
 def _update_with_second(sizes: Size, agent: agents.AgentState, key: jax.Array) -> Program:
-    """What peers do at once: explore, and learn the task. The second agent has only a behaviour of its own."""
+    """Make what peers do at once: explore, and learn the task. The second agent has only its own behaviour."""
     config, settings = sizes.config, sizes.config.train
     task = dataclasses.replace(config.behaviour, reward_weights=(("extrinsic", 1.0),))
     config = dataclasses.replace(config, behaviour=task)
@@ -156,10 +159,10 @@ def _update_with_second(sizes: Size, agent: agents.AgentState, key: jax.Array) -
     def step(both: tuple, replay: Replay, key: jax.Array) -> tuple[tuple, PyTree]:
         agent, second = both
         sample_key, model_key, start_key, *dream_keys = jax.random.split(key, 5)
-        rows = replay.sample(settings.batch, settings.length, key=sample_key)
-        agent, rollout, of_model = learning.learn_model(agent, rows, key=model_key)
-        agent, of_ensemble = learning.learn_streams(agent, rollout, rows)
-        starts = learning.dream_starts(rollout.states, rows, config.behaviour.starts, key=start_key)
+        batch = replay.sample(settings.batch, settings.length, key=sample_key)
+        agent, rollout, of_model = learning.learn_model(agent, batch, key=model_key)
+        agent, of_ensemble = learning.learn_streams(agent, rollout, batch)
+        starts = learning.dream_starts(rollout.states, batch, config.behaviour.starts, key=start_key)
         agent, of_curiosity = learning.learn_to_act(agent, *starts, key=dream_keys[0])
         second = _with_model(second, agent.world_model)
         second, of_task = learning.learn_to_act(second, *starts, key=dream_keys[1])
@@ -177,17 +180,17 @@ def _with_model(agent: agents.AgentState, model: Any) -> agents.AgentState:
 
 
 def _part(sizes: Size, agent: agents.AgentState, part: str, key: jax.Array) -> Program:
-    """An update that stops early: after the world model, or after the ensemble."""
+    """Make an update that stops early: after the world model, or after the ensemble."""
     settings = sizes.config.train
 
     @jax.jit(donate_argnums=0)
     def step(agent: agents.AgentState, replay: Replay, key: jax.Array) -> tuple[agents.AgentState, PyTree]:
         sample_key, model_key = jax.random.split(key)
-        rows = replay.sample(settings.batch, settings.length, key=sample_key)
-        agent, rollout, metrics = learning.learn_model(agent, rows, key=model_key)
+        batch = replay.sample(settings.batch, settings.length, key=sample_key)
+        agent, rollout, metrics = learning.learn_model(agent, batch, key=model_key)
         if part == "model":
             return agent, metrics
-        agent, of_ensemble = learning.learn_streams(agent, rollout, rows)
+        agent, of_ensemble = learning.learn_streams(agent, rollout, batch)
         return agent, metrics | of_ensemble
 
     return Program(step, agent, _random_replay(sizes, key), networks_of, 1)
@@ -199,13 +202,13 @@ def _chunk(config: Config, world: World, key: jax.Array) -> Program:
         state, *outputs = train_chunk(config, world, state._replace(key=key))
         return state, outputs
 
-    reward_model = _some_taste(world) if "semantic" in config.streams else None
+    reward_model = _untrained_reward_model(world) if "semantic" in config.streams else None
     state = start_training(config, world, reward_model, key=key)
     return Program(step, state, None, lambda state: networks_of(state.agent), config.train.chunk_updates)
 
 
-def _some_taste(world: World) -> SemanticReward:
-    """An R_psi of the research code's size that was taught nothing: it takes as long to ask."""
+def _untrained_reward_model(world: World) -> SemanticReward:
+    """Initialise an R_psi of the research code's size: untrained it takes as long as trained."""
     settings = DistilConfig(encoder="cnn", hidden=512)
     return SemanticReward(settings, world.image_shape, key=jax.random.key(2))
 
@@ -222,20 +225,20 @@ def _seeds(config: Config, world: World, number: int, key: jax.Array) -> Program
 
 def _act(sizes: Size, agent: agents.AgentState, number: int, key: jax.Array) -> Program:
     @jax.jit(donate_argnums=0)
-    def step(memory: agents.PolicyState, constants: tuple, key: jax.Array) -> tuple[agents.PolicyState, None]:
+    def step(state: agents.PolicyState, constants: tuple, key: jax.Array) -> tuple[agents.PolicyState, None]:
         agent, image, is_first = constants
-        return agents.act(agent, memory, image, is_first, key=key), None
+        return agents.act(agent, state, image, is_first, key=key), None
 
     image = jax.random.bits(key, (number, *sizes.image_shape), jnp.uint8)
-    memory = agents.initial_policy_state(agent, number, sizes.actions.size)
+    state = agents.initial_policy_state(agent, number, sizes.actions.size)
     constants = (agent, image, jnp.zeros(number, bool))
-    return Program(step, memory, constants, lambda _: networks_of(agent), 1)
+    return Program(step, state, constants, lambda _: networks_of(agent), 1)
 
 
 def _random_replay(sizes: Size, key: jax.Array, worlds: int = 16) -> Replay:
-    """Rows of noise: twice as many of each world as a sequence is long."""
+    """Fill a replay with random transitions: twice as many of each world as a sequence is long."""
 
-    def row(key: jax.Array) -> Transition:
+    def transition(key: jax.Array) -> Transition:
         image, action, reward, semantic = jax.random.split(key, 4)
         numbers = jax.random.uniform(action, (worlds, sizes.actions.size), minval=-1.0)
         choice = jax.nn.one_hot(numbers.argmax(-1), sizes.actions.size)
@@ -250,14 +253,14 @@ def _random_replay(sizes: Size, key: jax.Array, worlds: int = 16) -> Replay:
 
     @jax.jit
     def fill(keys: jax.Array) -> Replay:
-        empty = Replay.create(len(keys), row(keys[0]))
-        return jax.lax.scan(lambda replay, key: (replay.add(row(key)), None), empty, keys)[0]
+        empty = Replay.create(len(keys), transition(keys[0]))
+        return jax.lax.scan(lambda replay, key: (replay.add(transition(key)), None), empty, keys)[0]
 
     return fill(jax.random.split(key, 2 * sizes.config.train.length))
 
 
 def networks_of(agent: agents.AgentState) -> dict[str, PyTree]:
-    """The agent's networks by name, without slow copies and optimisers."""
+    """Return the agent's networks by name, without slow copies and optimisers."""
     model = agent.world_model
     parts = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     parts = {name: part for name, part in parts.items() if jax.tree.leaves(eqx.filter(part, eqx.is_array))}
@@ -270,7 +273,7 @@ def _behaviour_of(learner: Any) -> dict[str, PyTree]:
 
 
 def fingerprint(networks: dict[str, PyTree]) -> dict[str, int]:
-    """A number for each network that changes when one of its weights does."""
+    """Compute a hash of each network, which changes when one of its weights does."""
     # Of copies: an array that NumPy has looked at cannot be given away any more.
     copies = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))(networks)
     return {

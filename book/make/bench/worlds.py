@@ -21,7 +21,7 @@ BATCHES = (1, 64, 1024)
 
 
 def bench_worlds(path: Path, repeats: int = 7) -> list[Row]:
-    """Measure every world and write the table to ``path``. Returns the rows."""
+    """Measure every world; write the table to ``path`` and return its rows."""
     ours, peers = _ours(), list(_peers())
     rows: list[Row] = []
     with tqdm(total=len(ours) * len(BATCHES) + len(peers), desc="bench worlds", unit="row") as bar:
@@ -71,7 +71,7 @@ def _keep_picture(memory: jax.Array, state: Any, timestep: TimeStep) -> tuple[ja
 
 
 def _peers() -> Iterator[tuple[str, gymnasium.Env]]:
-    """Other people's worlds, where they are installed."""
+    """Yield other people's worlds, where they are installed."""
     if importlib.util.find_spec("minihack"):
         yield "MiniHack KeyRoom-S15 as wrapped here", gymnasium.make("SenseiLite/MiniHackKeyRoom-v0")
         import minihack  # noqa: F401  (registers the ids)

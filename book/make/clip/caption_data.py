@@ -66,7 +66,7 @@ class Captioned(NamedTuple):
 
 
 def sample_scenes(world: GridWorld, number: int, *, held_out: bool, seed: int) -> Captioned:
-    """At most ``number`` pictures: of the layouts that are drawn, those of the other kind are left out."""
+    """Sample at most ``number`` pictures of held-out layouts or of the others: those of the other kind are left out."""
     blocks = -(-number * (HELD_OUT_ONE_IN if held_out else 1) // BLOCK)
     parts = []
     for keys in jax.random.split(jax.random.key(seed), (blocks, BLOCK)):
@@ -77,12 +77,12 @@ def sample_scenes(world: GridWorld, number: int, *, held_out: bool, seed: int) -
 
 
 def is_held_out(layout: Layout) -> Flag:
-    """Whether a layout belongs to the measures and not to training."""
+    """Return whether a layout is held out: it belongs to the measures and not to training."""
     return hash_of(jnp.concatenate([layout.key, layout.lock, layout.goal + 1])) % HELD_OUT_ONE_IN == 0
 
 
 def hash_of(places: Int[Array, " n"]) -> UInt32[Array, ""]:
-    """A number that changes with every place and is the same on every machine (after FNV-1a)."""
+    """Compute a hash of places, the same on every machine (after FNV-1a)."""
     mixed = jnp.zeros((), jnp.uint32)
     for place in places.astype(jnp.uint32):
         mixed = (mixed ^ place) * jnp.uint32(16777619) + jnp.uint32(2166136261)
@@ -113,12 +113,12 @@ def _sample(world: GridWorld, keys: Array) -> tuple[Array, Scene, dict[str, Arra
 
 
 def _only_best(noise: Array, among: Array) -> Array:
-    """Those of ``among`` whose noise is the largest there."""
+    """Return a mask of those of ``among`` whose noise is the largest there."""
     return among & (noise == jnp.where(among, noise, -1.0).max())
 
 
 def _all_states(world: GridWorld, start: GridState) -> tuple[GridState, Array]:
-    """Every place of the agent at every stage, and which of these states an episode can come to."""
+    """List the agent's every place at every stage, and which of these states an episode can come to."""
     rows, columns = world.grid_shape
     number = jnp.arange(rows * columns * 3)
     cell, stage = number // 3, number % 3

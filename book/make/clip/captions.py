@@ -52,7 +52,7 @@ class Scene(NamedTuple):
     """Which of `WALL_COLOURS`; -1 where no wall is in view."""
 
     def one(self, i: int) -> "Scene":
-        """The i-th of many, as plain Python values."""
+        """Return the i-th of many scenes, as plain Python values."""
         return one_of(self, i)
 
 
@@ -62,7 +62,7 @@ annotator (`scripted.LEVELS`), but for what is out of view."""
 
 
 def scene_of(world: GridWorld, state: GridState) -> Scene:
-    """What the picture of one state shows, as JAX booleans and one integer."""
+    """Compute the scene of one state, what its picture shows, as JAX booleans and one integer."""
     layout, agent = state.layout, state.agent
     rows, columns = world.grid_shape
     row, column = jnp.arange(rows)[:, None], jnp.arange(columns)[None, :]
@@ -98,7 +98,7 @@ def scene_of(world: GridWorld, state: GridState) -> Scene:
 
 
 def interest_level(scene: Scene, library: Any = np) -> AnyArray:
-    """The index in `LEVELS` of one scene or of many: the highest level that holds.
+    """Compute the level of interest of one scene or of many: the index in `LEVELS` of the highest that holds.
 
     ``library`` is `numpy`, or `jax.numpy` within a compiled function.
     """
@@ -156,7 +156,7 @@ is easy to tell; the key is small, and it is the key that the captions are about
 
 
 def main_wordings(scene: Scene) -> tuple[str, ...]:
-    """The wordings of what matters most in one scene."""
+    """Return the wordings of what matters most in one scene."""
     if scene.on_exit:
         return ON_EXIT
     if scene.in_closet and scene.opened:
@@ -173,7 +173,7 @@ def main_wordings(scene: Scene) -> tuple[str, ...]:
 
 
 def also_wordings(scene: Scene, *, chest: bool) -> list[tuple[str, ...]]:
-    """The wordings of everything else that is true in one scene."""
+    """Return the wordings of everything else that is true in one scene."""
     also: list[tuple[str, ...]] = []
     if not scene.opened:
         also.append(ALSO_HELD if scene.key_held else ALSO_EMPTY_HANDS)
@@ -193,7 +193,7 @@ def also_wordings(scene: Scene, *, chest: bool) -> list[tuple[str, ...]]:
 
 
 def write_caption(scene: Scene, *, chest: bool, random: np.random.Generator, share: float = 0.5) -> str:
-    """One caption of one scene (`Scene.one`).
+    """Sample a caption of one scene (`Scene.one`).
 
     Args:
         scene: what the picture shows.
@@ -216,7 +216,7 @@ def write_caption(scene: Scene, *, chest: bool, random: np.random.Generator, sha
 
 
 def full_caption(scene: Scene, *, chest: bool) -> str:
-    """The one caption that says everything about a scene in its first wording: equal scenes, equal words."""
+    """Return the one caption that says all about a scene in its first wording: equal scenes, equal words."""
     words = all_clauses(main_wordings(scene), also_wordings(scene, chest=chest))
     return words.format(
         a=AGENTS[0], l="chest" if chest else "door", w=WALL_COLOURS[scene.walls] if scene.walls >= 0 else ""
@@ -224,7 +224,7 @@ def full_caption(scene: Scene, *, chest: bool) -> str:
 
 
 def vocabulary() -> list[str]:
-    """Every word that a caption can have, in the order of the alphabet."""
+    """Return every word that a caption can have, in alphabetical order."""
     every: list[tuple[str, ...]] = [EMPTY, AT_LOCK, KEY_IN_VIEW, HELD, HELD_AT_LOCK]
     every += [OPENED, IN_DOORWAY, IN_CLOSET, ON_EXIT]
     every += [ALSO_HELD, ALSO_EMPTY_HANDS, ALSO_KEY, ALSO_NO_KEY, ALSO_LOCK, ALSO_NO_LOCK, ALSO_EXIT, ALSO_PLACE]

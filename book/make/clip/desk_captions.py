@@ -76,7 +76,7 @@ class Scene(NamedTuple):
     """The same of the flat block."""
 
     def one(self, i: int) -> "Scene":
-        """The i-th of many, as plain Python values."""
+        """Return the i-th of many scenes, as plain Python values."""
         return one_of(self, i)
 
 
@@ -85,7 +85,7 @@ LEVELS = ("nothing", "one thing", "two", "three", "four", "five", "six", "seven"
 
 
 def scene_of(world: Tabletop, state: TabletopState, seen: Bool[Array, " object"]) -> Scene:
-    """What the picture of one state shows, as JAX integers and booleans; ``seen`` as `seen_in` finds in it."""
+    """Compute the scene of one state, what its picture shows, as JAX integers and booleans; ``seen`` by `seen_in`."""
     touched = _touched(world, state)
     has = jnp.where(state.held.any(), state.held, touched[: len(OBJECTS)])
     has = jnp.concatenate([has, touched[len(OBJECTS) :]])
@@ -115,13 +115,13 @@ def scene_of(world: Tabletop, state: TabletopState, seen: Bool[Array, " object"]
 
 
 def seen_in(image: Image) -> Bool[Array, " object"]:
-    """Which of the objects can be seen in a picture: enough pixels have the colour of its front."""
+    """Return which objects can be seen in a picture: enough pixels have the colour of an object's front."""
     far = jnp.abs(image.astype(jnp.float32) - 255 * jnp.asarray(FRONTS)[:, None, None]).max(-1)
     return (far < ALIKE).mean((1, 2)) >= SEEN_SHARE
 
 
 def _touched(world: Tabletop, state: TabletopState) -> AnyArray:
-    """What the gripper reaches, bool [thing]: the world's own fact, asked for every object as if it were alone."""
+    """Return what the gripper reaches, bool [thing]: the world's own fact for every object as if it were alone."""
     fixed = jnp.stack([hooks_the_drawer(state), state.pressed, is_at_the_door(state)])
 
     def alone(number: AnyArray) -> Flag:
@@ -140,7 +140,7 @@ def _openness(out: Scalar, is_open: float) -> AnyArray:
 
 
 def interest_level(scene: Scene) -> AnyArray:
-    """How many of eight things one scene shows, or each of many; an index in `LEVELS`.
+    """Compute the level of interest of one scene or of many, an index in `LEVELS`: how many of eight things it shows.
 
     The ball, each of two blocks is not in its place; something is in the air; the lamp is on; the door, the drawer is
     open; one block stands on the other.
@@ -199,12 +199,12 @@ UNSAID = 0.5
 
 
 def main_wordings(scene: Scene) -> Clause:
-    """The wordings of what the gripper does in one scene."""
+    """Return the wordings of what the gripper does in one scene."""
     return {LIFTS: LIFTED_UP, HOLDS: HELD, TOUCHES: TOUCHED, NOTHING: EMPTY}[scene.grip]
 
 
 def also_wordings(scene: Scene) -> list[Clause]:
-    """The wordings of everything else that is true in one scene."""
+    """Return the wordings of everything else that is true in one scene."""
     places = (scene.ball_place, scene.blue_place, scene.green_place)
     also: list[Clause] = [PLACES[i][place] for i, place in enumerate(places) if place != UNSEEN]
     also.append(LIGHT[scene.light])
@@ -219,7 +219,7 @@ def also_wordings(scene: Scene) -> list[Clause]:
 
 
 def write_caption(scene: Scene, *, random: np.random.Generator, share: float = 0.5) -> str:
-    """One caption of one scene (`Scene.one`).
+    """Sample a caption of one scene (`Scene.one`).
 
     Args:
         scene: what the picture shows.
@@ -239,12 +239,12 @@ def write_caption(scene: Scene, *, random: np.random.Generator, share: float = 0
 
 
 def full_caption(scene: Scene) -> str:
-    """The one caption that says everything about a scene in its first wording: equal scenes, equal words."""
+    """Return the one caption that says all about a scene in its first wording: equal scenes, equal words."""
     return all_clauses(main_wordings(scene), also_wordings(scene)).format(g=GRIPPERS[0], t=THINGS[scene.thing][0])
 
 
 def vocabulary() -> list[str]:
-    """Every word that a caption can have, in the order of the alphabet."""
+    """Return every word that a caption can have, in alphabetical order."""
     clauses = [LIFTED_UP, HELD, TOUCHED, EMPTY, *LIGHT, *DOORS, *DRAWERS, STACKED, *FALLEN]
     clauses += [words for thing in PLACES for words in thing]
     return words_of([*clauses, GRIPPERS, *THINGS])

@@ -54,7 +54,10 @@ class DeskPictures(NamedTuple):
 
 
 def sample_desk(world: Tabletop, number: int, *, held_out: bool, seed: int) -> DeskPictures:
-    """At most ``number`` pictures, with what the gripper does and scenes as balanced as the candidates allow."""
+    """Sample at most ``number`` pictures, balanced over what the gripper does and over scenes.
+
+    Raises ValueError where no state is left to draw.
+    """
     set_key, play_key = jax.random.split(jax.random.key(seed))
     rarer = HELD_OUT_ONE_IN if held_out else 1
     parts = [_set(world, keys) for keys in _blocks(set_key, SET * number * rarer, BLOCK)]
@@ -68,7 +71,10 @@ def sample_desk(world: Tabletop, number: int, *, held_out: bool, seed: int) -> D
 
 
 def sample_play(world: Tabletop, number: int, *, guided: bool, held_out: bool, seed: int) -> DeskPictures:
-    """At most ``number`` pictures, `KEPT` of an episode, as they come: an agent's pictures are like these."""
+    """Sample at most ``number`` pictures of play, `KEPT` of an episode, as they come: an agent's are like these.
+
+    Raises ValueError where no state is left to draw.
+    """
     episodes = -(-number * (HELD_OUT_ONE_IN if held_out else 1) // KEPT)
     parts = [
         _of_one_part(_played(world, keys, jnp.full(EPISODES, guided)), held_out)
@@ -78,22 +84,22 @@ def sample_play(world: Tabletop, number: int, *, guided: bool, held_out: bool, s
 
 
 def draw(world: Tabletop, states: TabletopState) -> DeskPictures:
-    """The pictures of states, [n ...] in every part. Raises ValueError where there are none."""
+    """Draw the pictures of states, [n ...] in every part. Raises ValueError where there are none."""
     return DeskPictures(*_in_blocks(_draw, world, states))
 
 
 def is_held_out(start: TabletopState) -> Flag:
-    """Whether an episode that starts so belongs to the measures and not to training."""
+    """Return whether an episode that starts so is held out: it belongs to the measures and not to training."""
     return hash_of(jnp.floor(start.objects[:, :2] / CELL).astype(jnp.int32).reshape(-1)) % HELD_OUT_ONE_IN == 0
 
 
 def _blocks(key: Seed, number: int, size: int) -> list[Array]:
-    """At least ``number`` keys, ``size`` in each block."""
+    """Split at least ``number`` keys, ``size`` in each block."""
     return list(jax.random.split(key, (-(-number // size), size)))
 
 
 def _in_blocks(function: Callable[[Tabletop, TabletopState], Any], world: Tabletop, states: TabletopState) -> Any:
-    """What a compiled function says of many states, `BLOCK` at a time: the last ones are filled up to that number."""
+    """Apply a compiled function to many states, `BLOCK` at a time: the last ones are filled up to that number."""
     number = len(states.t)
     if not number:
         raise ValueError("there are no states: ask for more pictures")
@@ -121,7 +127,7 @@ def _set(world: Tabletop, keys: Array) -> tuple[TabletopState, Array]:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _played(world: Tabletop, keys: Array, guided: Array) -> tuple[TabletopState, Array]:
-    """States of play, [episode * kept]. An episode that is guided takes up another purpose now and then."""
+    """Sample states of play, [episode * kept]. A guided episode takes up another purpose now and then."""
     every = max(1, world.max_steps // KEPT)
 
     def episode(key: Seed, guided: Flag) -> tuple[TabletopState, Array]:
@@ -161,12 +167,12 @@ def _draw(world: Tabletop, states: TabletopState) -> tuple[Array, Scene, dict[st
 
 @functools.partial(jax.jit, static_argnums=0)
 def _scenes(world: Tabletop, states: TabletopState) -> Scene:
-    """The scenes of states as if nothing hid anything."""
+    """Compute the scenes of states as if nothing hid anything."""
     return jax.vmap(lambda state: scene_of(world, state, jnp.ones(len(OBJECTS), bool)))(states)
 
 
 def _balanced(scenes: Scene, number: int, seed: int) -> Int[np.ndarray, " n"]:
-    """Which states to draw, each once: what the gripper can do in turn, and of each of these its scenes in turn."""
+    """Choose which states to draw, each once: the gripper's acts in turn, and of each of these its scenes in turn."""
     random, grip = np.random.default_rng(seed), np.asarray(scenes.grip)
     # What lies on the floor, and what is ajar, is as frequent as the candidates have it.
     places = (scenes.ball_place, scenes.blue_place, scenes.green_place)
@@ -190,7 +196,7 @@ def _balanced(scenes: Scene, number: int, seed: int) -> Int[np.ndarray, " n"]:
 
 
 def _turn(group: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """For each entry, how many of its group stand before it."""
+    """Count for each entry how many of its group stand before it."""
     turn = np.zeros(len(group), int)
     for one in np.unique(group):
         where = np.flatnonzero(group == one)
@@ -199,5 +205,5 @@ def _turn(group: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
 
 
 def is_clear(scene: Scene) -> Bool[np.ndarray, " n"]:
-    """Which scenes show what the gripper does: only those can be described."""
+    """Return which scenes show what the gripper does: only those can be described."""
     return np.asarray(scene.grip) >= 0

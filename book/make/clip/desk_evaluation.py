@@ -1,4 +1,4 @@
-"""What the small CLIP of the desk is worth (`clip_measures`): on arrangements of objects that it never saw.
+"""What the small CLIP of the desk is worth (`measures`): on arrangements of objects that it never saw.
 
 Three samples: situations balanced as in training, and pictures of guided and of random play as they come. What an agent
 sees at first is like these: in most of them nothing is touched.
@@ -66,11 +66,11 @@ MEASURED = (
 MORE = 4
 """One desk has as many situations as several rooms: so many times the pictures of one."""
 FEWEST = 20
-"""Of fewer pictures no accuracy is told: play seldom shows some things."""
+"""Of fewer pictures no accuracy is computed: play seldom shows some things."""
 
 
 def _sentences(*clauses: Sequence[str]) -> tuple[str, ...]:
-    """All wordings of some clauses, with all names of things."""
+    """Return all wordings of some clauses, with all names of things."""
     named = (text.format(g=GRIPPERS[0], t=thing[0]) for clause in clauses for text in clause for thing in THINGS)
     return tuple(dict.fromkeys(named))
 
@@ -79,7 +79,7 @@ _HANDS = _sentences((*EMPTY, *TOUCHED, *HELD, *LIFTED_UP))
 
 
 def _with_hands(clause: Sequence[str]) -> tuple[str, ...]:
-    """A clause behind everything that the gripper could do."""
+    """Return a clause behind everything that the gripper could do."""
     return tuple(f"{hand}, {text.format(g=GRIPPERS[0])}" for hand in _HANDS for text in clause)
 
 
@@ -142,7 +142,7 @@ FACTS: dict[str, Fact] = {
 
 
 def evaluate_desk_clip(annotator: ClipAnnotator, pictures: int, seed: int = 1) -> dict[str, list[Row]]:
-    """All tables for the model card: ``agreement``, ``scores``, ``levels``, ``facts``, ``retrieval``."""
+    """Compute all tables of the model card: ``agreement``, ``scores``, ``levels``, ``facts``, ``retrieval``."""
     tables: dict[str, list[Row]] = {"agreement": [], "scores": [], "levels": [], "facts": [], "retrieval": []}
     for number, measured in enumerate(MEASURED):
         sample = measured.draw(MORE * pictures, seed + number)
@@ -161,7 +161,7 @@ def evaluate_desk_clip(annotator: ClipAnnotator, pictures: int, seed: int = 1) -
 
 
 def level_rows(annotator: ClipAnnotator, sample: DeskPictures, shown: np.ndarray) -> list[Row]:
-    """For the pictures of each level, the share for which each level is the most probable one."""
+    """Compute, for the pictures of each level, the share for which each level is the most probable one."""
     of_prompt = np.unique(list(annotator.prompts.values()), return_inverse=True)[1]
     chances = annotator.prompt_probabilities(sample.images) @ np.eye(of_prompt.max() + 1)[of_prompt]
     said = chances.argmax(1)

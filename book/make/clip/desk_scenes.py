@@ -63,7 +63,7 @@ _LOW, _HIGH = jnp.asarray(REACH_LOW), jnp.asarray(REACH_HIGH)
 
 
 def tidied(start: TabletopState, *, key: Seed) -> TabletopState:
-    """The start of an episode with some objects put in their places, or nearly so, as agents find them in the lab."""
+    """Put some objects of an episode's start in their places, or nearly so, as agents find them in the lab."""
     choice_key, place_key = jax.random.split(key)
     chosen = jax.random.uniform(choice_key, (len(OBJECTS), 1)) < TIDY
     place = HOME + jax.random.uniform(place_key, HOME.shape, minval=-NEARLY, maxval=NEARLY)
@@ -72,7 +72,7 @@ def tidied(start: TabletopState, *, key: Seed) -> TabletopState:
 
 
 def set_state(world: Tabletop, start: TabletopState, *, key: Seed) -> TabletopState:
-    """A state of an episode that began with ``start``: its objects stand where they stood, or some were moved."""
+    """Sample a state of an episode that began with ``start``: objects stand where they stood, or some were moved."""
     furniture_key, object_key, gripper_key = jax.random.split(key, 3)
     state = _lay_objects(_open_furniture(start, key=furniture_key), key=object_key)
     state = _place_gripper(state, key=gripper_key)
@@ -84,7 +84,7 @@ def set_state(world: Tabletop, start: TabletopState, *, key: Seed) -> TabletopSt
 
 
 def _open_furniture(state: TabletopState, *, key: Seed) -> TabletopState:
-    """Drawer and door closed or anywhere on their ways, and the lamp on or off."""
+    """Sample drawer and door, closed or anywhere on their ways, and the lamp, on or off."""
     u = jax.random.uniform(key, (5,))
     return state._replace(
         drawer=jnp.where(u[0] < 0.55, 0.0, u[1] * DRAWER_TRAVEL),
@@ -94,7 +94,7 @@ def _open_furniture(state: TabletopState, *, key: Seed) -> TabletopState:
 
 
 def _lay_objects(state: TabletopState, *, key: Seed) -> TabletopState:
-    """Some objects elsewhere on the desk or on the floor, sometimes one block on the other."""
+    """Sample the objects: some elsewhere on the desk or on the floor, sometimes one block on the other."""
     move_key, x_key, y_key, fall_key, stack_key = jax.random.split(key, 5)
     number = len(OBJECTS)
     x = jax.random.uniform(x_key, (number,), minval=DESK_LEFT, maxval=DESK_RIGHT)
@@ -163,7 +163,7 @@ def _at(x: float | Scalar, y: float | Scalar, z: float, offset: Float[Array, "3"
 
 
 def _lowered(state: TabletopState, holds: Flag) -> TabletopState:
-    """The gripper not within the desk or the ledge, and where it holds something, over the desk."""
+    """Lift the gripper out of desk and ledge, and where it holds something, over the desk."""
     x, y, z = state.gripper
     ground = jnp.where(y > LEDGE - 0.25, LEDGE_HEIGHT, jnp.where(y > -0.26, 0.0, float(REACH_LOW[2])))
     state = state._replace(gripper=jnp.stack([x, y, jnp.maximum(z, ground + 0.02)]))

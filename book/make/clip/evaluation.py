@@ -1,7 +1,7 @@
-"""What the small CLIP of keys and doors is worth (`clip_measures`): on arrangements and sizes that it never saw.
+"""What the small CLIP of keys and doors is worth (`measures`): on arrangements and sizes that it never saw.
 
-An egocentric picture does not show an open door that lies behind the agent, so agreement is told for what is true and
-for what the picture shows.
+An egocentric picture does not show an open door that lies behind the agent, so agreement is computed for what is true
+and for what the picture shows.
 """
 
 from typing import NamedTuple
@@ -100,7 +100,7 @@ NO_CHEST = ("in the closet", "on the exit")
 
 
 def evaluate_clip(annotator: ClipAnnotator, pictures: int, seed: int = 1) -> dict[str, list[Row]]:
-    """All tables for the model card: ``agreement``, ``scores``, ``facts``, ``retrieval``."""
+    """Compute all tables of the model card: ``agreement``, ``scores``, ``facts``, ``retrieval``."""
     tables: dict[str, list[Row]] = {"agreement": [], "scores": [], "facts": [], "retrieval": []}
     for held_out in HELD_OUT_WORLDS:
         sample = sample_scenes(held_out.world, pictures, held_out=True, seed=seed)
@@ -115,7 +115,7 @@ def evaluate_clip(annotator: ClipAnnotator, pictures: int, seed: int = 1) -> dic
 
 
 def key_facts(annotator: ClipAnnotator, sample: Captioned, vectors: Vectors) -> Row:
-    """The row of `FACTS`, each in the words of the world's lock."""
+    """Compute the row of `FACTS`, each in the words of the world's lock."""
     words = {"a": "the agent", "l": "chest" if sample.chest else "door"}
     asked = {
         name: fact._replace(
@@ -128,7 +128,7 @@ def key_facts(annotator: ClipAnnotator, sample: Captioned, vectors: Vectors) -> 
 
 
 def key_retrieval(annotator: ClipAnnotator, sample: Captioned, vectors: Vectors) -> Row:
-    """The row of retrieval, with how often the caption that is found is right in all but the colour of the walls."""
+    """Compute the row of retrieval, also with how often the caption found is right but for the colour of the walls."""
     captions = [full_caption(sample.scene.one(i), chest=sample.chest) for i in range(len(sample.images))]
     found = retrieve(annotator, vectors, captions)
     # The colour of the walls is the last clause of every full caption.

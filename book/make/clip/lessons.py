@@ -1,6 +1,6 @@
-"""How each small CLIP is taught: where its pictures and captions come from, and what it is measured on.
+"""The captioning task of each small CLIP: where its pictures and captions come from, and what it is measured on.
 
-`small_clips` knows what the small CLIPs are, `clip_training` trains whichever lesson it is given.
+`annotators.clip.bundled` knows what the small CLIPs are, `training` trains on whichever task it is given.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,14 +31,14 @@ class Round(NamedTuple):
 
 
 class DrawRound(Protocol):
-    """Draws fresh pairs: ``per_world`` pictures of every world, each in a square of ``size``, shuffled."""
+    """Samples fresh pairs: ``per_world`` pictures of every world, each in a square of ``size``, shuffled."""
 
     def __call__(self, per_world: int, size: int, *, seed: int, random: np.random.Generator) -> Round:
-        """``seed`` chooses the pictures, ``random`` their captions and their order."""
+        """Sample pairs. ``seed`` chooses the pictures, ``random`` their captions and their order."""
 
 
 class CaptionTask(NamedTuple):
-    """All that `clip_training` needs to know of a small CLIP."""
+    """All that `training` needs to know of a small CLIP."""
 
     clip: SmallClip
     vocabulary: Callable[[], list[str]]
@@ -49,7 +49,7 @@ class CaptionTask(NamedTuple):
     tables: Path
     """Where the card's tables are, from the project's folder."""
     settings: dict[str, Any]
-    """What is not as in `clip_training.ClipTraining`."""
+    """What is not as in `training.ClipTraining`."""
 
 
 def draw_keys(
@@ -60,7 +60,7 @@ def draw_keys(
     random: np.random.Generator,
     worlds: Sequence[GridWorld] = TRAINING_WORLDS,
 ) -> Round:
-    """KeyRooms and KeyChests, each picture at a place of its own in the square."""
+    """Sample pictures of KeyRooms and KeyChests, each at a place of its own in the square, and their captions."""
     images, texts = [], []
     for number, world in enumerate(worlds):
         some = sample_scenes(world, per_world, held_out=False, seed=seed * len(worlds) + number)
@@ -72,7 +72,10 @@ def draw_keys(
 
 
 def draw_desk(per_world: int, size: int, *, seed: int, random: np.random.Generator) -> Round:
-    """Tabletop's desk. Pictures that hide what the gripper has are left out: nothing true can be said of them."""
+    """Sample pictures of Tabletop's desk and their captions.
+
+    Pictures that hide what the gripper has are left out: nothing true can be said of them.
+    """
     some = sample_desk(Tabletop(), per_world, held_out=False, seed=seed)
     clear = np.flatnonzero(is_clear(some.scene))
     # Short captions teach to see what the fingers do; long ones teach that all the rest counts, too.
@@ -88,7 +91,7 @@ def _shuffled(images: np.ndarray, texts: list[str], random: np.random.Generator)
 
 
 def _shift(images: np.ndarray, drawn: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-    """Move every picture within its black margin: where it lies must not matter."""
+    """Shift every picture within its black margin: where it lies must not matter."""
     size = images.shape[1]
     slack = [max(0, size - length) for length in drawn]
     first = [s // 2 for s in slack]

@@ -1,4 +1,4 @@
-"""What a small CLIP is worth, in four measures that are the same for every lesson. Each gives a row of a table.
+"""What a small CLIP is worth, in four measures that are the same for every task. Each gives a row of a table.
 
 - *Agreement*: random pairs of pictures. Of those whose levels (by the scripted annotator) differ, the share of decided
   answers that prefer the higher one, and the share of ties; Cohen's kappa over three answers, with pairs of one level
@@ -44,7 +44,7 @@ def agreement_row(
     margin: float,
     pairs: int = 10_000,
 ) -> Row:
-    """Agreement with the scripted annotator's ``levels``, and with those that the pictures show, on random pairs."""
+    """Compute the agreement with the scripted annotator's ``levels``, and with those shown, on random pairs."""
     random = np.random.default_rng(0)
     first, second = random.integers(0, len(scores), (2, pairs))
     said = _compare(scores[first], scores[second], margin)
@@ -66,24 +66,24 @@ def agreement_row(
 
 
 def share(holds: np.ndarray, digits: int = 4) -> float | str:
-    """The share of true ones; empty where there are none to ask."""
+    """Compute the share of true ones; empty where there are none to ask."""
     return round(float(holds.mean()), digits) if holds.size else ""
 
 
 def _compare(a: np.ndarray, b: np.ndarray, margin: float) -> Int[np.ndarray, " pairs"]:
-    """1 where a is more interesting, -1 where b is, 0 for a tie."""
+    """Compare scores: 1 where a is more interesting, -1 where b is, 0 for a tie."""
     return np.where(abs(a - b) < margin, 0, np.sign(a - b)).astype(np.int64)
 
 
 def score_row(scores: Float[np.ndarray, " n"], shown: Int[np.ndarray, " n"], names: Sequence[str]) -> Row:
-    """The mean score of each level that the pictures show; empty where there is none of a level."""
+    """Compute the mean score of each level that the pictures show; empty where there is none of a level."""
     return {
         name: round(float(scores[shown == i].mean()), 3) if (shown == i).any() else "" for i, name in enumerate(names)
     }
 
 
 def fact_row(annotator: ClipAnnotator, vectors: Vectors, scene: Any, facts: Mapping[str, Fact], fewest: int = 1) -> Row:
-    """Balanced accuracy of each fact: the mean of the shares found among true and among untrue ones.
+    """Compute the balanced accuracy of each fact: the mean of the shares found among true and among untrue ones.
 
     Empty where it holds for fewer than ``fewest`` of the pictures (whose vectors `vectors_of` gives), or for all but so
     few.
@@ -103,7 +103,7 @@ def fact_row(annotator: ClipAnnotator, vectors: Vectors, scene: Any, facts: Mapp
 def _fact_said(
     annotator: ClipAnnotator, vectors: Vectors, yes: tuple[str, ...], no: tuple[str, ...]
 ) -> Bool[np.ndarray, " n"]:
-    logits = annotator.model.sharpness * vectors @ annotator.model.embed_texts((*yes, *no)).T
+    logits = annotator.model.logit_scale * vectors @ annotator.model.embed_texts((*yes, *no)).T
     chances = np.exp(logits - logits.max(1, keepdims=True))
     # Means, so that a side does not win by having more sentences.
     return chances[:, : len(yes)].mean(1) > chances[:, len(yes) :].mean(1)
@@ -122,7 +122,7 @@ class Retrieval(NamedTuple):
     """How often a caption finds its own among pictures of distinct scenes."""
 
     def row(self) -> Row:
-        """As a table has it."""
+        """Compute the table's row: the shares found, and that by chance."""
         return {
             "captions": len(self.distinct),
             "caption_of_picture": round(float((self.found == self.own).mean()), 3),
@@ -132,7 +132,7 @@ class Retrieval(NamedTuple):
 
 
 def retrieve(annotator: ClipAnnotator, vectors: Vectors, captions: Sequence[str]) -> Retrieval:
-    """Top-1 retrieval among the distinct ones of the pictures' captions."""
+    """Compute top-1 retrieval among the distinct ones of the pictures' captions."""
     distinct = sorted(set(captions))
     place = {text: i for i, text in enumerate(distinct)}
     own = np.array([place[text] for text in captions])
@@ -143,5 +143,5 @@ def retrieve(annotator: ClipAnnotator, vectors: Vectors, captions: Sequence[str]
 
 
 def vectors_of(annotator: ClipAnnotator, images: UInt8[np.ndarray, "n height width channel"]) -> Vectors:
-    """The unit vectors of pictures."""
+    """Embed pictures as unit vectors."""
     return annotator.model.embed_images(images, annotator.batch)

@@ -6,12 +6,12 @@ On pictures u_i and captions v_i (unit vectors from two towers), with a learned 
 
 every picture must find its caption among those of the batch, and every caption its picture. Source: CLIP
 (arXiv 2103.00020); towers and loss are open_clip's. What is simplified: worlds of our own instead of the web, captions
-from the true state, one number for each word (`words`). What a small CLIP is taught is its *lesson* (`lessons`).
+from the true state, one number for each word (`words`). What a small CLIP is taught is its captioning task (`lessons`).
 
     python -m make.clip.training [--lesson keys|desk]
 
-trains one of them or, if none is named, one after the other; writes the weights, measures them (`clip_measures`) and
-writes the tables of the model card.
+trains one of them or, if none is named, one after the other; writes the weights, measures them (`measures`) and writes
+the tables of the model card.
 """
 
 import argparse
@@ -28,9 +28,8 @@ from tqdm import tqdm
 
 from make.clip.lessons import CAPTION_TASKS, CaptionTask, Round
 from sensei_lite.annotators.clip.annotator import ClipAnnotator
-from sensei_lite.annotators.clip.bundled import KEYS, SmallClip
+from sensei_lite.annotators.clip.bundled import KEYS, SmallClip, WordTokenizer
 from sensei_lite.annotators.clip.model import require_open_clip, to_tensor
-from sensei_lite.annotators.words import WordTokenizer
 
 MEASURED_PICTURES = 768
 """Pictures of every held-out world, about."""
@@ -59,7 +58,7 @@ class ClipTraining:
 
 
 def new_network(seed: int, clip: SmallClip = KEYS) -> Any:
-    """A small CLIP with random weights. Sets torch's seed."""
+    """Initialise a small CLIP with random weights. Sets torch's seed."""
     open_clip = require_open_clip()
     import torch
 
@@ -69,7 +68,7 @@ def new_network(seed: int, clip: SmallClip = KEYS) -> Any:
 
 
 def train(settings: ClipTraining, lesson: CaptionTask) -> tuple[Any, list[float]]:
-    """Train a small CLIP. Returns the network and the loss of every update."""
+    """Train a small CLIP; return the network and the loss of every update."""
     open_clip = require_open_clip()
     import torch
 
@@ -103,7 +102,7 @@ def train(settings: ClipTraining, lesson: CaptionTask) -> tuple[Any, list[float]
 
 
 def update(network: Any, optimiser: Any, loss_of: Any, images: np.ndarray, numbers: Any) -> float:
-    """One step of the optimiser; returns the loss before it."""
+    """Take one step of the optimiser; return the loss before it."""
     import torch
 
     picture, text, sharpness = network(to_tensor(images).contiguous(memory_format=torch.channels_last), numbers)[:3]
@@ -124,7 +123,7 @@ def _rate(step: int, settings: ClipTraining) -> float:
 
 
 def save_weights(network: Any, path: Path) -> None:
-    """Write weights as safetensors: matrices and kernels in half precision, the few other numbers as they are."""
+    """Save weights as safetensors: matrices and kernels in half precision, the few other numbers as they are."""
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +147,7 @@ def write_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path
 
 
 def train_and_measure(settings: ClipTraining, weights: Path, tables: Path, lesson: CaptionTask) -> None:
-    """Train, write words and weights, load them again as everyone does, and write what they are worth."""
+    """Train a small CLIP, save words and weights, load them as everyone does, and write the model card's tables."""
     words = "".join(f"{word}\n" for word in lesson.vocabulary())
     if words != lesson.clip.words.read_text():
         lesson.clip.words.write_text(words)
@@ -170,7 +169,7 @@ def train_and_measure(settings: ClipTraining, weights: Path, tables: Path, lesso
 
 
 def measure_weights(weights: Path, tables: Path, lesson: CaptionTask) -> None:
-    """Measure a file of a small CLIP's weights on what training never saw, and write the tables."""
+    """Measure a file of a small CLIP's weights on held-out pictures, and write the tables."""
     annotator = ClipAnnotator(lesson.clip.architecture, weights=weights)
     measured = lesson.measure(annotator, MEASURED_PICTURES)
     write_tables(measured, tables)
@@ -180,7 +179,7 @@ def measure_weights(weights: Path, tables: Path, lesson: CaptionTask) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command line."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait do not take the cores from others
     parser = argparse.ArgumentParser(description="Train the small CLIPs that ship with sensei_lite, and measure them.")
     parser.add_argument("--lesson", choices=list(CAPTION_TASKS), help="which one (default: one after the other)")

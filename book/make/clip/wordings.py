@@ -18,7 +18,7 @@ Scenes = TypeVar("Scenes", bound=tuple)
 
 
 def one_of(scenes: Scenes, i: int) -> Scenes:
-    """The i-th of many scenes (a named tuple of arrays), as plain Python values."""
+    """Return the i-th of many scenes (a named tuple of arrays), as plain Python values."""
     return type(scenes)(*(np.asarray(part)[i].item() for part in scenes))
 
 
@@ -30,7 +30,7 @@ def some_clauses(
     share: float,
     chance: Mapping[Clause, float] | None = None,
 ) -> str:
-    """The main clause, and by chance some of the others behind it, each in a wording by chance.
+    """Sample a caption: the main clause, and some of the others behind it, each in one of its wordings.
 
     Args:
         main: what is always said.
@@ -46,11 +46,11 @@ def some_clauses(
 
 
 def all_clauses(main: Clause, also: Sequence[Clause]) -> str:
-    """Everything, each in its first wording."""
+    """Return a caption of all clauses, each in its first wording."""
     return ", ".join(clause[0] for clause in (main, *also))
 
 
 def words_of(clauses: Iterable[Clause]) -> list[str]:
-    """Every word that the clauses can have, in the order of the alphabet."""
+    """Return every word that the clauses can have, in alphabetical order."""
     phrases = " ".join(phrase for clause in clauses for phrase in clause)
     return sorted(set(re.findall(r"[a-z]+", re.sub(r"{.}", " ", phrases))))

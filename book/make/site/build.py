@@ -20,6 +20,7 @@ from pathlib import Path
 
 import tyro
 
+from make.site.claims import false_claims
 from make.site.dream import write_dream
 from make.site.film import write_film
 from make.site.mend import mend, without_badges
@@ -76,6 +77,8 @@ def stage(book: Book) -> Path:
         Path("_vendor") / to.relative_to("make/site") if to.parts[0] == "make" else to: path
         for to, path in wanted.items()
     }
+    widgets = ROOT / "sensei_lite" / "course" / "widgets"
+    wanted |= {Path("_vendor/live") / name: widgets / name for name in ("common.js", "episode.js")}
     wanted |= {Path("notebooks") / path.name: path for path in (ROOT / "notebooks").glob("*.ipynb")}
     kept = {source / to for to in wanted} | set((source / "_vendor").rglob("*")) | set((source / "api").rglob("*"))
     for old in source.rglob("*"):
@@ -115,6 +118,8 @@ def _list(toc: Path, pages: list[str]) -> None:
 def build(book: Book) -> Path:
     """Everything; gives the folder of the pages. Raises SystemExit where a page has a warning or a notebook fails."""
     check_editions()
+    if wrong := false_claims():
+        raise SystemExit("the tables in book/data say otherwise: " + "; ".join(wrong))
     source = stage(book)
     vendor(source / "_vendor")
     write_dream(book.out / "dream")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.combine import combine
+from sensei_lite.annotators.combine import combine_answers
 from sensei_lite.course.checks.verdict import NotQuite, NotYet, check, expect, result_of
 
 FIRST, SECOND, TIE, UNKNOWN = Answer
@@ -23,7 +23,7 @@ _SHARES = {
 
 @check
 def share_of_first(attempt: Callable[..., Any]) -> str:
-    """Position bias: attempt(answers [questions]) -> the share of FIRST among the decided answers."""
+    """Check the position bias: attempt(answers [questions]) -> the share of FIRST among the decided answers."""
     for words, (first, second, tie, unknown) in _SHARES.items():
         said = np.random.default_rng(0).permutation(np.repeat(np.arange(4), (first, second, tie, unknown)))
         mistakes = {
@@ -41,14 +41,14 @@ def share_of_first(attempt: Callable[..., Any]) -> str:
 
 @check
 def combine_orders(attempt: Callable[..., Any]) -> str:
-    """One judgement from two orders: attempt(answer to a b, answer to b a) -> P[a is more interesting], or nan."""
+    """Check the label from two orders: attempt(answer to a b, answer to b a) -> P[a is more interesting], or nan."""
     cases = sorted(itertools.product(Answer, Answer), key=_how_telling)
     for there, back in cases:
         of = f"a, b: {there.name}; b, a: {back.name}"
         if UNKNOWN in (there, back):
             _expect_nan(attempt, there, back)
             continue
-        wanted = float(combine(np.array([0, 1]), np.array([1, 0]), np.array([there, back])).target[0])
+        wanted = float(combine_answers(np.array([0, 1]), np.array([1, 0]), np.array([there, back])).target[0])
         found = result_of(attempt, there, back)
         if isinstance(found, float) and math.isnan(found):
             raise NotQuite(f"{of}: expected {wanted:g}, and yours is nan. {_hint(there, back)}")
@@ -61,13 +61,16 @@ _TURN = "Did you turn the second answer round? In 'b, a' the word SECOND means a
 
 
 def _how_telling(case: tuple[Answer, Answer]) -> tuple[bool, bool, bool]:
-    """Agreement shows who forgets to turn an answer, and SECOND twice who counts one order only: those come first."""
+    """Return a sort key that puts the most telling pairs of answers first.
+
+    Agreement shows who forgets to turn an answer, and SECOND twice who counts one order only.
+    """
     there, back = case
     return UNKNOWN in case, there != back.swapped(), case != (SECOND, SECOND)
 
 
 def _mistakes(there: Answer, back: Answer) -> dict[str, float]:
-    """What well-known mistakes give; of those that give the same, the likelier first."""
+    """Compute what well-known mistakes give; of those that give the same, the likelier first."""
     here, turned = _VALUE[there], _VALUE[back.swapped()]
     if there == back.swapped():
         return {_TURN: 0.5}
@@ -88,7 +91,10 @@ def _hint(there: Answer, back: Answer) -> str:
 
 
 def _expect_nan(attempt: Callable[..., Any], there: Answer, back: Answer) -> None:
-    """Nothing is known: not a tie (both pictures equal), and not an answer that stands alone."""
+    """Check that the label is nan where nothing is known: no tie, and no answer that stands alone.
+
+    Raises `NotQuite` where it is not.
+    """
     problem = f"a, b: {there.name}; b, a: {back.name}: expected nan, for nothing is known. "
     problem += (
         "A tie would teach that both are equally interesting."

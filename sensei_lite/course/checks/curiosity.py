@@ -13,7 +13,7 @@ from sensei_lite.models.ensemble import ensemble_std, ensemble_variance, mutual_
 
 @check
 def variance_and_deviation(attempt: Callable[..., Any]) -> str:
-    """Two measures of guesses: attempt(guesses [heads batch size]) -> (variance [batch], deviation [batch])."""
+    """Check two measures: attempt(predictions [heads batch size]) -> (variance [batch], std [batch])."""
     cases = {
         "two heads, one of two dimensions differs": jnp.array([[[1.0, 5.0]], [[3.0, 5.0]]]),
         "five heads": jax.random.normal(jax.random.key(0), (5, 3, 4)) * jnp.array([0.1, 0.5, 1.0, 2.0]),
@@ -55,7 +55,7 @@ def variance_and_deviation(attempt: Callable[..., Any]) -> str:
 
 @check
 def information_in_nats(attempt: Callable[..., Any]) -> str:
-    """Information of heads: attempt(log-probabilities [heads batch stoch classes]) -> [batch], in nats."""
+    """Check the mutual information: attempt(log-probabilities [heads batch stoch classes]) -> [batch], in nats."""
     certain = jnp.log(jnp.array([[0.98, 0.01, 0.01], [0.01, 0.98, 0.01], [0.01, 0.01, 0.98]]))
     cases = {
         "heads that are sure of different classes": jnp.broadcast_to(certain[:, None, None], (3, 2, 2, 3)),

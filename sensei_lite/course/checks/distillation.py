@@ -14,7 +14,7 @@ TIE = 0.5
 
 @check
 def stable_loss(attempt: Callable[..., Any]) -> str:
-    """The mean preference loss: attempt(R of the first [pairs], R of the second, answers) -> number."""
+    """Check the mean preference loss: attempt(R of the first [pairs], R of the second, answers) -> number."""
     rng = np.random.default_rng(6)
     for pairs in (5, 8):
         first, second = rng.normal(size=(2, pairs)) * 2
@@ -49,7 +49,7 @@ def stable_loss(attempt: Callable[..., Any]) -> str:
 
 @check
 def accuracy(attempt: Callable[..., Any]) -> str:
-    """Agreement on decided pairs: attempt(differences [pairs], answers [pairs]) -> share."""
+    """Check the accuracy on decided pairs: attempt(differences [pairs], answers [pairs]) -> share."""
     cases = {
         "no ties, and no equal rewards": ([2.0, -1.0, 0.5, -3.0], [1.0, 0.0, 0.0, 1.0]),
         "some answers are ties": ([2.0, -1.0, 0.5, 3.0, -0.2], [1.0, TIE, 0.0, TIE, 0.0]),
@@ -85,7 +85,7 @@ def accuracy(attempt: Callable[..., Any]) -> str:
 
 @check
 def standardise(attempt: Callable[..., Any]) -> str:
-    """Rescaled scores: attempt(scores [pictures], first [pairs], second [pairs]) -> rewards [pictures]."""
+    """Check standardised scores: attempt(scores [pictures], first [pairs], second [pairs]) -> rewards [pictures]."""
     cases = (
         ([0.0, 1.0, 4.0, 9.0, -20.0], [0, 0, 0, 1], [1, 2, 3, 3]),
         ([5.0, 5.5, 7.0, 6.0, 9.0, 30.0], [4, 4, 4, 2], [0, 1, 2, 3]),
@@ -100,10 +100,10 @@ def standardise(attempt: Callable[..., Any]) -> str:
             mistakes={
                 "A picture in many pairs is still one picture.": (scores - ends.mean()) / ends.std(),
                 "One picture is in no pair: it must not set the scale.": (scores - scores.mean()) / scores.std(),
-                "Where is the centre?": scores / seen.std(),
+                "Where is the mean?": scores / seen.std(),
                 "Is it divided by the variance? The deviation has the unit of the scores.": (scores - seen.mean())
                 / seen.var(),
-                "Only the centre was taken away. Where is the spread?": scores - seen.mean(),
+                "Only the mean was taken away. Where is the standard deviation?": scores - seen.mean(),
                 "Divide by n, not by n - 1: these pictures are all there are.": (scores - seen.mean())
                 / seen.std(ddof=1),
                 "Pictures are first or second in a pair; this looks at one side.": (scores - scores[first].mean())

@@ -12,7 +12,7 @@ from sensei_lite.training.evaluate import steps_to_success
 
 @check
 def iqm(attempt: Callable[..., Any]) -> str:
-    """The interquartile mean: attempt(values [n]) -> number."""
+    """Check the interquartile mean: attempt(values [n]) -> number."""
     cases = {
         "five seeds, not in order": [9.0, 0.2, 4.5, 0.3, 0.9],
         "three seeds": [1.0, 2.0, 6.0],
@@ -44,14 +44,14 @@ def iqm(attempt: Callable[..., Any]) -> str:
 COUNTS = ("reward", "episodes")
 
 
-def _chunks(*counts: tuple[float, float, float]) -> list[dict[str, float]]:
-    """Chunks from (steps, solved episodes, finished episodes)."""
-    return [{"steps": s, "reward": r, "episodes": e} for s, r, e in counts]
+def _chunks(*counts: tuple[int, int, int]) -> list[dict[str, float]]:
+    """Make chunks from (steps, solved episodes, finished episodes)."""
+    return [{"steps": float(s), "reward": float(r), "episodes": float(e)} for s, r, e in counts]
 
 
 @check
 def steps_until(attempt: Callable[..., Any]) -> str:
-    """Steps to success: attempt(chunks, share, window) -> number."""
+    """Check the steps to success: attempt(chunks, share, window) -> number."""
     early = _chunks((98, 1, 4), (99, 4, 4), (100, 2, 4), (97, 4, 4), (95, 4, 4), (94, 4, 4), (96, 4, 4))
     uneven = _chunks((90, 1, 1), (91, 4, 10), (92, 1, 1), (93, 9, 10), (94, 10, 10), (95, 10, 10))
     quiet = _chunks((400, 0, 0), (400, 0, 0), (384, 1, 4), (390, 4, 4), (380, 4, 4), (381, 0, 3))
@@ -85,7 +85,7 @@ def steps_until(attempt: Callable[..., Any]) -> str:
 
 
 def _until(chunks: list[dict[str, float]], good: Callable[[int], bool]) -> float:
-    """Steps up to the first end of which ``good`` is true, or all."""
+    """Count the steps up to the first end of which ``good`` is true, or all."""
     steps = np.cumsum([chunk["steps"] for chunk in chunks])
     return float(next((steps[end - 1] for end in range(1, len(chunks) + 1) if good(end)), steps[-1]))
 
@@ -128,7 +128,7 @@ def _in_chunks(chunks: list[dict[str, float]], wanted: float) -> float:
 
 @check
 def ratio_interval(attempt: Callable[..., Any]) -> str:
-    """The interval of a ratio: attempt(ours, theirs, our draws, their draws) -> (low, high)."""
+    """Check the interval of a ratio: attempt(ours, theirs, our draws, their draws) -> (low, high)."""
     rng = np.random.default_rng(3)
     cases = {
         "five seeds each": (np.exp(rng.normal(1, 0.6, 5)), np.exp(rng.normal(0, 0.3, 5))),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from sensei_lite.agent import returns
@@ -15,7 +16,7 @@ Backup = Callable[[float, float, float, float, float, float], float]
 
 @check
 def lambda_return(attempt: Callable[..., Any]) -> str:
-    """The lambda-return of one dream: attempt(r, v, d, lam) -> R_0 to R_{T-1}."""
+    """Check the lambda-return of one dream: attempt(r, v, d, lam) -> R_0 to R_{T-1}."""
     generator = np.random.default_rng(3)
     long = generator.normal(size=7), generator.normal(size=7), generator.uniform(0.5, 0.99, 7)
     ended = long[0], long[1], long[2] * (np.arange(7) != 4)
@@ -29,7 +30,7 @@ def lambda_return(attempt: Callable[..., Any]) -> str:
         "a dream of one step": (tuple(x[:2] for x in long), 0.95),
     }
     for name, ((r, v, d), lam) in cases.items():
-        wanted = np.asarray(returns.lambda_return(r, v, d, lam))
+        wanted = np.asarray(returns.lambda_return(*map(jnp.asarray, (r, v, d)), lam))
         late, one = np.append(r[0], r[:-1]), np.ones_like(d)
         mistakes = {
             "Is it the reward of the arrival, r[t + 1]? Yours looks like r[t].": _backwards(late, v, d, lam, _right),
@@ -62,7 +63,7 @@ def _right(r: float, v: float, d: float, v_t: float, lam: float, R: float) -> fl
 def _backwards(
     r: np.ndarray, v: np.ndarray, d: np.ndarray, lam: float, backup: Backup, last: float | None = None
 ) -> np.ndarray:
-    """Returns by any rule for one step, from the last to the first."""
+    """Compute returns by any rule for one step, from the last to the first."""
     R, found = float(v[-1]) if last is None else last, []
     for t in reversed(range(len(r) - 1)):
         R = backup(r[t + 1], v[t + 1], d[t + 1], v[t], lam, R)
@@ -72,7 +73,7 @@ def _backwards(
 
 @check
 def two_hot(attempt: Callable[..., Any]) -> str:
-    """The weights of one number on bins that increase: attempt(x, bins) -> [bins]."""
+    """Check the two-hot weights of one number on bins that increase: attempt(x, bins) -> [bins]."""
     even, wide = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), np.array([-10.0, -1.0, 0.0, 3.0, 11.0])
     cases: list[tuple[float, np.ndarray, list[float]]] = [
         (0.25, even, [0, 0, 0.75, 0.25, 0]),
@@ -115,7 +116,7 @@ def two_hot(attempt: Callable[..., Any]) -> str:
 
 @check
 def advantage(attempt: Callable[..., Any]) -> str:
-    """Normalised advantage and moving percentiles: attempt(R, v, low, high, decay) -> (advantage, low, high)."""
+    """Check the normalised advantage: attempt(R, v, low, high, decay) -> (advantage, new low, new high)."""
     generator = np.random.default_rng(4)
     cases = {
         "returns with a range of about 100": (100.0, 0.0, 80.0, 0.9),

@@ -9,7 +9,7 @@ from sensei_lite.course.checks.verdict import check, expect, result_of
 
 @check
 def number_of_updates(attempt: Callable[..., Any]) -> str:
-    """Updates in a run: attempt(env_steps, warm_up, train_ratio, batch, length) -> number."""
+    """Check the number of updates in a run: attempt(env_steps, warm_up, train_ratio, batch, length) -> number."""
     cases = {
         "the paper's run": ((500_000, 0, 512, 16, 64), 250_000),
         "a run with random play at first": ((42_048, 2_048, 8, 8, 8), 5_000),
@@ -42,7 +42,10 @@ def number_of_updates(attempt: Callable[..., Any]) -> str:
 
 @check
 def cost_of_answers(attempt: Callable[..., Any]) -> str:
-    """Dollars and hours: attempt(pairs, both_orders, words, picture, answer, price_in, price_out, per_minute)."""
+    """Check the cost of answers, in dollars and hours.
+
+    attempt(pairs, both_orders, words, picture, answer, price_in, price_out, per_minute) -> (dollars, hours).
+    """
     cases = {
         "1,000 pairs, asked once": (1_000, False, 300, 85, 10, 2.0, 8.0, 100),
         "5,000 pairs in both orders": (5_000, True, 250, 85, 12, 0.5, 3.0, 500),
@@ -53,8 +56,8 @@ def cost_of_answers(attempt: Callable[..., Any]) -> str:
         wanted = _cost(*case)
         mistakes = {
             "Every question has two pictures.": _cost(*case, pictures=1),
-            "Prices are per million tokens.": _cost(*case, per=1_000),
-            "Are these dollars? Prices are per million tokens.": _cost(*case, per=1),
+            "Prices are per million tokens.": _cost(*case, per=1e3),
+            "Are these dollars? Prices are per million tokens.": _cost(*case, per=1.0),
             "The answer costs, too: tokens out have a price of their own.": _cost(*case, out=0),
             "The answer's tokens go to the price of tokens out.": _at_one_price(*case),
             "Hours: a server takes so many requests in a minute, and an hour has 60 of these.": (
@@ -82,13 +85,13 @@ def _cost(
     answer: int,
     price_in: float,
     price_out: float,
-    per_minute: float,
+    per_minute: int,
     *,
     pictures: int = 2,
     per: float = 1e6,
     out: int = 1,
 ) -> tuple[float, float]:
-    """Dollars and hours, by the package's `Price`; what comes after the star makes well-known mistakes."""
+    """Compute dollars and hours by the package's `Price`; what comes after the star makes well-known mistakes."""
     questions = pairs * (1 + both_orders)
     price = Price(price_in, out * price_out)
     dollars = price.dollars(questions * (words + pictures * picture), questions * answer)
@@ -96,6 +99,6 @@ def _cost(
 
 
 def _at_one_price(*case: Any) -> tuple[float, float]:
-    """As if an answer cost no more than a question."""
+    """Compute the cost as if an answer cost no more than a question."""
     one_price = (*case[:6], case[5], case[7])
     return _cost(*one_price)

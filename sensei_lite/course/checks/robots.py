@@ -14,7 +14,7 @@ from sensei_lite.models.distributions import BoundedNormal
 
 @check
 def log_density(attempt: Callable[..., Any]) -> str:
-    """Ln pi(a) of whole actions: attempt(action, mean, std) -> one number for each action."""
+    """Check the log-density of whole actions: attempt(action, mean, std) -> one number for each action."""
     generator = np.random.default_rng(0)
     cases = {
         "one action": (4,),
@@ -49,7 +49,7 @@ def log_density(attempt: Callable[..., Any]) -> str:
 
 @check
 def reinforce(attempt: Callable[..., Any]) -> str:
-    """Both derivatives by REINFORCE: attempt(rewards, actions, mean, std, baseline) -> (by mean, by std)."""
+    """Check the REINFORCE gradients: attempt(rewards, actions, mean, std, baseline) -> (by mean, by std)."""
     generator = np.random.default_rng(1)
     cases = {
         "a narrow policy": (0.3, 0.2, 0.0),
@@ -86,7 +86,7 @@ def reinforce(attempt: Callable[..., Any]) -> str:
 
 
 def _two(found: Any) -> tuple[Any, Any]:
-    """The two answers. Raises `NotQuite` where there are more or fewer."""
+    """Return the two answers. Raises `NotQuite` where there are more or fewer."""
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise NotQuite("two answers are asked for, in this order")
     return found[0], found[1]
@@ -95,13 +95,13 @@ def _two(found: Any) -> tuple[Any, Any]:
 def _scores(
     actions: Float[np.ndarray, " n"], mean: float, std: float
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """The derivatives of ln pi(a) by the mean and by the deviation."""
+    """Compute the scores: the derivatives of ln pi(a) by the mean and by the standard deviation."""
     return (actions - mean) / std**2, (actions - mean) ** 2 / std**3 - 1 / std
 
 
 @check
 def levels(attempt: Callable[..., Any]) -> str:
-    """Two tastes: attempt(holds [facts time]) -> the highest fact that holds, and how many hold, both [time]."""
+    """Check two levels: attempt(holds [facts time]) -> the highest fact that holds, and how many hold, both [time]."""
     names = LEVELS["Tabletop"]
     generator = np.random.default_rng(2)
     cases = {

@@ -14,7 +14,7 @@ from sensei_lite.models.rssm import State
 
 @check
 def straight_through(attempt: Callable[..., Any]) -> str:
-    """A draw with the gradient of the probabilities: attempt(log_probs, key) -> one-hot [stoch classes]."""
+    """Check the straight-through sample: attempt(log_probs, key) -> one-hot [stoch classes]."""
     for seed, (stoch, classes) in enumerate([(4, 5), (1, 3), (6, 8)]):
         logits_key, weight_key, key = jax.random.split(jax.random.key(seed), 3)
         log_probs = unimix(2.0 * jax.random.normal(logits_key, (stoch, classes)))
@@ -54,7 +54,7 @@ def straight_through(attempt: Callable[..., Any]) -> str:
 
 @check
 def wipe(attempt: Callable[..., Any]) -> str:
-    """What enters the recurrent step: attempt(before, action, is_first, fresh) -> (State, action)."""
+    """Check what enters the recurrent step: attempt(before, action, is_first, fresh) -> (State, action)."""
     for seed in range(2):
         a, b, c, d, e = jax.random.split(jax.random.key(seed), 5)
         before = State(jax.random.normal(a, (6,)), jax.nn.one_hot(jax.random.randint(b, (3,), 0, 4), 4))
@@ -89,7 +89,7 @@ def wipe(attempt: Callable[..., Any]) -> str:
 
 @check
 def kl_loss(attempt: Callable[..., Any]) -> str:
-    """The two KL terms, weighed and added: attempt(posterior, prior) -> one number, for log-probs [stoch classes]."""
+    """Check the weighted KL loss: attempt(posterior, prior) -> one number, for log-probabilities [stoch classes]."""
     cases = {"prior and posterior far apart": (0, 2.0), "closer": (1, 1.1), "closer than the free bits": (2, 0.2)}
     for name, (seed, size) in cases.items():
         one, two = jax.random.split(jax.random.key(seed))

@@ -10,13 +10,13 @@ ORDER = {"A": "sensei", "B": "random", "C": "plan2explore"}
 
 
 def in_mixed_order(agents: Mapping[str, Any]) -> dict[str, Any]:
-    """The agents under letters instead of names."""
+    """Return the agents under letters instead of names."""
     return {letter: agents[name] for letter, name in ORDER.items()}
 
 
 @check
 def per_1000_steps(attempt: Callable[..., Any]) -> str:
-    """Events per 1,000 steps over all episodes together: attempt(events, steps) -> number."""
+    """Check events per 1,000 steps over all episodes together: attempt(events, steps) -> number."""
     cases = {
         "two episodes, one short and one long": ([1, 0], [10, 90]),
         "three episodes with several events": ([2, 0, 3], [100, 40, 60]),
@@ -42,7 +42,7 @@ def per_1000_steps(attempt: Callable[..., Any]) -> str:
 
 @check
 def who_is_who(attempt: Callable[..., Any]) -> str:
-    """Which agent has which letter: attempt() -> {letter: name}."""
+    """Check which agent has which letter: attempt() -> {letter: name}."""
     found = result_of(attempt)
     if not isinstance(found, Mapping) or set(found) != set(ORDER):
         raise NotQuite('expected a dictionary with the letters A, B and C, such as {"A": "random", ...}.')

@@ -16,7 +16,7 @@ Weights = dict[str, float]
 
 @check
 def running_threshold(attempt: Callable[..., Any]) -> str:
-    """Q after a list of batches: attempt(batches, k, decay) -> number."""
+    """Check the threshold Q after a list of batches: attempt(batches, k, decay) -> number."""
     chance = np.random.default_rng(7)
     some = [chance.normal(mean, 2.0, (5, 40)) for mean in (-3.0, 1.0, 6.0)]
     for of, (batches, k, decay) in {
@@ -50,7 +50,7 @@ def running_threshold(attempt: Callable[..., Any]) -> str:
 
 
 def _average(numbers: list[float], decay: float) -> float:
-    """A moving average that the first number sets."""
+    """Compute a moving average that the first number sets."""
     value = numbers[0]
     for number in numbers[1:]:
         value = decay * value + (1 - decay) * number
@@ -63,7 +63,7 @@ EXPLORE: Weights = {"semantic": 0.4, "disagreement": 5.0}
 
 @check
 def exploration_reward(attempt: Callable[..., Any]) -> str:
-    """The paper's reward: attempt(r_sem, r_dis, Q, go, explore) -> array."""
+    """Check the paper's reward: attempt(r_sem, r_dis, Q, go, explore) -> array."""
     chance = np.random.default_rng(8)
     threshold = 0.5
     r_sem, r_dis = chance.normal(size=(6, 4)), chance.uniform(0.1, 1.0, (6, 4))
@@ -109,7 +109,7 @@ def _by_package(semantic: Any, disagreement: Any, threshold: float, go: Weights,
 
 @check
 def combined_advantage(attempt: Callable[..., Any]) -> str:
-    """The research code's advantage: attempt(returns, values, scales, exploring, go, explore) -> array."""
+    """Check the research code's advantage: attempt(returns, values, scales, exploring, go, explore) -> array."""
     chance = np.random.default_rng(9)
     mixed = chance.uniform(size=(5, 7)) < 0.4
     cases = {"states that go": np.zeros(6, bool), "states that explore": np.ones(6, bool), "a batch of dreams": mixed}

@@ -35,7 +35,7 @@ class Verdict(NamedTuple):
         return f"{self.status}: {self.message}"
 
     def _repr_html_(self) -> str:
-        """The box: a sign, the status in words, and the message; its colour only repeats what the words say."""
+        """Return the box: a sign, the status in words, and the message; its colour only repeats the words."""
         colour, words = COLOURS[self.status], html.escape(self.message)
         return (
             f'<div role="status" style="border-left: 4px solid {colour}; padding: 0.4em 0.8em; margin: 0.4em 0; '
@@ -52,7 +52,7 @@ class NotQuite(Exception):
 
 
 def check(function: Callable[..., str]) -> Callable[..., Verdict]:
-    """Make a check: ``function`` returns what is right about the answer, or raises `NotYet` or `NotQuite`."""
+    """Decorate a check: ``function`` returns what is right about the answer, or raises `NotYet` or `NotQuite`."""
 
     @functools.wraps(function)
     def verdict(*attempt: Any) -> Verdict:
@@ -128,7 +128,7 @@ def _shape(values: np.ndarray) -> str:
 
 
 def _show(values: np.ndarray, want: np.ndarray, have: np.ndarray) -> str:
-    """A number as it is; of an array the entry where the two differ most."""
+    """Format a number as it is; of an array the entry where the two differ most."""
     if values.ndim == 0:
         return f"{float(values):.4g}"
     place = np.unravel_index(np.abs(np.nan_to_num(want - have)).argmax(), want.shape)
@@ -137,7 +137,7 @@ def _show(values: np.ndarray, want: np.ndarray, have: np.ndarray) -> str:
 
 
 def _where(error: Exception) -> str:
-    """The line of the reader's own code at which it went wrong, without the machine's paths."""
+    """Return the line of the reader's own code at which it went wrong, without the machine's paths."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).parent != Path(__file__).parent]
     return f" (in the line: {own[0].line})" if own and own[0].line else ""

@@ -13,7 +13,7 @@ from sensei_lite.worlds import KeyRoom
 
 @check
 def door_reached(attempt: Callable[..., Any]) -> str:
-    """The event of coming to stand at the locked door: attempt(state before, state after) -> bool."""
+    """Check the event of coming to stand at the locked door: attempt(state before, state after) -> bool."""
     world = KeyRoom(max_steps=1000)
     walk = np.random.default_rng(32).integers(0, 5, 300).tolist()
     states, events = episode(world, world.reset(key=jax.random.key(13)), walk)
@@ -32,7 +32,7 @@ def door_reached(attempt: Callable[..., Any]) -> str:
 
 @check
 def value_target(attempt: Callable[..., Any]) -> str:
-    """The one-step target: attempt(reward, is_last, is_terminal, value here, gamma) -> number."""
+    """Check the one-step value target: attempt(reward, is_last, is_terminal, value here, gamma) -> number."""
     cases = {
         "an ordinary row": ((0.5, False, False, 2.0, 0.9), 2.3),
         "a terminated row": ((1.0, True, True, 2.0, 0.9), 1.0),

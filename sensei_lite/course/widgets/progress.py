@@ -1,22 +1,18 @@
-"""A progress bar that leaves nothing behind.
+"""A progress bar that leaves nothing behind, for all notebooks.
 
 A bar of tqdm that is over is closed, but its output stays in the notebook: who opens the notebook again reads "Error
 displaying widget: model not found" in its place. And a loop that was left early keeps a red bar. Here the output itself
-is emptied when the bar is over. Used in all notebooks.
+is emptied when the bar is over.
 """
 
 from typing import Any
 
-try:
-    import ipywidgets  # noqa: F401, without it tqdm fails when the first bar is made
-    from IPython.display import display
-    from tqdm.notebook import tqdm as _NotebookBar
-except ImportError as error:
-    raise ImportError('widgets need more packages: pip install "sensei-lite[notebooks]"') from error
+from IPython.display import display
+from tqdm.notebook import tqdm as _NotebookBar
 
 
 class tqdm(_NotebookBar):
-    """tqdm's bar for notebooks, as ``tqdm(range(3), desc="seeds", leave=False)``.
+    """Show tqdm's bar for notebooks, as ``tqdm(range(3), desc="seeds", leave=False)``.
 
     With ``leave=False`` nothing is left of it, whether the loop came to its end or not.
     """

@@ -51,16 +51,16 @@ class KeyChest(GridWorld):
 
     @property
     def grid_shape(self) -> tuple[int, int]:
-        """Rows and columns, walls included."""
+        """Rows and columns of the grid, walls included."""
         return self.rows * (self.room + 1) + 1, 2 * self.room + self.corridor + 4
 
     @property
     def unlocked_kind(self) -> int:
-        """A locked chest becomes an open one."""
+        """The kind of an open chest, which the locked one becomes."""
         return tiles.CHEST_OPEN
 
     def make_layout(self, *, key: Seed) -> tuple[Layout, Cell]:
-        """Lay out the doorways, the key, the chest and the agent, each at random."""
+        """Sample the places of the doorways, the key, the chest and the agent."""
         height, width = self.grid_shape
         layers, u = draw_noise(4, (height, width), 4 + 2 * self.rows, key=key)
         (key_noise, chest_noise, start_noise, paint_noise), looks = layers, u[2:4]
@@ -103,12 +103,12 @@ class KeyChest(GridWorld):
         return layout, agent
 
     def lit(self, state: GridState) -> Bool[Array, "height width"]:
-        """The corridor is lit with its doorways, and the room in which, or in whose doorway, the agent stands."""
+        """Return a mask of lit cells: corridor, doorways, and the room in which or in whose doorway the agent is."""
         region = state.layout.region
         return (region == 0) | (region >= DOORWAY) | (region == region[state.agent[0], state.agent[1]] % DOORWAY)
 
     def facts(self, state: GridState) -> dict[str, Flag]:
-        """What is true now; an event is a fact that becomes true."""
+        """Return what is true now; an event is a fact that becomes true."""
         return {
             "key_seen": state.key_was_seen,
             "key_picked_up": state.has_key,

@@ -60,16 +60,16 @@ class KeyRoom(GridWorld):
 
     @property
     def grid_shape(self) -> tuple[int, int]:
-        """Rows and columns, walls included."""
+        """Rows and columns of the grid, walls included."""
         return self.size + 2, self.size + 2
 
     @property
     def unlocked_kind(self) -> int:
-        """A locked door becomes an open one."""
+        """The kind of an open door, which the locked one becomes."""
         return tiles.DOOR_OPEN
 
     def make_layout(self, *, key: Seed) -> tuple[Layout, Cell]:
-        """Lay out the closet, its door, the exit, the key and the agent, each at random."""
+        """Sample the places of the closet, its door, the exit, the key and the agent."""
         rows, columns = self.grid_shape
         noise, u = draw_noise(8, (rows, columns), 5, key=key)
         start_noise, paint_noise, room_noise = noise[0], noise[1], noise[2:]
@@ -108,11 +108,11 @@ class KeyRoom(GridWorld):
         return layout, agent
 
     def lit(self, state: GridState) -> Bool[Array, "height width"]:
-        """The closet is dark until its door is open."""
+        """Return a mask of lit cells: the closet is dark until its door is open."""
         return (state.layout.region == 0) | state.unlocked
 
     def facts(self, state: GridState) -> dict[str, Flag]:
-        """What is true now; an event is a fact that becomes true."""
+        """Return what is true now; an event is a fact that becomes true."""
         at_door = self._at_lock(state)
         return {
             "key_seen": state.key_was_seen,
@@ -126,6 +126,6 @@ class KeyRoom(GridWorld):
 
 
 def _shift(mask: Bool[Array, "height width"], by: Cell) -> Bool[Array, "height width"]:
-    """For every cell, the mask's value at the cell ``by`` away; False outside."""
+    """Shift a mask: every cell gets the value of the cell ``by`` away; False outside."""
     padded = jnp.pad(mask, 1)
     return jax.lax.dynamic_slice(padded, (1 + by[0], 1 + by[1]), mask.shape)

@@ -1,4 +1,4 @@
-"""How an episode of a grid world is laid out: what stays the same while it lasts, and the random choices behind it."""
+"""How an episode of a grid world is laid out: its layout and its state, and the random choices behind them."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ DOORWAY = 128
 
 
 class Layout(NamedTuple):
-    """What stays the same for a whole episode."""
+    """The part of the state that stays the same for a whole episode."""
 
     kind: UInt8[Array, "height width"]
     """The kind of tile on every cell (see `tiles`)."""
@@ -29,18 +29,30 @@ class Layout(NamedTuple):
     """The cell that ends the episode when the agent stands on it; (-1, -1) where no cell does."""
 
 
+class GridState(NamedTuple):
+    """The state of a grid world."""
+
+    layout: Layout
+    agent: Cell
+    has_key: Flag
+    unlocked: Flag
+    key_was_seen: Flag
+    lock_was_seen: Flag
+    t: Count
+
+
 def next_to(cell: Cell, other: Cell) -> Flag:
-    """Whether two cells are orthogonal neighbours."""
+    """Return whether two cells are orthogonal neighbours."""
     return abs(cell - other).sum() == 1
 
 
 def choose(u: Float[Array, " *n"], choices: int | Count) -> Int[Array, " *n"]:
-    """Turn random numbers u, uniform from 0 to 1, into choices 0, 1, ..., each equally likely."""
+    """Sample choices 0, 1, ..., each equally likely, by random numbers u, uniform from 0 to 1."""
     return jnp.floor(u * choices).astype(jnp.int32)
 
 
 def draw_noise(layers: int, shape: tuple[int, int], numbers: int, *, key: Seed) -> tuple[Array, Array]:
-    """All random numbers of a layout, uniform from 0 to 1: [layers height width] and [numbers].
+    """Sample all random numbers of a layout, uniform from 0 to 1: [layers height width] and [numbers].
 
     One draw instead of one for each choice, because on a CPU every call of the generator adds half a second of
     compilation.
@@ -52,7 +64,7 @@ def draw_noise(layers: int, shape: tuple[int, int], numbers: int, *, key: Seed) 
 def random_cells(
     free: Bool[Array, "height width"], number: int, noise: Float[Array, "height width"]
 ) -> Int[Array, "number 2"]:
-    """Draw ``number`` different cells, each equally likely among the free ones (there must be that many).
+    """Sample ``number`` different cells (row, column), each equally likely among the free ones; these must suffice.
 
     ``noise`` is uniform from 0 to 1: the free cells where it is largest are drawn.
     """

@@ -1,9 +1,9 @@
 """The shortest plan in a grid world, found by looking at the true state: what no agent may do.
 
-A grid world's episode is decided by where the agent stands, whether it holds the key, and whether the lock is open.
-The world's own ``step`` is asked for every such state and every action, which gives a table, and breadth-first search
-in the table gives a shortest plan. It proves that a layout can be solved, says how many steps are needed at least, and
-shows what success looks like.
+A grid world's episode is decided by its *situation* (see `World.situation`): where the agent stands, whether it holds
+the key, and whether the lock is open. The world's own ``step`` is asked for every situation and every action, which
+gives a transition table, and breadth-first search in the table gives a shortest plan. It proves that a layout can be
+solved, says how many steps are needed at least, and shows what success looks like.
 """
 
 import functools
@@ -13,45 +13,43 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from sensei_lite.types import Flag
-from sensei_lite.worlds.grid.world import GridState, GridWorld
+from sensei_lite.types import Count, Flag
+from sensei_lite.worlds.base import World
+from sensei_lite.worlds.grid.layout import GridState
 
-Table = tuple[Int[Array, "states actions"], Bool[Array, "states actions"]]
-
-
-def _number(world: GridWorld, state: GridState) -> Int[Array, ""]:
-    """The number of a state: cell x 4 + has_key x 2 + unlocked."""
-    cell = state.agent[0] * world.grid_shape[1] + state.agent[1]
-    return cell * 4 + state.has_key * 2 + state.unlocked
+Table = tuple[Int[Array, "situations actions"], Bool[Array, "situations actions"]]
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def transition_table(world: GridWorld, state: GridState) -> Table:
-    """For every state number and action: the next state's number, and whether that step succeeds."""
-    rows, columns = world.grid_shape
+def transition_table(world: World, state: GridState) -> Table:
+    """Compute a grid world's transition table in this episode's layout.
+
+    It holds, for every situation and action, the next situation, and whether that step succeeds.
+    """
+    columns = state.layout.kind.shape[1]
     key = jax.random.key(0)  # grid worlds are deterministic
 
-    def answer(number: Int[Array, ""], action: Int[Array, ""]) -> tuple[Int[Array, ""], Flag]:
-        cell, bits = number // 4, number % 4
-        asked = state._replace(
+    def transition(situation: Count, action: Count) -> tuple[Count, Flag]:
+        cell, bits = situation // 4, situation % 4
+        before = state._replace(
             agent=jnp.stack([cell // columns, cell % columns]).astype(jnp.int32),
             has_key=bits // 2 == 1,
             unlocked=bits % 2 == 1,
         )
-        step = world.step(asked, action, key=key)
-        return _number(world, step.state), step.terminated
+        step = world.step(before, action, key=key)
+        return world.situation(step.state), step.terminated
 
-    numbers, actions = jnp.arange(rows * columns * 4), jnp.arange(world.actions.size)
-    return jax.vmap(jax.vmap(answer, (None, 0)), (0, None))(numbers, actions)
+    situations, actions = jnp.arange(world.situations), jnp.arange(world.actions.size)
+    return jax.vmap(jax.vmap(transition, (None, 0)), (0, None))(situations, actions)
 
 
-def shortest_plan(world: GridWorld, state: GridState) -> list[int]:
-    """A shortest list of actions that leads from ``state`` to success.
+def shortest_plan(world: World, state: GridState) -> list[int]:
+    """Find a shortest plan in a grid world: a list of actions that leads from ``state`` to success.
 
     Raises ValueError where no plan does (time limits are not looked at).
     """
     table, succeeds = (np.asarray(part) for part in transition_table(world, state))
-    start = int(_number(world, state))
+    start = int(world.situation(state))
     came_from: dict[int, tuple[int, int]] = {start: (-1, -1)}
     frontier = [start]
     while frontier:
@@ -71,11 +69,11 @@ def shortest_plan(world: GridWorld, state: GridState) -> list[int]:
     raise ValueError("no plan leads to success from this state")
 
 
-def way_to_success(world: GridWorld, state: GridState) -> Int[Array, " situations"]:
-    """For every situation of this episode's layout (see `World.situation`), the action that leads to success soonest.
+def way_to_success(world: World, state: GridState) -> Int[Array, " situations"]:
+    """Compute an optimal policy of a grid world in this episode's layout: for every situation, the best action.
 
-    With d(s) steps left from s: d(s) = 1 where an action succeeds, else 1 + min_a d(step(s, a)). Where no way leads to
-    success the answer means nothing.
+    Value iteration with d(s) steps left from s: d(s) = 1 where an action succeeds, else 1 + min_a d(step(s, a)). The
+    best action leads to success soonest. Where no way leads to success the answer means nothing.
     """
     following, succeeds = transition_table(world, state)
     far = jnp.full(world.situations, 1e6)

@@ -62,7 +62,7 @@ DECORATION_COLOURS = [
 
 @functools.cache
 def atlas(pixels: int) -> npt.NDArray[np.uint8]:
-    """All tiles at ``pixels`` x ``pixels``, uint8 [3 KINDS pixels pixels 3]: index with ``on_top * KINDS + kind``.
+    """Draw all tiles at ``pixels`` x ``pixels``, uint8 [3 KINDS pixels pixels 3]; index: ``on_top * KINDS + kind``.
 
     Raises ValueError where a tile is under 4 pixels, too small to be told apart.
     """
@@ -85,7 +85,7 @@ def atlas(pixels: int) -> npt.NDArray[np.uint8]:
 
 
 def _raster(pixels: int) -> tuple[Canvas, Canvas]:
-    """Unit coordinates (u, v) of a raster several times finer than the tile."""
+    """Return the unit coordinates (u, v) of a raster several times finer than the tile."""
     fine = pixels * max(2, 48 // pixels)
     at = ((np.arange(fine) + 0.5) / fine).astype(np.float32)
     v, u = np.meshgrid(at, at, indexing="ij")

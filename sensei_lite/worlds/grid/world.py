@@ -14,7 +14,7 @@ agent knows.
 
 import abc
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,8 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from sensei_lite.types import Cell, Count, Discrete, Flag, Image, Seed
 from sensei_lite.worlds.base import Events, Step, World
 from sensei_lite.worlds.grid import tiles
-from sensei_lite.worlds.grid.layout import Layout, choose, next_to, random_cells
+from sensei_lite.worlds.grid.layout import GridState, Layout, choose, next_to, random_cells
+from sensei_lite.worlds.grid.oracle import way_to_success
 
 MOVES = {
     "north": (-1, 0),
@@ -37,18 +38,6 @@ MOVES = {
     "north-west": (-1, -1),
 }
 """(rows, columns) that each move adds. Four-move worlds use the first four."""
-
-
-class GridState(NamedTuple):
-    """Everything about one moment of an episode."""
-
-    layout: Layout
-    agent: Cell
-    has_key: Flag
-    unlocked: Flag
-    key_was_seen: Flag
-    lock_was_seen: Flag
-    t: Count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,17 +85,22 @@ class GridWorld(World):
     def grid_shape(self) -> tuple[int, int]:
         """Rows and columns of the whole grid, walls included."""
 
+    @property
+    @abc.abstractmethod
+    def unlocked_kind(self) -> int:
+        """The kind of tile that the lock becomes when it is opened."""
+
     @abc.abstractmethod
     def make_layout(self, *, key: Seed) -> tuple[Layout, Cell]:
-        """Lay out an episode: the grid, and where the agent starts."""
+        """Sample an episode's layout, and the cell (row, column) where the agent starts."""
 
     @abc.abstractmethod
     def lit(self, state: GridState) -> Bool[Array, "height width"]:
-        """Which cells can be seen, if they are in view."""
+        """Return a mask of the cells that can be seen if they are in view."""
 
     @abc.abstractmethod
     def facts(self, state: GridState) -> dict[str, Flag]:
-        """What is true now: the world's events, in the order of ``event_names``, and what else is worth asking."""
+        """Return what is true now: the world's events, in the order of ``event_names``, and what else is measured."""
 
     @property
     def actions(self) -> Discrete:
@@ -120,23 +114,35 @@ class GridWorld(World):
 
     @property
     def situations(self) -> int:
-        """The agent's cell, whether it has the key, and whether the lock is open: 4 for every cell."""
+        """Number of situations: the agent's cell, whether it has the key, whether the lock is open; 4 per cell."""
         rows, columns = self.grid_shape
         return 4 * rows * columns
 
     def situation(self, state: GridState) -> Count:
-        """See `situations`."""
+        """Return the index of a state's situation, 4 cell + 2 has_key + unlocked."""
         cell = state.agent[0] * self.grid_shape[1] + state.agent[1]
         return 4 * cell + 2 * state.has_key + state.unlocked
 
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """Success, the last of the events."""
+        return self.event_names[-1:]
+
+    def expert(self, state: GridState, purpose: Count) -> Callable[[GridState], Count]:
+        """Return an expert for the rest of this episode, which takes a shortest way to success (see `oracle`)."""
+        return jax.tree_util.Partial(self._along, way_to_success(self, state))
+
+    def _along(self, way: Int[Array, " situations"], state: GridState) -> Count:
+        return way[self.situation(state)]
+
     def reset(self, *, key: Seed) -> GridState:
-        """Start an episode in a new layout."""
+        """Start an episode in a new layout; return its first state."""
         layout, agent = self.make_layout(key=key)
         no = jnp.zeros((), bool)
         return GridState(layout, agent, no, no, no, no, jnp.zeros((), jnp.int32))
 
     def step(self, state: GridState, action: Count, *, key: Seed) -> Step:
-        """Take one action. Nothing here is random: ``key`` is part of every world's interface and not used."""
+        """Take one step. Nothing here is random: ``key`` is part of every world's interface and not used."""
         moves = np.array([*list(MOVES.values())[: self.moves], (0, 0)], np.int32)
         applies = action == self.moves
         agent = self._walk(state, state.agent + jnp.asarray(moves)[action])
@@ -160,7 +166,7 @@ class GridWorld(World):
         )
 
     def _walk(self, state: GridState, target: Cell) -> Cell:
-        """Where the agent stands after trying to step on ``target``. A doorway cannot be crossed diagonally."""
+        """Return where the agent stands after it tried to step on ``target``. No doorway is crossed diagonally."""
         layout, move = state.layout, target - state.agent
         side = layout.lock_side
         at_lock = (target == layout.lock).all()
@@ -173,17 +179,12 @@ class GridWorld(World):
         kind = layout.kind[cell[0], cell[1]].astype(jnp.int32)
         return jnp.where(is_lock & unlocked, self.unlocked_kind, kind)
 
-    @property
-    @abc.abstractmethod
-    def unlocked_kind(self) -> int:
-        """The kind of tile that the lock becomes when it is opened."""
-
     def _sees(self, state: GridState, lit: Bool[Array, "height width"], cell: Cell) -> Flag:
         in_view = jnp.ones((), bool) if self.view is None else (abs(cell - state.agent) <= self.view // 2).all()
         return in_view & lit[cell[0], cell[1]]
 
     def _at_lock(self, state: GridState) -> Flag:
-        """The agent stands where it could use the key, and there is still use for it."""
+        """Return whether the agent stands where it could use the key, and there is still use for it."""
         return next_to(state.agent, state.layout.lock) & ~state.unlocked
 
     def _key_lies_in_view(self, state: GridState) -> Flag:
@@ -192,7 +193,7 @@ class GridWorld(World):
     # --- the picture -------------------------------------------------------------------------------------------------
 
     def render(self, state: GridState, scale: int = 1) -> Image:
-        """Draw what the agent sees, ``scale`` times as large (drawn finer, not only blown up).
+        """Draw the agent's picture, ``scale`` times as large (drawn finer, not only blown up).
 
         Raises ValueError where ``scale`` is under 1.
         """
@@ -207,11 +208,11 @@ class GridWorld(World):
         return jnp.pad(picture, ((top, bottom), (left, right), (0, 0)))
 
     def whole_picture(self, state: GridState, scale: int = 1) -> Image:
-        """Draw the whole grid, whatever the agent's view is; cells that are not lit stay dark."""
+        """Draw the whole grid, whatever the agent's view is; cells that are not lit stay dark. Raises as `render`."""
         return dataclasses.replace(self, view=None, image_size=None).render(state, scale)
 
     def _view_tiles(self, state: GridState) -> Int[Array, "rows columns"]:
-        """Atlas indices of the cells in view."""
+        """Return the atlas indices of the cells in view."""
         rows, columns = self.grid_shape
         top, left = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
         kind = jnp.where(self.lit(state), state.layout.kind.astype(jnp.int32), tiles.DARK)
@@ -256,7 +257,7 @@ class GridWorld(World):
         noise: Float[Array, "height width"],
         looks: Float[Array, " 2"],
     ) -> UInt8[Array, "height width"]:
-        """Choose an episode's looks: kinds of tile for walls and floor, and decorations on some ``free`` cells."""
+        """Sample an episode's looks: kinds of tile for walls and floor, and decorations on some ``free`` cells."""
         wall = tiles.WALL + choose(looks[0], self.wall_shades)
         floor = tiles.FLOOR + choose(looks[1], self.floor_textures) * (1 + tiles.DECORATIONS)
         kind = jnp.where(is_wall, wall, floor)

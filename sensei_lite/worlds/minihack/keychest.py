@@ -2,7 +2,7 @@
 
 KeyChest is MiniGrid's KeyCorridor (rooms on both sides of a corridor, a key in a room on the left, the goal in a
 room on the right) rebuilt for the NetHack engine: every door is closed but not locked, and the goal is a locked
-chest. `minihack.py` plays it.
+chest. `minihack.world` plays it.
 
 Source: KeyChest of SENSEI (arXiv 2503.01584); the plan comes from `minigrid`, the des-file helper from `minihack`.
 The translation is our own, because MiniHack's own one (`MiniGridHack`) drops key and ball and takes no seed.
@@ -10,17 +10,18 @@ The translation is our own, because MiniHack's own one (`MiniGridHack`) drops ke
 
 
 def keychest_level(seed: int, *, room_size: int, num_rows: int) -> str:
-    """Draw one KeyCorridor plan and write it as a des-file.
+    """Sample one KeyCorridor plan and write it as a des-file.
 
-    **Arguments:**
+    Args:
+        seed: of the plan; the same seed gives the same text.
+        room_size: outer width of a room in tiles, walls included, at least 3 (the S of S4R3).
+        num_rows: rooms above one another, at least 1 (the R of S4R3).
 
-    - `seed`: of the plan; the same seed gives the same text.
-    - `room_size`: outer width of a room in tiles, walls included, at least 3 (the S of S4R3).
-    - `num_rows`: rooms above one another, at least 1 (the R of S4R3).
+    Returns:
+        The level as text, for ``minihack.MiniHackNavigation(des_file=...)``.
 
-    **Returns:** the level as text, for `minihack.MiniHackNavigation(des_file=...)`.
-
-    **Raises:** `ImportError` if minihack or minigrid is missing.
+    Raises:
+        ImportError: minihack or minigrid is missing.
     """
     from minigrid.envs import KeyCorridorEnv
     from minihack import LevelGenerator

@@ -145,7 +145,7 @@ class MiniHackLevel(gymnasium.Env[np.ndarray, int]):
         raise NotImplementedError
 
     def _conditions(self) -> dict[str, bool]:
-        """Say which of `event_names` are true now."""
+        """Return which of `event_names` are true now."""
         return {"key_seen": self._sees(KEY) or self.key_held, "key_picked_up": self.key_held}
 
     def reset(
@@ -164,7 +164,7 @@ class MiniHackLevel(gymnasium.Env[np.ndarray, int]):
         return self._paint(self._view, self.key_held), {"events": dict.fromkeys(self.event_names, False)}
 
     def step(self, action: int | np.integer) -> tuple[UInt8[np.ndarray, "64 64 3"], float, bool, bool, dict[str, Any]]:
-        """Take one action. Raises `ValueError` for no action of the space, `RuntimeError` after the end."""
+        """Take one step. Raises `ValueError` for no action of the space, `RuntimeError` after the end."""
         if not self.action_space.contains(action):
             raise ValueError(f"action must be in {self.action_space}, not {action!r}")
         if self._status != "RUNNING":
@@ -185,7 +185,7 @@ class MiniHackLevel(gymnasium.Env[np.ndarray, int]):
         return self._paint(self._view, self.key_held), reward, terminated, truncated, {"events": events}
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:  # type: ignore[override]
-        """Draw what the agent sees from the original tiles, `render_scale` times as large."""
+        """Draw the agent's picture from the original tiles, `render_scale` times as large; None without a mode."""
         return self._paint_large(self._view, self.key_held) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
@@ -214,7 +214,7 @@ class MiniHackLevel(gymnasium.Env[np.ndarray, int]):
         self._key_letter = chr(obs["inv_letters"][held[0]]) if self.key_held else ""
 
     def _use_key(self, direction: str) -> bool:
-        """Unlock what lies in `direction` and say whether that worked. An unexpected answer ends the dialogue."""
+        """Unlock what lies in `direction`; return whether that worked. An unexpected answer ends the dialogue."""
         talk = (("a", "use or apply"), (self._key_letter, "direction"), (direction, "nlock it"), ("y", "succeed"))
         for key, answer in talk:
             if answer not in self._press(key):

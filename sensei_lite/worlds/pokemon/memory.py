@@ -85,7 +85,7 @@ class GameRecord:
         return dict(zip(EVENTS, happened, strict=True))
 
     def numbers(self) -> dict[str, int]:
-        """How far the player is.
+        """Return measures of progress: how far the player is.
 
         ``maps`` seen in this episode, the party's size (``party``) and the sum of its ``levels``, ``species`` owned,
         ``badges``; and where the player stands: ``map`` (the game's number for it), ``x``, ``y`` (steps on the map).
@@ -106,7 +106,7 @@ class GameRecord:
         return self._memory[IN_BATTLE] not in (0, LOST)
 
     def _members(self) -> list[tuple[bytes, int]]:
-        """Who is in the party, at which level.
+        """Return the members of the party and their levels.
 
         What makes one Pokemon another one than the next is its first trainer's number and its genes: they stay when
         the party is put in another order, and when it evolves.

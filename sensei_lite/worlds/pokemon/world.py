@@ -169,7 +169,7 @@ class PokemonRed(gymnasium.Env[np.ndarray, int]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[UInt8[np.ndarray, "height width 3"], dict[str, Any]]:
-        """Go back to the start state. `seed` changes nothing (see the class); `options` are unused.
+        """Reset to the start state. `seed` changes nothing (see the class); `options` are unused.
 
         Raises RuntimeError after `close`.
         """
@@ -185,7 +185,10 @@ class PokemonRed(gymnasium.Env[np.ndarray, int]):
     def step(
         self, action: int | np.integer
     ) -> tuple[UInt8[np.ndarray, "height width 3"], float, bool, bool, dict[str, Any]]:
-        """Press one button. Raises `ValueError` for no action of the space, `RuntimeError` after the end."""
+        """Take one step: press one button.
+
+        Raises `ValueError` for no action of the space, `RuntimeError` after the end.
+        """
         if not self.action_space.contains(action):
             raise ValueError(f"action must be in {self.action_space}, not {action!r}")
         if not self._running:
@@ -198,11 +201,11 @@ class PokemonRed(gymnasium.Env[np.ndarray, int]):
         return self._observe(), 0.0, False, truncated, {"events": events, **self._record.numbers()}
 
     def render(self) -> UInt8[np.ndarray, "144 160 3"] | None:  # type: ignore[override]
-        """The whole screen, as the research code shows it to the VLM."""
+        """Return the whole screen, as the research code shows it to the VLM; None without a render mode."""
         return self._screen().copy() if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
-        """Stop the emulator. A second time does no harm."""
+        """Stop the emulator. A second call does no harm."""
         self._stop()
         self._running = False
 

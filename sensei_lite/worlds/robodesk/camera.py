@@ -90,12 +90,12 @@ class DeskCamera:
         self._cameras: dict[int, Any] = {}
 
     def small(self) -> UInt8[np.ndarray, "64 64 3"]:
-        """The agent's picture."""
+        """Draw the agent's picture."""
         picture = Picture.fromarray(self.draw(DRAWN)).resize((IMAGE, IMAGE), Picture.Resampling.LANCZOS)
         return np.array(picture)
 
     def draw(self, pixels: int) -> UInt8[np.ndarray, "pixels pixels 3"]:
-        """A picture of ``pixels`` rows and columns, drawn at that size."""
+        """Draw a picture of ``pixels`` rows and columns."""
         if pixels not in self._cameras:
             self._cameras[pixels] = self._camera(pixels)
         return self._cameras[pixels].render().copy()

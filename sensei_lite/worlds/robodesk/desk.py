@@ -121,7 +121,7 @@ class Desk:
         self.physics: Any = self._desk.physics
 
     def reset(self, seed: int) -> None:
-        """Put everything in a place that depends on ``seed`` (under 2**32) only."""
+        """Reset the desk: every place depends on ``seed`` (under 2**32) only."""
         everyone_elses = np.random.get_state()  # noqa: NPY002
         try:
             np.random.seed(seed)  # noqa: NPY002
@@ -131,20 +131,20 @@ class Desk:
         self._desk.original_pos = {name: np.array(place) for name, place in self._desk.original_pos.items()}
 
     def step(self, action: Float[np.ndarray, "5"]) -> None:
-        """Take one step of the agent, 40 ms."""
+        """Step the physics by one step of the agent, 40 ms; ``action`` is from -1 to 1."""
         self._desk.step(action)
 
     def moving(self) -> dict[str, bool]:
-        """Which of the eight things move now."""
+        """Return which of the eight things move now."""
         velocity = self.physics.named.data.qvel  # free things have six numbers; the last three are turns
         return {name: bool((np.abs(velocity[joint][:3]) > MOVES_FROM).any()) for name, joint in JOINTS.items()}
 
     def successes(self) -> dict[str, bool]:
-        """Which of the 21 tasks are done now."""
+        """Return which of the 21 tasks are done now."""
         return {task: self.reward(task, "sparse") == 1.0 for task in TASKS}
 
     def reward(self, task: str, kind: Literal["sparse", "dense"]) -> float:
-        """A task's reward now: sparse, 1 where it is done, else 0; dense, from 0 to 1, more the closer it is."""
+        """Compute a task's reward now: sparse, 1 where done, else 0; dense, from 0 to 1, more the closer it is."""
         if task in EASIER:
             task, joint, limit = EASIER[task]
             if kind == "sparse":
@@ -153,7 +153,7 @@ class Desk:
         return float(np.clip(np.asarray(answer, float).reshape(()), 0.0, 1.0))
 
     def body(self) -> Float32[np.ndarray, "21"]:
-        """What the arm feels of itself: 9 joint angles, 9 joint velocities, and where the gripper is (metres)."""
+        """Return proprioception: 9 joint angles, 9 joint velocities, and where the gripper is (metres)."""
         data = self.physics.data
         gripper = self.physics.named.data.site_xpos["end_effector"]
         return np.concatenate([data.qpos[:9], data.qvel[:9], gripper]).astype(np.float32)

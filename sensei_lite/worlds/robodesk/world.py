@@ -96,7 +96,7 @@ class Robodesk(gymnasium.Env[Observation, np.ndarray]):
         return self._observe(), {"events": dict.fromkeys(self.event_names, False)}
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Take one action.
+        """Take one step.
 
         Raises `ValueError` for an action that is not five finite numbers, `RuntimeError` after the end.
         """
@@ -113,7 +113,7 @@ class Robodesk(gymnasium.Env[Observation, np.ndarray]):
         return self._observe(), reward, False, self._steps >= self.max_steps, {"events": events}
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:  # type: ignore[override]
-        """Draw what the agent sees, finer: `render_scale` times as large."""
+        """Draw the agent's picture, finer: `render_scale` times as large; None without a render mode."""
         return self._camera.draw(self._large) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:

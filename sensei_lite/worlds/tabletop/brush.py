@@ -44,7 +44,7 @@ def through(
     width: float,
     painter: Callable[[Canvas, Window], Canvas],
 ) -> Canvas:
-    """Let ``painter`` paint the part of a picture that begins at (top, left), or so far inside that it fits."""
+    """Paint the part of a picture that begins at (top, left), or so far inside that it fits, with ``painter``."""
     pixels = canvas.shape[-1]
     times = pixels / SIDE
     high, wide = (min(pixels, int(np.ceil(size * times)) + 1) for size in (height, width))
@@ -57,13 +57,13 @@ def through(
 
 
 def whole(pixels: int) -> Window:
-    """The window that is the picture."""
+    """Return the window that is the whole picture."""
     at = jnp.arange(pixels) * (SIDE / pixels)
     return Window(at, at, SIDE / pixels)
 
 
 def rectangle(window: Window, left: Number, right: Number, top: Number, bottom: Number) -> Share:
-    """The share of every pixel that an upright rectangle covers."""
+    """Compute the share of every pixel that an upright rectangle covers."""
     rows = _overlap(window.rows, window.pixel, top, bottom)
     return rows[:, None] * _overlap(window.columns, window.pixel, left, right)[None]
 
@@ -73,7 +73,7 @@ def _overlap(at: Float[Array, " n"], pixel: float, low: Number, high: Number) ->
 
 
 def ellipse(window: Window, column: Number, row: Number, wide: Number, high: Number) -> Share:
-    """The share of every pixel that an ellipse covers, nearly: its edge is about a pixel soft."""
+    """Compute the share of every pixel that an ellipse covers, nearly: its edge is about a pixel soft."""
     u = ((window.columns + 0.5 * window.pixel - column) / wide) ** 2
     v = ((window.rows + 0.5 * window.pixel - row) / high) ** 2
     sharp = 0.5 * jnp.minimum(wide, high) / window.pixel
@@ -81,11 +81,11 @@ def ellipse(window: Window, column: Number, row: Number, wide: Number, high: Num
 
 
 def paint(canvas: Canvas, share: Share, colour: Colour | Float[Array, "3"], where: Flag | bool = True) -> Canvas:
-    """Lay a colour over a picture; nothing happens unless ``where``."""
+    """Paint a colour over a picture by its share of every pixel; nothing happens unless ``where``."""
     return canvas + share * where * (jnp.asarray(colour, jnp.float32)[:, None, None] - canvas)
 
 
 def shade(colour: Colour, by: float) -> Colour:
-    """A colour made darker (under 1) or lighter."""
+    """Make a colour darker (``by`` under 1) or lighter."""
     red, green, blue = (min(1.0, part * by) for part in colour)
     return red, green, blue

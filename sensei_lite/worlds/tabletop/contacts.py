@@ -28,13 +28,13 @@ SLACK = 0.05
 
 
 def distance(d: Float[Array, "*n 2"], half: Float[Array, "*n 2"], radius: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """The signed distance of two bodies with middles d apart (see the top); negative where they overlap."""
+    """Compute the signed distance of two bodies with middles d apart (see the top); negative where they overlap."""
     q = jnp.abs(d) - half
     return _length(jnp.maximum(q, 0.0)) + jnp.minimum(q.max(-1), 0.0) - radius
 
 
 def way_out(d: Float[Array, "*n 2"], half: Float[Array, "*n 2"], radius: Float[Array, "*n"]) -> Float[Array, "*n 2"]:
-    """The shortest move of the body at ``d`` that ends the overlap; zero where there is none."""
+    """Compute the shortest move of the body at ``d`` that ends the overlap; zero where there is none."""
     q = jnp.abs(d) - half
     corner = jnp.maximum(q, 0.0)
     length = _length(corner)
@@ -51,14 +51,14 @@ def _length(v: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
 def levels_meet(
     bottom: Float[Array, "*n"], top: Float[Array, "*n"], other_bottom: Float[Array, "*m"], other_top: Float[Array, "*m"]
 ) -> Bool[Array, "..."]:
-    """Whether two bodies are at the same height, so that one can push the other sideways."""
+    """Return whether two bodies are at the same height, so that one can push the other sideways."""
     return jnp.minimum(top, other_top) - jnp.maximum(bottom, other_bottom) > SLACK
 
 
 def between_objects(objects: Float[Array, "object 3"]) -> Float[Array, "object 2"]:
-    """For each object, the way out of all others, half of it: the other one goes the other half.
+    """Compute half of each object's way out of all others: the other one goes the other half.
 
-    Whoever is told to move both halves (the other one is held) doubles it.
+    Where the other one is held and cannot give way, the caller doubles it.
     """
     d = objects[:, None, :2] - objects[None, :, :2]
     half, radius = jnp.asarray(CORE[:, None] + CORE[None, :]), jnp.asarray(RADIUS[:, None] + RADIUS[None, :])
@@ -69,7 +69,7 @@ def between_objects(objects: Float[Array, "object 3"]) -> Float[Array, "object 2
 
 
 def within_walls(objects: Float[Array, "object 3"]) -> Float[Array, "object 3"]:
-    """Objects kept between rim and ledge, in the picture, and, where they have fallen, beside the desk."""
+    """Project objects into their bounds: between rim and ledge, in the picture, and, if fallen, beside the desk."""
     x, y, z = objects[:, 0], objects[:, 1], objects[:, 2]
     y = jnp.clip(y, RIM + HALF[:, 1], LEDGE - HALF[:, 1])
     left, right = DESK_LEFT - HALF[:, 0], DESK_RIGHT + HALF[:, 0]
@@ -81,17 +81,17 @@ def within_walls(objects: Float[Array, "object 3"]) -> Float[Array, "object 3"]:
 def overlap_from_above(
     middle: Float[Array, "pusher 2"], half: Float[Array, "pusher 2"], radius: Float[Array, " pusher"], objects: Array
 ) -> Bool[Array, "pusher object"]:
-    """Which bodies stand over which objects, seen from above. Touching does not count."""
+    """Return which bodies are over which objects, seen from above. Touching does not count."""
     d = middle[:, None] - objects[None, :, :2]
     return distance(d, half[:, None] + CORE[None], radius[:, None] + RADIUS[None]) < -0.02
 
 
 def deepest(moves: Float[Array, "*n 2"]) -> Float[Array, "2"]:
-    """Of many moves the largest one along each axis, with its sign."""
+    """Compute the largest of many moves along each axis, with its sign."""
     flat = moves.reshape(-1, 2)
     return flat.max(0) + flat.min(0)
 
 
 def at_most(v: Float[Array, "*n 2"], longest: float | Scalar) -> Float[Array, "*n 2"]:
-    """Vectors shortened to a length."""
+    """Clip vectors to a length."""
     return v * jnp.minimum(1.0, longest / jnp.maximum(_length(v), 1e-6))[..., None]

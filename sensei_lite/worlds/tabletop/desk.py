@@ -80,7 +80,7 @@ PRESSED = 0.65
 
 
 class TabletopState(NamedTuple):
-    """Everything about one moment of an episode."""
+    """The state of the desk; lengths in decimetres."""
 
     gripper: Float[Array, "3"]
     """(x, y, z) in the middle between the fingertips."""

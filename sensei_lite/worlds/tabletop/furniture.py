@@ -66,7 +66,7 @@ def move_sideways(state: TabletopState, move: Float[Array, "2"]) -> Moved:
 
 
 def _beside_the_drawer(state: TabletopState, x_new: Scalar) -> Scalar:
-    """Low in front of the desk, the drawer's sides keep the gripper on the side where it is."""
+    """Clip x where the gripper is low in front of the desk: it stays on its side of the drawer's sides."""
     x, y, _ = state.gripper
     wide = state.fingers + WIDE
     left, right = DRAWER_X - DRAWER_HALF, DRAWER_X + DRAWER_HALF
@@ -95,7 +95,7 @@ def _along_the_drawer(state: TabletopState, x_new: Scalar, y_new: Scalar) -> tup
 
 
 def hooks_the_drawer(state: TabletopState) -> Flag:
-    """Whether closed fingers are at the drawer's handle."""
+    """Return whether closed fingers are at the drawer's handle."""
     x, y, z = state.gripper
     before = -state.drawer - y  # how far the gripper's middle is in front of the drawer
     at_handle = (jnp.abs(x - DRAWER_X) < HANDLE[0]) & (jnp.abs(z - HANDLE_Z) < HANDLE[2])
@@ -103,7 +103,7 @@ def hooks_the_drawer(state: TabletopState) -> Flag:
 
 
 def is_at_the_door(state: TabletopState) -> Flag:
-    """Whether a finger is at the handle of the sliding door, from the front or from beside it."""
+    """Return whether a finger is at the handle of the sliding door, from the front or from beside it."""
     x, y, z = state.gripper
     handle, reach = SLIDE_HANDLE_X + state.slide, SLIDE_HANDLE_HALF + WIDE
     level = (z < SLIDE_HANDLE_TOP) & (z + FINGER_LENGTH > SLIDE_HANDLE_BOTTOM)
@@ -131,7 +131,7 @@ def _along_the_door(state: TabletopState, x_new: Scalar, y_new: Scalar) -> tuple
 
 
 def lowest(x: Scalar, y: Scalar, z: Scalar, drawer: Scalar, fingers: Scalar) -> Scalar:
-    """How low the fingertips can go here: on the desk, on the ledge, in front of the desk, on the drawer's front."""
+    """Compute how low the fingertips can go here: on desk or ledge, in front of the desk, on the drawer's front."""
     on_panel = (jnp.abs(x - DRAWER_X) < DRAWER_HALF + fingers + WIDE) & (
         (y + DEEP > NEAR - drawer) & (y - DEEP < PANEL - NEAR - drawer)
     )

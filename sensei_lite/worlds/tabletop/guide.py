@@ -1,7 +1,7 @@
-"""Someone who can handle the desk: for every purpose, the next action, found by looking at the true state.
+"""An expert at the desk: for every purpose a policy, which looks at the true state.
 
 No agent may do that. It shows that everything on the desk can be done, what it looks like, and how many steps it takes.
-A guide remembers nothing: it looks at where things are and takes the next step, so it can be asked in any state. Most
+The policy has no memory: it looks at where things are and takes the next step, so it can be asked in any state. Most
 purposes are one pattern: rise, go over the place, come down to it, and then do something there.
 """
 
@@ -40,24 +40,27 @@ NEAR = 0.12
 
 
 def guide(purpose: str, state: TabletopState, speed: float = 0.8) -> Action:
-    """The next action for one of `PURPOSES`, in a world of that speed. Raises ValueError for another purpose."""
+    """Compute the expert's action for one of `PURPOSES`, in a world of that speed (decimetres a step).
+
+    Raises ValueError for another purpose.
+    """
     if purpose not in _HOW:
         raise ValueError(f"there is no purpose called {purpose!r}; there are {', '.join(PURPOSES)}")
     return _HOW[purpose](state, speed)
 
 
 def guide_any(purpose: Count, state: TabletopState, speed: float = 0.8) -> Action:
-    """The same with the purpose's number, its place in `PURPOSES`, so that it can differ between worlds in a batch."""
+    """Compute the expert's action for a purpose given by its index in `PURPOSES`, which can differ in a batch."""
     return jax.lax.switch(purpose, [lambda s, how=how: how(s, speed) for how in _HOW.values()], state)
 
 
 def _towards(state: TabletopState, target: Float[Array, "3"], fingers: float | Scalar, speed: float) -> Action:
-    """Straight to a place, no further."""
+    """Move straight to a place, no further."""
     return jnp.append(jnp.clip((target - state.gripper) / speed, -1.0, 1.0), fingers)
 
 
 def _over_and_down(state: TabletopState, target: Float[Array, "3"], fingers: float | Scalar, speed: float) -> Action:
-    """Rise, go over the target, come down: nothing on the way is touched."""
+    """Move to a target by rising, going over it and coming down: nothing on the way is touched."""
     far = jnp.abs(target[:2] - state.gripper[:2]).max() > NEAR
     high = jnp.full((), ABOVE_ALL)
     rise = state.gripper.at[2].set(high)
@@ -88,7 +91,7 @@ def _slide(state: TabletopState, speed: float) -> Action:
 
 
 def _push(state: TabletopState, speed: float, i: int) -> Action:
-    """Push it towards the nearer end of the desk, until it falls."""
+    """Push object i towards the nearer end of the desk, until it falls."""
     (x, y, _), (at_x, at_y, _) = state.gripper, state.objects[i]
     way = jnp.where(at_x > (DESK_LEFT + DESK_RIGHT) / 2, 1.0, -1.0)
     behind = (at_x - x) * way
@@ -99,7 +102,7 @@ def _push(state: TabletopState, speed: float, i: int) -> Action:
 
 
 def _take(state: TabletopState, speed: float, i: int) -> Action:
-    """Go over it with open fingers, come down and close them."""
+    """Grasp object i: go over it with open fingers, come down and close them."""
     target = state.objects[i].at[2].add(0.1)
     there = (jnp.abs(target[:2] - state.gripper[:2]) < NEAR).all() & (state.gripper[2] < target[2] + 0.1)
     grips = there & (state.fingers > HALF[i, 0] + FINGER[0] - 0.05)
@@ -151,7 +154,7 @@ _HOW: dict[str, Callable[[TabletopState, float], Action]] = {
     "drop the ball outside": _drop_outside,
 }
 PURPOSES = tuple(_HOW)
-"""What a guide can do, from easy to hard."""
+"""What the expert can do, from easy to hard."""
 EVENT_OF = {
     "press the button": "button_pressed",
     "push the ball": "ball_moved",

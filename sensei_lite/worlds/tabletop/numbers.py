@@ -20,14 +20,14 @@ NUMBERS = 3 + 1 + 3 * len(OBJECTS) + 4
 
 
 def numbers_of(state: TabletopState) -> Float[Array, "17"]:
-    """Where everything is, in the order of the equation above."""
+    """Compute the state's numbers: where everything is, in the order of the equation above."""
     places = (jnp.concatenate([state.gripper[None], state.objects]) - MIDDLE) / UNIT
     furniture = jnp.stack([state.drawer, state.slide, state.light * 1.0, state.pressed * 1.0])
     return jnp.concatenate([places[0], state.fingers[None], places[1:].reshape(-1), furniture])
 
 
 def state_of(numbers: Float[Array, "17"]) -> TabletopState:
-    """A state with these numbers, to draw it: at rest, with nothing in the hand, at the first step of an episode."""
+    """Make a state with these numbers, to draw it: at rest, with nothing in the hand, at an episode's first step."""
     objects = numbers[4 : 4 + 3 * len(OBJECTS)].reshape(len(OBJECTS), 3)
     drawer, slide, light, pressed = numbers[-4:]
     return TabletopState(

@@ -102,7 +102,10 @@ class Support(NamedTuple):
 def advance(
     state: TabletopState, action: Float[Array, "4"], speed: float, substeps: int
 ) -> tuple[TabletopState, Float[Array, " object"]]:
-    """One step, but for the clock. Also how far contacts and the gripper have moved each object, [object]."""
+    """Step the physics; also return how far contacts and the gripper have moved each object (decimetres).
+
+    ``action`` is from -1 to 1, ``speed`` in decimetres a step. The clock stands still.
+    """
     move, close = action[:3] * (speed / substeps), action[3] * (FINGER_SPEED / substeps)
 
     def one(_: Count, carry: tuple[TabletopState, Array]) -> tuple[TabletopState, Array]:
@@ -160,7 +163,7 @@ def _substep(state: TabletopState, move: Array, close: Array) -> tuple[TabletopS
 
 
 def _width_between(state: TabletopState) -> Float[Array, " object"]:
-    """Where each object would stop the fingers, if it were in the middle between them."""
+    """Return at which opening each object would stop the fingers, if it were in the middle between them."""
     beyond = jnp.maximum(jnp.abs(state.objects[:, 1] - state.gripper[1]) - FINGER[1], 0.0)
     # A ball that is not deep between the fingers is thinner there: half a chord.
     chord = jnp.sqrt(jnp.maximum(HALF[:, 0] ** 2 - beyond**2, 0.0))
@@ -168,7 +171,7 @@ def _width_between(state: TabletopState) -> Float[Array, " object"]:
 
 
 def _between_the_fingers(state: TabletopState) -> Bool[Array, " object"]:
-    """What is in the gap and stops the fingers."""
+    """Return which objects are in the gap and stop the fingers."""
     d = jnp.abs(state.objects[:, :2] - state.gripper[:2])
     z, bottom = state.gripper[2], state.objects[:, 2]
     level = levels_meet(z, z + FINGER_LENGTH, bottom, bottom + HEIGHT)
@@ -177,7 +180,7 @@ def _between_the_fingers(state: TabletopState) -> Bool[Array, " object"]:
 
 
 def _with_its_load(state: TabletopState, at: Float[Array, "2"]) -> Float[Array, "2"]:
-    """The gripper's place, so that what it holds stays between rim and ledge."""
+    """Clip the gripper's place so that what it holds stays between rim and ledge."""
     offset = state.objects[:, 1] - state.gripper[1]
     low = jnp.where(state.held, RIM + HALF[:, 1] - offset, REACH_LOW[1]).max()
     high = jnp.where(state.held, LEDGE - HALF[:, 1] - offset, REACH_HIGH[1]).min()
@@ -189,7 +192,7 @@ def _carry(state: TabletopState, by: Float[Array, "3"]) -> TabletopState:
 
 
 def _height_change(state: TabletopState, wanted: Scalar) -> Scalar:
-    """How far the gripper goes up or down, until it or its load stands on something."""
+    """Compute how far the gripper goes up or down, until it or its load stands on something."""
     x, y, z = state.gripper
     bodies = _bodies(state)
     over = overlap_from_above(bodies.middle, bodies.half, bodies.radius, state.objects) & ~state.held[None]
@@ -219,7 +222,7 @@ def _bodies(state: TabletopState) -> Bodies:
 
 
 def support_of(state: TabletopState) -> Support:
-    """What every object stands on, or would land on."""
+    """Compute what every object stands on, or would land on."""
     objects = state.objects
     top, number = objects[:, 2] + HEIGHT, np.arange(len(HEIGHT))
     others = number[:, None] != number[None]
@@ -296,7 +299,7 @@ def _apart(state: TabletopState) -> TabletopState:
 
 
 def stacked(state: TabletopState) -> Flag:
-    """Whether a block that nobody holds stands on the other one, on the desk."""
+    """Return whether a block that is not held stands on the other one, on the desk."""
     support = support_of(state)
     stands = jnp.abs(state.objects[:, 2] - support.height) < 0.02
     on_block = support.by_object.any(1) & support.balanced & ~state.held & stands

@@ -100,27 +100,27 @@ EDGE = 0.4
 
 
 def column(x: Number) -> Number:
-    """Where a place to the side is in the picture."""
+    """Project x (decimetres) to a column of the picture."""
     return ACROSS * x
 
 
 def row(y: Number, z: Number) -> Number:
-    """Where a depth and a height are in the picture."""
+    """Project depth y and height z (decimetres) to a row of the picture."""
     return FRONT_EDGE - DEEP * y - HIGH * z
 
 
 def _front(window: Window, left: Number, right: Number, y: Number, bottom: Number, top: Number) -> Share:
-    """A rectangle that stands upright at depth y."""
+    """Compute the share of a rectangle that stands upright at depth y."""
     return rectangle(window, column(left), column(right), row(y, top), row(y, bottom))
 
 
 def _top(window: Window, left: Number, right: Number, near: Number, far: Number, z: Number) -> Share:
-    """A rectangle that lies at height z."""
+    """Compute the share of a rectangle that lies at height z."""
     return rectangle(window, column(left), column(right), row(far, z), row(near, z))
 
 
 def draw(state: TabletopState, pixels: int) -> Image:
-    """Draw a state on ``pixels`` x ``pixels``."""
+    """Draw a state, uint8 [pixels pixels 3]."""
     canvas = _draw_button(_draw_door(jnp.asarray(_room(pixels)), state), state)
     canvas = _draw_panel(_draw_inside_of_drawer(canvas, state), state, where=True)
     canvas = _draw_shadows(canvas, state)
@@ -143,7 +143,7 @@ def draw(state: TabletopState, pixels: int) -> Image:
 
 @functools.cache
 def _room(pixels: int) -> npt.NDArray[np.float32]:
-    """All that never changes, float32 [3 pixels pixels]."""
+    """Draw the background, which never changes, float32 [3 pixels pixels]."""
     with jax.ensure_compile_time_eval():
         window, floor_far = whole(pixels), row(WALL, FLOOR)
         left, right = DESK_LEFT, DESK_RIGHT
@@ -214,7 +214,7 @@ DRAWER_LEFT, DRAWER_RIGHT = DRAWER_X - DRAWER_HALF, DRAWER_X + DRAWER_HALF
 
 
 def _draw_inside_of_drawer(canvas: Canvas, state: TabletopState) -> Canvas:
-    """From above one sees its side walls, its bottom, and the hole in the desk."""
+    """Draw what one sees of the drawer from above: its side walls, its bottom, and the hole in the desk."""
     y, left, right = -state.drawer, DRAWER_LEFT, DRAWER_RIGHT
 
     def painter(part: Canvas, window: Window) -> Canvas:
@@ -226,7 +226,7 @@ def _draw_inside_of_drawer(canvas: Canvas, state: TabletopState) -> Canvas:
 
 
 def _draw_panel(canvas: Canvas, state: TabletopState, *, where: Flag | bool) -> Canvas:
-    """The drawer's front, with its handle."""
+    """Draw the drawer's front, with its handle."""
     y, left, right, edge = -state.drawer, DRAWER_LEFT, DRAWER_RIGHT, 0.2
 
     def painter(part: Canvas, window: Window) -> Canvas:
@@ -258,7 +258,7 @@ def _draw_shadow(canvas: Canvas, x: Scalar, down: Number, wide: float, deep: flo
 
 
 def _draw_object(canvas: Canvas, state: TabletopState, i: Count, *, where: Flag) -> Canvas:
-    """Outline, front and top of one object; a ball has a shine instead of a top."""
+    """Draw outline, front and top of one object; a ball has a shine instead of a top."""
     x, y, z = state.objects[i]
     (wide, deep), high = jnp.asarray(HALF)[i], jnp.asarray(HEIGHT)[i]
     is_ball, left, right, near, far = jnp.asarray(IS_BALL)[i], x - wide, x + wide, y - deep, y + deep
@@ -280,7 +280,7 @@ def _draw_object(canvas: Canvas, state: TabletopState, i: Count, *, where: Flag)
 
 
 def _draw_gripper(canvas: Canvas, state: TabletopState) -> Canvas:
-    """Palm and fingers; the arm comes from above."""
+    """Draw palm and fingers; the arm comes from above."""
     x, y, z = state.gripper
     wide, deep, palm, palm_deep = (float(size) for size in (*FINGER, *PALM))
     base, palm_top = z + FINGER_LENGTH, z + FINGER_LENGTH + PALM_HEIGHT

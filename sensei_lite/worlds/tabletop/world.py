@@ -23,6 +23,7 @@ is terminated: when the drawer is open, there is still a desk to explore.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import ClassVar
 
 import jax
@@ -52,6 +53,7 @@ from sensei_lite.worlds.tabletop.desk import (
     TabletopState,
 )
 from sensei_lite.worlds.tabletop.furniture import hooks_the_drawer, is_at_the_door
+from sensei_lite.worlds.tabletop.guide import PURPOSES, guide_any
 from sensei_lite.worlds.tabletop.numbers import NUMBERS, numbers_of
 from sensei_lite.worlds.tabletop.physics import advance, stacked
 from sensei_lite.worlds.tabletop.view import draw
@@ -113,7 +115,7 @@ class Tabletop(World):
 
     @property
     def actions(self) -> Box:
-        """To the right, away from the camera, up, and the fingers together; minus one is the opposite."""
+        """Four numbers: right, away from the camera, up, and fingers together; minus one is the opposite."""
         return Box(("right", "away", "up", "close"), ("left", "near", "down", "open"))
 
     @property
@@ -123,11 +125,11 @@ class Tabletop(World):
 
     @property
     def vector_size(self) -> int:
-        """See `numbers`; 0 where they are not told."""
+        """Number of `numbers`, 17; 0 where they are not given."""
         return NUMBERS if self.numbers else 0
 
     def vector(self, state: TabletopState) -> Float[Array, "17"]:
-        """Where everything is (see `numbers`)."""
+        """Return where everything is (see `numbers`)."""
         return numbers_of(state)
 
     def reset(self, *, key: Seed) -> TabletopState:
@@ -156,7 +158,7 @@ class Tabletop(World):
         )
 
     def step(self, state: TabletopState, action: Float[Array, "4"], *, key: Seed) -> Step:
-        """Take one action. Nothing here is random: ``key`` is part of every world's interface and not used."""
+        """Take one step. Nothing here is random: ``key`` is part of every world's interface and not used."""
         after, pushed = advance(state, jnp.clip(action, -1.0, 1.0), self.speed, self.substeps)
         after = after._replace(t=state.t + 1)
         was, now = self._truths(state), self._truths(after)
@@ -202,7 +204,7 @@ class Tabletop(World):
         return each | {"drawer_opened": state.drawer > DRAWER_IS_OPEN, "block_stacked": stacked(state)}
 
     def facts(self, state: TabletopState) -> Events:
-        """What is true now and can be seen, for scripted annotators, dull facts first.
+        """Return what is true now and can be seen, for scripted annotators, dull facts first.
 
         ``ball_displaced``, ``upright_displaced``, ``flat_displaced`` (not in its place, see `desk.HOME`), ``light_on``,
         ``slide_opened`` (over half), ``ball_lifted``, ``block_lifted``, ``drawer_opened``, ``block_stacked``; and two
@@ -226,7 +228,7 @@ class Tabletop(World):
         }
 
     def _reaches(self, state: TabletopState) -> Flag:
-        """Whether something is between the fingers or beside them, or the gripper has a handle or the button."""
+        """Return whether something is between the fingers or beside them, or the gripper has a handle or the button."""
         d = jnp.abs(state.objects[:, :2] - state.gripper[:2])
         near = (d < HALF + jnp.stack([state.fingers + 0.3, jnp.full((), 0.5)])).all(-1)
         z, bottom = state.gripper[2], state.objects[:, 2]
@@ -235,11 +237,11 @@ class Tabletop(World):
 
     @property
     def situations(self) -> int:
-        """See `situation`."""
+        """Number of situations that `situation` tells apart."""
         return 3 * 3 * 2 * 4 * 2 * 4 * 9
 
     def situation(self, state: TabletopState) -> Count:
-        """What is where, in one number.
+        """Return the index of a state's situation: what is where.
 
         The drawer and the door (each closed, ajar or open), the lamp, what is in the hand (nothing, or one of three),
         whether blocks are stacked, how many things are off the table, in which third of the desk's width the gripper
@@ -266,3 +268,15 @@ class Tabletop(World):
         ):
             number = size * number + value
         return number.astype(jnp.int32)
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """What the `guide` can do, from easy to hard."""
+        return PURPOSES
+
+    def expert(self, state: TabletopState, purpose: Count) -> Callable[[TabletopState], Float[Array, "4"]]:
+        """Return an expert for one of the `purposes` (see `guide`), which needs no plan and so no first state."""
+        return jax.tree_util.Partial(self._guide, purpose)
+
+    def _guide(self, purpose: Count, state: TabletopState) -> Float[Array, "4"]:
+        return guide_any(purpose, state, self.speed)

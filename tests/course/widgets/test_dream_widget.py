@@ -1,6 +1,7 @@
 """The dream widgets, driven as a browser drives them, against the world model and the world that they show."""
 
 import base64
+import dataclasses
 import io
 
 import equinox as eqx
@@ -11,17 +12,19 @@ import pytest
 from PIL import Image as Picture
 
 from sensei_lite.course.widgets.dream import Dream, difference, picture_of, scrub, step_inside
-from sensei_lite.course.widgets.key_game import Game
+from sensei_lite.course.widgets.play import Game
 from sensei_lite.models.world_model import WorldModel
 from sensei_lite.presets import smoke
-from sensei_lite.worlds import KeyRoom, make_world
+from sensei_lite.types import Box
+from sensei_lite.worlds import KeyRoom
+from sensei_lite.worlds.base import Step, World
 
 WORLD = KeyRoom(size=4, max_steps=12)
 
 
-def send(widget, **message: object) -> None:
+def send(widget, name: str) -> None:
     """What ipywidgets does with a message of `model.send` in the browser."""
-    widget._handle_msg({"content": {"data": {"method": "custom", "content": message}}, "buffers": []})
+    widget._handle_msg({"content": {"data": {"method": "custom", "content": {"act": name}}}, "buffers": []})
 
 
 def decoded(address: str) -> np.ndarray:
@@ -99,10 +102,10 @@ def test_what_does_not_fit_is_named(dreams, captions, message):
 
 
 def assert_shows(widget, dream: Dream) -> None:
-    np.testing.assert_array_equal(decoded(widget.frame["picture"]), dream.picture)
-    np.testing.assert_array_equal(decoded(widget.frame["real"]), dream.reality.picture())
+    np.testing.assert_array_equal(decoded(widget.frame["picture"]), dream.dreamt)
+    np.testing.assert_array_equal(decoded(widget.frame["real"]), dream.image())
     assert widget.frame["semantic"] == dream.semantic
-    assert widget.frame["goes_on"] == dream.continue_head
+    assert widget.frame["continue_prob"] == dream.continue_prob
 
 
 def test_a_dream_is_what_the_world_model_expects(model):
@@ -110,95 +113,112 @@ def test_a_dream_is_what_the_world_model_expects(model):
     dream = Dream(model, WORLD, seed=3)
     game, key = Game(WORLD, 3), jax.random.key(3)
     rssm, names = model.rssm, WORLD.actions.names
+    imagine = jax.jit(lambda state, action, key: rssm.imagine_step(state, action, key=key))
+    heads = jax.jit(lambda s: (model.decoder(s), model.semantic(s), model.continues(s)))
     key, now = jax.random.split(key)
-    embedding = model.embed(jnp.asarray(game.picture()), None)
-    state, _ = rssm.observe_step(rssm.initial(), jnp.zeros(5), embedding, jnp.asarray(True), key=now)
-    for name in ("", "east", "south", "apply", "west"):
+    embedding = eqx.filter_jit(model.embed)(jnp.asarray(game.image()), None)
+    state, _ = eqx.filter_jit(rssm.observe_step)(rssm.initial(), jnp.zeros(5), embedding, jnp.asarray(True), key=now)
+    for name in ("", "east", "apply", "west"):
         if name:
             dream.act(name)
             game.act(name)
             key, now = jax.random.split(key)
-            state = rssm.imagine_step(state, jax.nn.one_hot(names.index(name), 5), key=now)
-        np.testing.assert_allclose(dream.state.h, state.h, atol=1e-5)
-        np.testing.assert_array_equal(dream.state.z.argmax(-1), state.z.argmax(-1))
-        drawn = picture_of(model.decoder(state.features))
-        assert abs(dream.picture.astype(int) - drawn).max() <= 1
-        assert dream.semantic == pytest.approx(float(model.semantic(state.features)), rel=1e-3)
-        assert dream.continue_head == pytest.approx(float(model.continues(state.features)), abs=1e-5)
-        np.testing.assert_array_equal(dream.reality.picture(), game.picture())
-    assert dream.steps == 4
+            state = imagine(state, jax.nn.one_hot(names.index(name), 5), now)
+        np.testing.assert_allclose(dream.imagined.h, state.h, atol=1e-5)
+        np.testing.assert_array_equal(dream.imagined.z.argmax(-1), state.z.argmax(-1))
+        decoded, semantic, continue_prob = heads(state.features)
+        assert abs(dream.dreamt.astype(int) - picture_of(decoded)).max() <= 1
+        assert dream.semantic == pytest.approx(float(semantic), rel=1e-3)
+        assert dream.continue_prob == pytest.approx(float(continue_prob), abs=1e-5)
+        np.testing.assert_array_equal(dream.image(), game.image())
+    assert dream.dream_steps == 3
 
 
-def test_keys_and_buttons_do_the_same(model):
-    by_key, by_button = step_inside(model, WORLD, seed=1), step_inside(model, WORLD, seed=1)
-    assert_shows(by_key, by_key.dream)
-    for key, action in (("ArrowRight", "east"), ("s", "south"), ("W", "north"), (" ", "apply")):
-        send(by_key, key=key)
-        send(by_button, action=action)
-        assert by_key.frame == by_button.frame
-        assert by_key.frame["status"].startswith(f"step {by_key.dream.steps}: {action}")
-        assert_shows(by_key, by_key.dream)
+def test_what_is_pressed_is_dreamt(model):
+    widget = step_inside(model, WORLD, seed=1)
+    assert_shows(widget, widget.game)
+    assert [button[0] for button in widget.pad] == list(WORLD.actions.names)
+    assert set(widget.key_map.values()) == {*WORLD.actions.names, "new_episode"}
+    for steps, key in enumerate(("ArrowRight", "s", "w", " "), start=1):
+        before, name = widget.frame["picture"], widget.key_map[key]
+        send(widget, name)
+        assert widget.frame["picture"] != before
+        assert widget.frame["status"].startswith(f"step {steps}: {name}")
+        assert_shows(widget, widget.game)
+    last = widget.frame
+    send(widget, "fly")
+    send(widget, "north-east")
+    assert widget.frame == last
+    assert widget.picture_width % WORLD.image_shape[1] == 0
+    assert widget.semantic_range == [-2.0, 2.0]
 
 
-def test_starting_again_shows_another_real_picture(model):
+def test_a_new_episode_begins_with_another_real_picture(model):
     widget = step_inside(model, WORLD, seed=0)
     assert "real picture" in widget.frame["status"]
     first = decoded(widget.frame["real"])
-    send(widget, key="ArrowRight")
-    for message in ({"key": "n"}, {"start_again": True}):
-        send(widget, **message)
-        assert widget.dream.steps == 0
-        assert "real picture" in widget.frame["status"]
-        assert_shows(widget, widget.dream)
-        assert (decoded(widget.frame["real"]) != first).any()
+    send(widget, "east")
+    send(widget, widget.key_map["n"])
+    assert widget.game.dream_steps == 0
+    assert "real picture" in widget.frame["status"]
+    assert_shows(widget, widget.game)
+    assert (decoded(widget.frame["real"]) != first).any()
 
 
 def test_a_dream_goes_on_when_reality_is_over(model):
     widget = step_inside(model, WORLD, seed=0)
     for _ in range(WORLD.max_steps):
-        send(widget, action="apply")
+        send(widget, "apply")
     assert "the episode is over: out of time" in widget.frame["real_alt"]
     last = widget.frame["real"]
-    send(widget, action="north")
-    assert widget.dream.steps == WORLD.max_steps + 1
+    send(widget, "north")
+    assert widget.game.dream_steps == WORLD.max_steps + 1
+    assert not widget.frame["over"]
     assert widget.frame["real"] == last
-    assert_shows(widget, widget.dream)
+    assert_shows(widget, widget.game)
 
 
 def test_the_status_says_where_the_model_expects_the_end(model):
-    ends = eqx.tree_at(lambda m: m.continue_head.out.bias, model, jnp.full(1, -20.0))
-    assert "believes that the episode is over" in step_inside(ends, WORLD).frame["status"]
-    continue_head = eqx.tree_at(lambda m: m.continue_head.out.bias, model, jnp.full(1, 20.0))
-    assert "over" not in step_inside(continue_head, WORLD).frame["status"]
-
-
-def test_keys_without_meaning_do_nothing(model):
-    widget = step_inside(model, WORLD, seed=0)
-    before = widget.frame
-    for key in ("q", "e", "z", "c", "Tab", "Escape", "", "\x1b[A"):
-        send(widget, key=key)
-        assert key not in widget.pressable
-    send(widget, action="fly")
-    send(widget, something="else")
-    assert widget.frame == before
-    assert widget.dream.steps == 0
+    for bias, expects_end in ((-20.0, True), (20.0, False)):
+        sure = eqx.tree_at(lambda m: m.continue_head.out.bias, model, jnp.asarray(bias))
+        assert ("believes that the episode is over" in Dream(sure, WORLD).frame()["status"]) == expects_end
 
 
 def test_a_model_of_another_world_is_refused(model):
-    with pytest.raises(ValueError, match="made for other pictures than KeyRoom's"):
+    with pytest.raises(ValueError, match="made for other images than KeyRoom's"):
         step_inside(model, KeyRoom(size=5))
     with pytest.raises(ValueError, match="made for other actions than KeyRoom's"):
         step_inside(model, KeyRoom(size=4, moves=8))
-    with pytest.raises(ValueError, match="made for other pictures and actions"):
+    with pytest.raises(ValueError, match="made for other images and actions"):
         step_inside(model, "keyroom-s15")
-    with pytest.raises(ValueError, match="nobody can dream of 'chess' here; choose a grid world"):
+    with pytest.raises(ValueError, match="'chess' cannot be played here"):
         step_inside(model, "chess")
 
 
-def test_every_action_has_a_button():
-    world = make_world("keyroom-lab")
-    model = WorldModel(smoke().world_model, world.image_shape, world.actions.size, key=jax.random.key(0))
-    widget = step_inside(model)
-    assert tuple(button["action"] for button in widget.pad) == world.actions.names
-    assert widget.picture_width % world.image_shape[1] == 0
-    assert widget.semantic_range == [-2.0, 2.0]
+@dataclasses.dataclass(frozen=True)
+class Slide(World):
+    """One number, whose action is a number too."""
+
+    event_names = ()
+    actions = Box(("right",), ("left",))
+    image_shape = (16, 16, 3)
+    max_steps = 5
+
+    def reset(self, *, key):
+        return jnp.asarray(8)
+
+    def step(self, state, action, *, key):
+        return Step(state + jnp.sign(action[0]).astype(int), jnp.zeros(()), jnp.array(False), jnp.array(False), {})
+
+    def render(self, state, scale=1):
+        return jnp.zeros(self.image_shape, jnp.uint8).at[:, state].set(255)
+
+
+def test_actions_that_are_numbers_can_be_dreamt():
+    model = WorldModel(smoke().world_model, Slide.image_shape, 1, key=jax.random.key(0))
+    left, right = (Dream(model, Slide(), seed=1) for _ in range(2))
+    np.testing.assert_array_equal(left.imagined.h, right.imagined.h)
+    left.act("left")
+    right.act("right")
+    assert (left.imagined.h != right.imagined.h).any()
+    assert [int(dream.state) for dream in (left, right)] == [7, 9]

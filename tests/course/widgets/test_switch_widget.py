@@ -1,14 +1,15 @@
 """The switch's knobs over a recorded episode: what they make of it, against numbers that are worked out here."""
 
+import json
+import shutil
 import subprocess
-import sys
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from sensei_lite.course.widgets.switch import SwitchWidget, compared_values, draw, switch_explorer, weigh
-from sensei_lite.plots.exploration import spans
+from sensei_lite.course.widgets.base import script
+from sensei_lite.course.widgets.switch import compared_values, switch_explorer, weigh
 from sensei_lite.plots.trace import Trace
 
 STEPS = 12
@@ -71,18 +72,9 @@ def test_a_trace_without_what_the_switch_needs_is_refused():
         switch_explorer(a_trace(semantic=None))
 
 
-def move(widget: SwitchWidget, **changes) -> None:
-    """What the page does when a slider is moved."""
-    widget.set_state({"settings": {**widget.settings, **changes}})
-
-
-def bands(widget: SwitchWidget) -> int:
-    drawing = ElementTree.fromstring(widget.drawing)
-    return len(drawing.findall(f"{SVG}rect[@class='explore']"))
-
-
-def test_sliders_redraw_the_episode():
+def test_the_settings_are_weighed():
     widget = switch_explorer(a_trace())
+    assert widget.settings == widget.defaults
     assert widget.defaults == {
         "percentile": 90.0,
         "compares": "return",
@@ -91,74 +83,79 @@ def test_sliders_redraw_the_episode():
         "explore_semantic": 0.3,
         "explore_disagreement": 1.0,
     }
-    before = widget.drawing, widget.told
-    move(widget, percentile=50)
-    assert (widget.drawing, widget.told) != before
-    assert widget.weighed.exploring.sum() == 7
-    assert "explore in 7 of 13 states" in widget.told
-    assert bands(widget) == 2 * len(spans(widget.weighed.exploring))
-
-    reward = widget.weighed.reward
-    move(widget, go_semantic=0.5, explore_disagreement=9.0)
-    np.testing.assert_array_equal(widget.weighed.exploring.sum(), 7)
-    expected = weigh(widget.trace, 50.0, {**GO, "semantic": 0.5}, {"semantic": 0.3, "disagreement": 9.0}, "return")
-    np.testing.assert_allclose(widget.weighed.reward, expected.reward)
-    assert (widget.weighed.reward != reward).all()
-
-    move(widget, compares="reward")
+    move = {**widget.settings, "percentile": 50, "go_semantic": 0.5, "explore_disagreement": 9.0, "compares": "reward"}
+    widget.set_state({"settings": move})  # what the page does when sliders are moved
+    expected = weigh(widget.trace, 50.0, {**GO, "semantic": 0.5}, {"semantic": 0.3, "disagreement": 9.0}, "reward")
     np.testing.assert_array_equal(widget.weighed.exploring, np.arange(STEPS + 1) >= 6)  # r_sem rises all the time
-    assert bands(widget) == 2
-    move(widget, **widget.defaults)
-    assert (widget.drawing, widget.told) == before
+    np.testing.assert_array_equal(widget.weighed.reward, expected.reward)
 
 
-def test_the_sliders_keep_their_keys():
-    """Otherwise the arrow keys would move JupyterLab to another cell, and the sliders not at all."""
-    assert 'addEventListener("keydown"' in SwitchWidget._esm
-    assert "stopPropagation" in SwitchWidget._esm
+def test_what_the_trace_lacks_is_not_offered():
+    assert list(switch_explorer(a_trace()).choices) == ["return", "reward"]
+    by_reward = switch_explorer(a_trace(compares="reward"))
+    assert list(by_reward.choices) == ["reward"]
+    assert by_reward.settings["compares"] == "reward"
 
 
-def test_what_is_not_offered_is_not_taken():
-    widget = switch_explorer(a_trace(compares="reward"))
-    assert [choice["value"] for choice in widget.choices] == ["reward"]
-    before = widget.told
-    move(widget, compares="return", something=3)
-    assert widget.told == before
-    move(widget, percentile=1000)
-    assert widget.weighed.exploring.sum() == 1
+# --- the page's own script -------------------------------------------------------------------------------------------
 
 
+def page_makes(widget, settings: dict) -> dict:
+    """What the page computes and draws with these settings."""
+    program = """
+        const { episode, choices, settings } = JSON.parse(process.argv[1]);
+        const { words, compared } = choices[settings.compares];
+        const found = weigh({ ...episode, compared }, settings);
+        const drawn = draw({ ...episode, compared }, found, words);
+        console.log(JSON.stringify({ ...found, said: describe(found), drawn, knobs: KNOBS }));
+    """
+    given = json.dumps({"episode": widget.episode, "choices": widget.choices, "settings": settings})
+    command = ["node", "--input-type=module", "--eval", script("switch") + program, given]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="runs the page's script with Node.js")
+
+
+@needs_node
+@pytest.mark.parametrize("compares", ["reward", "return"])
+@pytest.mark.parametrize("k", [37, 50, 90])  # at 50 a state is the threshold itself
+def test_the_page_weighs_as_the_switch_does(compares, k):
+    widget = switch_explorer(a_trace())
+    widget.settings = {**widget.defaults, "percentile": k, "compares": compares, "explore_semantic": 0.7}
+    page, found = page_makes(widget, widget.settings), widget.weighed
+    assert {name for name, *_ in page["knobs"]} | {"compares"} == set(widget.settings)
+    assert page["exploring"] == found.exploring.tolist()
+    np.testing.assert_allclose(page["threshold"], found.threshold, rtol=1e-6)
+    np.testing.assert_allclose(page["reward"], found.reward, rtol=1e-5)
+    for name, part in found.parts.items():
+        np.testing.assert_allclose(page["parts"][name], part, rtol=1e-5)
+
+
+@needs_node
 def test_the_drawing_is_an_accessible_picture_of_the_numbers():
     trace = a_trace()
     widget = switch_explorer(trace)
-    root = ElementTree.fromstring(widget.drawing)
+    page = page_makes(widget, {**widget.settings, "percentile": 50})
+    root = ElementTree.fromstring(page["drawn"])
     assert root.get("role") == "img"
-    assert root.get("aria-label") == widget.told
+    assert root.get("aria-label") == page["said"]
+    assert "explore in 7 of 13 states" in page["said"]
+    assert len(root.findall(f"{SVG}rect[@class='explore']")) == 2 * 7
     lines = root.findall(f"{SVG}polyline")
     assert [len(line.get("points").split()) for line in lines] == [STEPS + 1, STEPS]
     heights = np.array([float(point.split(",")[1]) for point in lines[0].get("points").split()])
     assert np.corrcoef(heights, trace.compared)[0, 1] < -0.999  # SVG counts from above
+    assert {"A", "B", "C"} <= {text.text for text in root.findall(f"{SVG}text")}
     colours = {element.get(name) for element in root.iter() for name in ("fill", "stroke")} - {None}
-    assert all(colour in ("none", "currentColor") or colour.startswith("url(#sensei") for colour in colours)
-    assert "http" not in widget.drawing.replace("http://www.w3.org/2000/svg", "")
+    assert all(colour in ("none", "currentColor") or colour.startswith("url(#hatch") for colour in colours)
 
 
-def test_two_drawings_of_a_page_do_not_share_a_pattern():
-    first, second = (ElementTree.fromstring(switch_explorer(a_trace()).drawing) for _ in range(2))
-    names = [next(drawing.iter(f"{SVG}pattern")).get("id") for drawing in (first, second)]
-    assert names[0] != names[1]
-
-
+@needs_node
 def test_an_episode_where_nothing_changes_can_be_drawn():
     flat = np.zeros(STEPS + 1, np.float32)
-    trace = a_trace(semantic=flat, compared=flat, disagreement=flat[1:])
-    found = weigh(trace, 90.0, GO, EXPLORE, "return")
-    assert found.exploring.all()  # a state at the threshold explores
-    ElementTree.fromstring(draw(trace, found, "return", "hatch"))
-
-
-def test_without_the_extra_the_error_names_it():
-    code = "import sys; sys.modules['anywidget'] = None; import sensei_lite.course.widgets.switch"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert 'ImportError: widgets need more packages: pip install "sensei-lite[notebooks]"' in run.stderr
+    widget = switch_explorer(a_trace(semantic=flat, compared=flat, disagreement=flat[1:]))
+    page = page_makes(widget, widget.settings)
+    assert all(page["exploring"])  # a state at the threshold explores
+    assert "NaN" not in page["drawn"]
+    ElementTree.fromstring(page["drawn"])

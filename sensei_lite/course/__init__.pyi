@@ -1,0 +1,16 @@
+from .flops import flops_of as flops_of
+from .notebook import start_notebook as start_notebook
+from .notebook import study_table as study_table
+from .pretrained import curious_observations as curious_observations
+from .pretrained import learning_curves as learning_curves
+from .pretrained import provenance as provenance
+from .pretrained import trained_agent as trained_agent
+from .pretrained import trained_reward_model as trained_reward_model
+from .pretrained import trained_world as trained_world
+from .widgets.dream import picture_of as picture_of
+from .widgets.dream import scrub as scrub
+from .widgets.dream import step_inside as step_inside
+from .widgets.play import play as play
+from .widgets.progress import tqdm as tqdm
+from .widgets.switch import switch_explorer as switch_explorer
+from .widgets.switch import weigh as weigh

@@ -1,0 +1,15 @@
+from .exploration import rates as rates
+from .exploration import spans as spans
+from .exploration import state_figure as state_figure
+from .exploration import trace_figure as trace_figure
+from .reward import episode_figure as episode_figure
+from .reward import pairs_figure as pairs_figure
+from .reward import reward_landscape as reward_landscape
+from .reward import situation_figure as situation_figure
+from .style import EVENT_WORDS as EVENT_WORDS
+from .style import LOOKS as LOOKS
+from .style import episode as episode
+from .style import filmstrip as filmstrip
+from .style import use_style as use_style
+from .trace import play_trace as play_trace
+from .video import save_mp4 as save_mp4

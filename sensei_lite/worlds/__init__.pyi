@@ -1,0 +1,16 @@
+from .base import Events as Events
+from .base import Step as Step
+from .base import TimeStep as TimeStep
+from .base import World as World
+from .base import render_batch as render_batch
+from .base import reset_batch as reset_batch
+from .base import step_batch as step_batch
+from .grid.keychest import KeyChest as KeyChest
+from .grid.keyroom import KeyRoom as KeyRoom
+from .grid.oracle import shortest_plan as shortest_plan
+from .grid.tiles import WALKABLE as WALKABLE
+from .gym_adapter import HostWorld as HostWorld
+from .registry import make_world as make_world
+from .registry import world_names as world_names
+from .rollout import random_actions as random_actions
+from .tabletop import Tabletop as Tabletop
