@@ -117,7 +117,7 @@ for name in chunks if world else ():
         say(f"{label[name]} cannot be played: {error}")
         continue
     # The first episode that the run's seed gives, the same start for each agent; it was not chosen.
-    traces[name] = play_trace(agent, world, taste=R_psi, key=jax.random.fold_in(jax.random.key(seed), 2))
+    traces[name] = play_trace(agent, world, reward_model=R_psi, key=jax.random.fold_in(jax.random.key(seed), 2))
 if world is None:
     say("This world is stepped by a host loop; episodes are shown for JAX worlds only.")
 if lead in traces:

@@ -22,7 +22,7 @@ from sensei_lite.plots.trace import Trace
 from sensei_lite.training.evaluate import read_chunks
 
 LABELS = {
-    "taste": "$R_\\psi$ of the picture",
+    "r_psi": "$R_\\psi$ of the picture",
     "semantic": "$r_{sem}$, predicted",
     "compared": "$v_{sem}$, by the critic",
     "disagreement": "$r_{dis}$, disagreement",
@@ -115,7 +115,7 @@ def _rows_of(trace: Trace) -> list[tuple]:
     """Return for each panel its name, its curves (name, values, look), and whether the threshold belongs to it."""
     thin, by_return = {"color": "black", "linewidth": 1.4}, trace.compares == "return"
     rows = (
-        ("interest", {"taste": {"color": "0.7", "linewidth": 4.5}, "semantic": thin}, trace.compares == "reward"),
+        ("interest", {"r_psi": {"color": "0.7", "linewidth": 4.5}, "semantic": thin}, trace.compares == "reward"),
         ("semantic return", {"compared": thin} if by_return else {}, True),
         (LABELS["disagreement"], {"disagreement": thin}, False),
     )

@@ -56,7 +56,7 @@ class Trace(NamedTuple):
     """Whether the world ended in s_T; otherwise the episode ran out of time."""
     semantic: Float[np.ndarray, " time"] | None
     """r_sem(s_t), predicted; None for an agent that does not want what is interesting."""
-    taste: Float[np.ndarray, " time"] | None
+    r_psi: Float[np.ndarray, " time"] | None
     """R_psi(x_t), which r_sem is to predict; None where no R_psi was given."""
     disagreement: Float[np.ndarray, " steps"] | None
     """r_dis for arriving in s_{t+1} by a_t; None for an agent that does not want what is new."""
@@ -88,12 +88,12 @@ class Trace(NamedTuple):
         return self.action_names[int(action)] if self.action_names else np.array2string(action, precision=2)
 
 
-def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None = None, key: Seed) -> Trace:
+def play_trace(agent: AgentState, world: World, *, reward_model: SemanticReward | None = None, key: Seed) -> Trace:
     """Play one episode and record everything in `Trace`.
 
-    Raises ValueError where the world has no limit of steps (``max_steps``), or ``taste`` reads other pictures.
+    Raises ValueError where the world has no limit of steps (``max_steps``), or ``reward_model`` reads other pictures.
     """
-    rows, internals = jax.device_get(_play(agent, world, taste, step_limit(world), key=key))
+    rows, internals = jax.device_get(_play(agent, world, reward_model, step_limit(world), key=key))
     last = int(rows.is_last.argmax())  # what comes after it belongs to another episode
     disagreement = internals.pop("disagreement", None)
     rows, internals = jax.tree.map(lambda leaf: leaf[: last + 1], (rows, internals))
@@ -106,7 +106,7 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
         events={name: rows.events[name] for name in world.event_names},  # compiled code sorts names
         is_terminal=bool(rows.is_terminal[-1]),
         semantic=internals.get("semantic"),
-        taste=internals.get("taste"),
+        r_psi=internals.get("r_psi"),
         disagreement=None if disagreement is None else disagreement[:last],
         weights={name: internals["weights"][name] for name in agent.config.streams},
         compares=None if switch is None else switch.settings.rule,
@@ -118,7 +118,7 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
 
 @eqx.filter_jit
 def _play(
-    agent: AgentState, world: World, taste: SemanticReward | None, steps: int, *, key: Seed
+    agent: AgentState, world: World, reward_model: SemanticReward | None, steps: int, *, key: Seed
 ) -> tuple[TimeStep, dict[str, Any]]:
     """Return the rows of ``steps`` steps in one world, without the axis of worlds, and `agent_internals`."""
     begin_key, play_key, last_key = jax.random.split(key, 3)
@@ -130,7 +130,7 @@ def _play(
     join = lambda *parts: jnp.concatenate(parts)[:, 0]  # noqa: E731
     rows = jax.tree.map(lambda first, others: join(first[None], others), start.timestep, rows)
     memories = jax.tree.map(lambda others, last: join(others, last[None]), memories, last)
-    return rows, agent_internals(agent, memories.state, memories.action[:-1], rows.image, taste)
+    return rows, agent_internals(agent, memories.state, memories.action[:-1], rows.image, reward_model)
 
 
 def switch_of(agent: AgentState) -> Switch | None:
@@ -143,7 +143,7 @@ def agent_internals(
     states: State,
     actions: Float[Array, "steps action"],
     images: UInt8[Array, "time height width channel"],
-    taste: SemanticReward | None,
+    reward_model: SemanticReward | None,
 ) -> dict[str, Any]:
     """Compute from the agent's own states [time ...] the fields of `Trace` from ``semantic`` to ``exploring``.
 
@@ -155,8 +155,8 @@ def agent_internals(
         told["semantic"] = jax.vmap(agent.world_model.semantic)(features)
     if "disagreement" in streams:
         told["disagreement"] = agent.streams["disagreement"].network.reward(states, actions)
-    if taste is not None:
-        told["taste"] = taste(images)
+    if reward_model is not None:
+        told["r_psi"] = reward_model(images)
     if switch is None:
         fixed = agent.config.behaviour.reward_weights
         return told | {"weights": {name: jnp.full(len(features), weight) for name, weight in fixed}}

@@ -63,9 +63,9 @@ def with_threshold(agent, threshold):
 def sensei():
     """An agent whose threshold lies in the middle of what it compares, and its episode."""
     agent = explorer("sensei")
-    values = play_trace(agent, WORLD, taste=TASTE, key=KEY).compared
+    values = play_trace(agent, WORLD, reward_model=TASTE, key=KEY).compared
     agent = with_threshold(agent, np.median(values))
-    return agent, play_trace(agent, WORLD, taste=TASTE, key=KEY)
+    return agent, play_trace(agent, WORLD, reward_model=TASTE, key=KEY)
 
 
 def test_the_actions_lead_from_picture_to_picture_with_these_events(sensei):
@@ -93,7 +93,7 @@ def test_the_actions_lead_from_picture_to_picture_with_these_events(sensei):
 def wanderings():
     """Six long episodes of an agent that has no switch and has learned nothing."""
     world, agent = dataclasses.replace(WORLD, max_steps=400), explorer("plan2explore")
-    return [play_trace(agent, world, taste=TASTE, key=jax.random.key(seed)) for seed in range(6)]
+    return [play_trace(agent, world, reward_model=TASTE, key=jax.random.key(seed)) for seed in range(6)]
 
 
 def test_an_episode_ends_at_the_exit_and_not_at_the_limit_of_steps(wanderings):
@@ -108,7 +108,7 @@ def test_an_episode_ends_at_the_exit_and_not_at_the_limit_of_steps(wanderings):
 
 def test_r_psi_is_that_of_the_pictures(sensei):
     _, trace = sensei
-    np.testing.assert_allclose(trace.taste, rewards_of(TASTE, trace.images), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(trace.r_psi, rewards_of(TASTE, trace.images), rtol=1e-4, atol=1e-5)
 
 
 class Echo(Ensemble):
@@ -169,7 +169,7 @@ def test_the_switch_stands_as_what_it_compares_says(sensei):
 
 def test_the_papers_switch_compares_the_reward_itself():
     trace = play_trace(with_threshold(explorer("sensei-paper"), 0.0), WORLD, key=KEY)
-    assert (trace.compares, trace.threshold, trace.taste) == ("reward", 0.0, None)
+    assert (trace.compares, trace.threshold, trace.r_psi) == ("reward", 0.0, None)
     np.testing.assert_array_equal(trace.compared, trace.semantic)
     assert "semantic reward" in drawn(trace_figure(trace))
 
@@ -230,7 +230,7 @@ def test_a_state_is_drawn_with_both_rewards_threshold_branch_and_weights(sensei)
     t = int(trace.exploring.argmax())
     alt = drawn(state_figure(trace, t))
     assert f"Explore: the semantic critic's value {trace.compared[t]:.2f} is at or above the threshold" in alt
-    for values in (trace.taste, trace.semantic, trace.compared, trace.disagreement):
+    for values in (trace.r_psi, trace.semantic, trace.compared, trace.disagreement):
         assert f" {rounded(float(values[t]))}" in alt
     assert "Weights: semantic 0.3, disagreement 1" in alt
     t = int(trace.exploring.argmin())
