@@ -21,7 +21,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.t
 READY := .venv/ready-$(subst $(,),-,$(EXTRAS))
 , := ,
 
-.PHONY: help setup run test lab bench clip lint format notebooks student try-notebooks nightly book check-book constraints clean
+.PHONY: help setup run test test-all lab bench clip lint format notebooks student try-notebooks nightly book check-book constraints clean
 
 help:  ## print this list
 	@echo "sensei_lite: an agent that explores what a vision-language model finds interesting"
@@ -41,11 +41,11 @@ $(READY): pyproject.toml constraints.txt
 run: setup  ## the whole method on KeyRoom: annotate, distil, explore, compare; ends with a report (under 20 minutes)
 	@$(BIN)/sensei-lite run --preset lab
 
-test: setup  ## check style and types, then run every test (minutes)
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+test: lint  ## check style and types, then run the tests (under 10 minutes)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-all: lint  ## the same with the tests that need minutes each (under 20 minutes)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m ""
 
 lab: setup  ## open JupyterLab on the first notebook
 	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
@@ -56,7 +56,7 @@ bench: setup  ## measure speed on this machine, beside the peers (minutes)
 clip: setup  ## train both small CLIPs anew, one after the other, and measure them (half an hour)
 	@$(BIN)/python -m make.clip.training
 
-lint: setup  ## style and types only
+lint: setup  ## check style and types only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

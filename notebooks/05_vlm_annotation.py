@@ -52,17 +52,12 @@ from PIL import Image
 
 # %%
 import sensei_lite as sl
-from sensei_lite.annotators.agreement import agreement, circles, wilson
-from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat import BudgetSpent, ChatAnnotator, Price, parse_answer
-from sensei_lite.annotators.chat.prompts import GENERIC, Prompt, comparison_messages, description_messages, prompt_for
-from sensei_lite.annotators.clip.annotator import PROMPTS, ClipAnnotator
-from sensei_lite.annotators.combine import combine
-from sensei_lite.annotators.human_panel import annotate_by_hand, human_id
-from sensei_lite.annotators.pairs import interesting_pairs, random_pairs, spread_pairs
-from sensei_lite.annotators.query import Budget, ask
-from sensei_lite.annotators.scripted import ScriptedAnnotator, interest
-from sensei_lite.annotators.store import AnnotatorId, Store
+from sensei_lite.annotators import Answer, Budget, BudgetSpent, ChatAnnotator, ClipAnnotator
+from sensei_lite.annotators import GENERIC, HumanPanel, KEY_PROMPTS, Price, Prompt
+from sensei_lite.annotators import ScriptedAnnotator, Store, agreement_report, ask, combine_answers
+from sensei_lite.annotators import comparison_messages, description_messages, interest
+from sensei_lite.annotators import interesting_pairs, intransitive_triads, parse_answer, prompt_for
+from sensei_lite.annotators import random_pairs, spread_pairs, wilson_interval
 from sensei_lite.course import curious_observations, tqdm
 from sensei_lite.course.checks import annotation as check
 
@@ -110,7 +105,8 @@ folder = tempfile.TemporaryDirectory()
 store = Store(Path(folder.name) / "answers.sqlite")
 
 # %%
-annotate_by_hand(store, D_init, pairs[:20], person="me")
+panel = HumanPanel(store, D_init, pairs[:20], person="me")
+panel
 
 # %% [markdown]
 # Now the truth. A drawn world knows how far its agent has come: the **level** of a picture, from 1 (a key is in view) to
@@ -119,7 +115,7 @@ annotate_by_hand(store, D_init, pairs[:20], person="me")
 # %%
 LEVELS = ["nothing", "key in view", "key in hand", "at the door with key", "door open", "at the exit"]
 levels = interest(D_init.facts)
-my_answers = store.answers(human_id("me"))
+my_answers = store.answers(panel.who)
 for number, (a, b) in enumerate(pairs[:6], start=1):
     better = "tie" if levels[a] == levels[b] else "first" if levels[a] > levels[b] else "second"
     print(f"pair {number}: {LEVELS[levels[a]]:20} | {LEVELS[levels[b]]:20} -> {better}")
@@ -144,18 +140,18 @@ def scores_by_hand(model, images, prompts):
     """The interest that CLIP expects in each picture, from 0 to 1."""
     u = model.embed_images(images, 64)  # [pictures, numbers], each row of length 1
     v = model.embed_texts(list(prompts))  # [prompts, numbers]
-    fit = np.exp(model.sharpness * (u @ v.T))
+    fit = np.exp(model.logit_scale * (u @ v.T))
     chance = fit / fit.sum(axis=1, keepdims=True)  # the softmax: [pictures, prompts]
     return chance @ np.array(list(prompts.values()))
 
 
 TWO = {"a key lies on the floor": 0.0, "the agent holds the key": 1.0}
-clips = {"CLIP, 2 prompts": ClipAnnotator(prompts=TWO), f"CLIP, {len(PROMPTS)} prompts": ClipAnnotator()}
+clips = {"CLIP, 2 prompts": ClipAnnotator(prompts=TWO), f"CLIP, {len(KEY_PROMPTS)} prompts": ClipAnnotator()}
 some = D_init.images[::100]
 for clip in clips.values():
     np.testing.assert_allclose(scores_by_hand(clip.model, some, clip.prompts), clip.scores(some), atol=1e-5)
-print(f"{len(some)} pictures: the same scores by hand and by the package, with 2 and with {len(PROMPTS)} prompts\n")
-for sentence, w in list(PROMPTS.items())[4::4]:
+print(f"{len(some)} pictures: the same scores by hand and by the package, with 2 and with {len(KEY_PROMPTS)} prompts\n")
+for sentence, w in list(KEY_PROMPTS.items())[4::4]:
     print(f"  {w:.1f}  {sentence}")
 
 # %% [markdown]
@@ -192,8 +188,8 @@ def ask_all(annotator, pairs, **how):
     now = before = 0
     with contextlib.suppress(BudgetSpent):
         for some in tqdm(np.array_split(pairs, -(-len(pairs) // 50)), desc=annotator.name, leave=False):
-            tally = ask(store, annotator, D_init, some, progress=False, **how)
-            now, before = now + tally.asked, before + tally.skipped
+            stats = ask(store, annotator, D_init, some, progress=False, **how)
+            now, before = now + stats.asked, before + stats.skipped
     return f"{now} questions asked now, {before} were in the store"
 
 
@@ -302,7 +298,7 @@ for text in ("first", " Second\n", "both", "blue"):
 # asks them.
 
 # %%
-JUDGES = {f"stand-in-{name}": ScriptedAnnotator.like(name, D_init) for name in ("gpt4", "llava")}
+JUDGES = {f"stand-in-{name}": ScriptedAnnotator(D_init, name) for name in ("gpt4", "llava")}
 SAYS = {0: "The first image.", 1: '{"answer": "second"}', 2: "both", 3: "I'm sorry, I cannot tell."}
 DESCRIBES = "A room from above, with a locked door. The agent is blue. An open door would be interesting."
 
@@ -432,18 +428,16 @@ def wilson_by_hand(happened, n, z=1.959964):
 
 
 for happened, n in [(6, 10), (600, 1000), (0, 7)]:
-    np.testing.assert_allclose(wilson_by_hand(happened, n), wilson(happened, n), atol=1e-6)
-    print("{} of {}: {:.0%}, from {:.0%} to {:.0%}".format(happened, n, *wilson(happened, n)))
+    np.testing.assert_allclose(wilson_by_hand(happened, n), wilson_interval(happened, n), atol=1e-6)
+    print("{} of {}: {:.0%}, from {:.0%} to {:.0%}".format(happened, n, *wilson_interval(happened, n)))
 
 # %% mystnb={"image": {"alt": "Share of first for each annotator, with intervals, and a dashed line at one half."}}
 judges = clips | chats
-who = {name: AnnotatorId.of(judge) for name, judge in judges.items()} | (
-    {"you": human_id("me")} if len(my_answers.answer) else {}
-)
+who = {name: judge.id for name, judge in judges.items()} | ({"you": panel.who} if len(my_answers.answer) else {})
 figure, axes = plt.subplots(figsize=(7.5, 2.8))
 for place, one in enumerate(who.values()):
     first, second, tie, unknown = np.bincount(store.answers(one).answer, minlength=4)
-    share = 100 * np.array(wilson(first, first + second))
+    share = 100 * np.array(wilson_interval(first, first + second))
     axes.errorbar(share[0], place, xerr=abs(share[1:] - share[0])[:, None], fmt="o", color="black", capsize=4)
     axes.text(103, place, f"{first} of {first + second}", va="center")
 axes.axvline(50, color="0.5", linestyle="--")
@@ -476,8 +470,10 @@ for name, judge in judges.items():
     print(f"{name:18} {ask_all(judge, pairs[:CHAT_PAIRS], both_orders=True)}")
 both_orders = {name: store.judgements(one) for name, one in who.items()}
 for name in judges:
-    of = both_orders[name].summary()
-    print(f"{name:18} contradicts itself in {of.contradictions} of {of.both_orders} pairs; {of.dropped} dropped")
+    of = both_orders[name]
+    print(
+        f"{name:18} contradicts itself in {of.contradicted.sum()} of {of.both_orders.sum()} pairs; {of.dropped} dropped"
+    )
 
 # %% [markdown]
 # ### Exercise 2: one judgement from two answers
@@ -536,7 +532,7 @@ def table_of(one, other):
 
 oracle = ScriptedAnnotator(D_init)
 print("the truth:", ask_all(oracle, pairs))
-truth = store.judgements(AnnotatorId.of(oracle))
+truth = store.judgements(oracle.id)
 shown = {name: table_of(both_orders[name], truth) for name in clips}
 shown["LLaVA, one order"] = table_of(one_order["stand-in-llava"], truth)
 shown["LLaVA, both orders"] = table_of(both_orders["stand-in-llava"], truth)
@@ -577,9 +573,9 @@ def kappa_by_hand(table):
     return (np.trace(p) - by_chance) / (1 - by_chance)
 
 
-between = {frozenset((one, other)): found for one, other, *found in agreement(store).between}
+between = {frozenset((one, other)): found for one, other, *found in agreement_report(store).between}
 for name in judges:
-    number, alike, kappa = between[frozenset((who[name], AnnotatorId.of(oracle)))]
+    number, alike, kappa = between[frozenset((who[name], oracle.id))]
     np.testing.assert_allclose(kappa_by_hand(table_of(both_orders[name], truth)), kappa.value)
     print(f"{name:18} and the truth: alike in {alike:5.1%} of {number} pairs, kappa {kappa.value:5.2f}")
 number, alike, kappa = between[frozenset((who["stand-in-gpt4"], who["stand-in-llava"]))]
@@ -604,10 +600,10 @@ for number, (low, high) in enumerate([(3, 5), (2, 4)]):
 # *Figure 6. Two of the worst mistakes of CLIP with two prompts. Each time it prefers the left picture, and the right one
 # is more interesting. Notice that no sentence speaks of a door or an exit.*
 #
-# ### Circles
+# ### Intransitive triads
 #
-# If a beats b, b beats c and c beats a, the answers go in a **circle**. A reward is one number for each picture, so none
-# can fit them. Let every two of twelve pictures meet, and look at all triples.
+# If a beats b, b beats c and c beats a, the three are an **intransitive triad**: the answers go in a circle. A reward is
+# one number for each picture, so none can fit them. Let every two of twelve pictures meet, and look at all triads.
 
 # %%
 twelve = np.random.default_rng(0).choice(np.unique(pairs), 12, replace=False)
@@ -618,10 +614,10 @@ def tournament(judge, orders):
     """Every two of the twelve pictures, asked in one order or in both."""
     first, second = np.concatenate([games, games[:, ::-1]])[: orders * len(games)].T
     replies = judge.annotate(D_init.images[twelve[first]], D_init.images[twelve[second]])
-    return combine(first, second, np.array([reply.answer for _, reply in replies]))
+    return combine_answers(first, second, np.array([reply.answer for _, reply in replies]))
 
 
-def circles_by_hand(judged):
+def intransitive_by_hand(judged):
     beats = np.full((12, 12), False)
     beats[judged.first, judged.second], beats[judged.second, judged.first] = judged.target == 1, judged.target == 0
     triples = itertools.permutations(range(12), 3)
@@ -631,13 +627,13 @@ def circles_by_hand(judged):
 llava = JUDGES["stand-in-llava"]
 for name, judge, orders in [("LLaVA", llava, 1), ("LLaVA", llava, 2), ("CLIP", clip, 2)]:
     judged = tournament(judge, orders)
-    triples, circular = circles(judged)
-    assert circular == len(circles_by_hand(judged))
-    print(f"{name:6} asked in {orders} order(s): {circular} of {triples} triples go in a circle")
+    triads, intransitive = intransitive_triads(judged)
+    assert intransitive == len(intransitive_by_hand(judged))
+    print(f"{name:6} asked in {orders} order(s): {intransitive} of {triads} triads are intransitive")
 
 # %% [markdown]
-# Pure chance makes one triple in four a circle. LLaVA's stand-in, asked once, is near that: who stands first wins. CLIP
-# scores single pictures, so it cannot go in a circle.
+# Pure chance makes one triad in four intransitive. LLaVA's stand-in, asked once, is near that: who stands first wins.
+# CLIP scores single pictures, so its answers are transitive.
 #
 # ### Exercise 3 (open): your own prompts
 #
@@ -709,7 +705,7 @@ plt.show()
 # **Predict first.** 100,000 pairs, as in the paper: how long would *you* need, and what does a chat model cost?
 
 # %%
-clip_times = store.answers(AnnotatorId.of(clip)).time[:PAIRS]
+clip_times = store.answers(clip.id).time[:PAIRS]
 clip_seconds = (clip_times[-1] - clip_times[0]) / PAIRS
 datasets = {"here: 250 pairs, both orders": 500, "lab: 5,000 pairs, both orders": 10_000}
 datasets["paper: 100,000 pairs, one order"] = 100_000
@@ -729,7 +725,7 @@ for name, questions in datasets.items():
 # 2. CLIP, chat models and you judged the same pairs. The **store** keeps each answer, so nothing is asked twice.
 # 3. **Position bias** is the share of *first* among answers that name a position, against 50%. Both orders turn it into
 #    ties.
-# 4. **Cohen's kappa** is agreement beyond chance. No reward fits **circles**.
+# 4. **Cohen's kappa** is agreement beyond chance. No reward fits **intransitive triads**.
 # 5. The **bill**: questions (two for a pair in both orders), seconds, tokens.
 
 # %% [markdown]
@@ -739,11 +735,11 @@ for name, questions in datasets.items():
 # |---|---|
 # | pairs; prompts and messages | `sensei_lite/annotators/pairs.py`, `sensei_lite/annotators/chat/prompts/` |
 # | asking, budget, store | `sensei_lite/annotators/query.py`, `store.py` |
-# | CLIP | `sensei_lite/annotators/clip/annotator.py`, `clip_model.py` |
+# | CLIP | `sensei_lite/annotators/clip/annotator.py`, `clip/model.py` |
 # | the chat client, its costs, the parser | `annotator.py`, `client.py`, `limits.py`, `parser.py` in `sensei_lite/annotators/chat/` |
-# | your panel | `sensei_lite/annotators/human_panel.py` |
+# | your panel | `sensei_lite/annotators/human/panel.py` |
 # | stand-ins and truth | `sensei_lite/annotators/scripted.py` |
-# | two orders; Wilson, kappa, circles | `sensei_lite/annotators/combine.py`, `agreement.py` |
+# | two orders; Wilson, kappa, triads | `sensei_lite/annotators/combine.py`, `agreement.py` |
 # | all of it: `sensei-lite annotate` | `sensei_lite/training/pipeline.py` |
 
 # %% [markdown]

@@ -45,10 +45,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sensei_lite as sl
-from sensei_lite.annotators.pairs import random_pairs
-from sensei_lite.annotators.query import ask
-from sensei_lite.annotators.scripted import Manner, ScriptedAnnotator, interest, levels_of, noise_ceiling
-from sensei_lite.annotators.store import Store
+from sensei_lite.annotators import ClipAnnotator, NoiseModel, ScriptedAnnotator, Store, ask
+from sensei_lite.annotators import interest, levels_of, noise_ceiling, random_pairs
 from sensei_lite.course import curious_observations, tqdm
 from sensei_lite.course.checks import distillation as check
 from sensei_lite.plots import episode_figure, pairs_figure, reward_landscape, situation_figure
@@ -237,7 +235,7 @@ def answers(judge, pairs, *, both_orders=False, observations=D_init):
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "preferences.sqlite") as store:
         for some in tqdm(np.array_split(pairs, -(-len(pairs) // 100)), desc=f"ask {judge.name}", leave=False):
             ask(store, judge, observations, some, both_orders=both_orders, progress=False)
-        return store.preferences(), store.summary()
+        return store.preferences(), store.judgements(judge.id)
 
 
 def fit(preferences, config=CONFIG, key=KEY, split=None):
@@ -245,10 +243,11 @@ def fit(preferences, config=CONFIG, key=KEY, split=None):
         return sl.distil(preferences, config, split=split, progress=lambda _: bar.update(), key=key)
 
 
-clip = ScriptedAnnotator(D_init) if notebook.smoke else sl.ClipAnnotator()  # tests do without CLIP, which loads slowly
-preferences, summary = answers(clip, random_pairs(D_init, PAIRS, seed=0), both_orders=True)
-print(f"{len(D_init.images):,} pictures, {len(np.unique(D_init.episode))} episodes; {summary.questions:,} questions,")
-print(f"{summary.pairs:,} pairs, {summary.ties:,} ties, {summary.contradictions} contradictions between the orders")
+clip = ScriptedAnnotator(D_init) if notebook.smoke else ClipAnnotator()  # tests do without CLIP, which loads slowly
+preferences, said = answers(clip, random_pairs(D_init, PAIRS, seed=0), both_orders=True)
+print(f"{len(D_init.images):,} pictures, {len(np.unique(D_init.episode))} episodes; {2 * PAIRS:,} questions,")
+ties = (said.target == 0.5).sum()
+print(f"{len(said.target):,} pairs, {ties:,} ties, {said.contradicted.sum()} contradictions between the orders")
 print("(CLIP looks at one picture at a time, so it cannot prefer a position.)")
 
 # %% [markdown]
@@ -267,7 +266,7 @@ taste = fit(preferences)
 judged = {"CLIP": (preferences, taste, 1.0)}
 for noise in (0.0, 0.1, 0.3):
     said, _ = answers(ScriptedAnnotator(D_init, noise=noise), pairs)
-    judged[f"errs in {noise:.0%}"] = said, fit(said), noise_ceiling(Manner(noise=noise), equal)
+    judged[f"errs in {noise:.0%}"] = said, fit(said), noise_ceiling(NoiseModel(noise=noise), equal)
 
 # %% [markdown]
 # **Predict first.** Now the judge who errs in 30% gives 200 training pairs only, and we go on for long. What do training
@@ -560,7 +559,7 @@ DOOR_LOVER = ("key_in_view", "key_picked_up", "door_opened", "exit_reached", "do
 
 def taught(levels):
     """The R_psi of a scripted judge who finds these facts ever more interesting."""
-    return fit(answers(ScriptedAnnotator(D_init, levels), pairs)[0]).reward
+    return fit(answers(ScriptedAnnotator(D_init, levels=levels), pairs)[0]).reward
 
 
 tastes = {"CLIP's": rewards, "door lover's": rewards_of(taught(DOOR_LOVER), D_init.images)}
@@ -645,7 +644,7 @@ said, _ = answers(ScriptedAnnotator(rooms, noise=0.1), asked, observations=rooms
 with tqdm(total=len(SIZES), desc="sizes", leave=False) as bar:
     learned = metrics.pairs_needed(said, SIZES, CONFIG, progress=lambda _: bar.update(), key=jax.random.key(2))
 equal = float((rooms_levels[asked[:, 0]] == rooms_levels[asked[:, 1]]).mean())
-pairs_figure(learned, noise_ceiling(Manner(noise=0.1), equal)).figure
+pairs_figure(learned, noise_ceiling(NoiseModel(noise=0.1), equal)).figure
 
 # %% [markdown]
 # *Figure 10. Accuracy against pairs (a logarithmic axis). Notice where more pairs stop paying. Only luck passes the
@@ -669,10 +668,11 @@ for name, (asked, both) in ways.items():
     truths = []
     for seed in range(SEEDS):
         judge = ScriptedAnnotator(D_init, position_bias=0.6, equal="toss", seed=seed)
-        said, summary = answers(judge, asked, both_orders=both)
-        pupil = fit(said, key=jax.random.key(seed)).reward
+        preferences, said = answers(judge, asked, both_orders=both)
+        ties = (said.target == 0.5).sum()
+        pupil = fit(preferences, key=jax.random.key(seed)).reward
         truths.append(metrics.accuracy_against_levels(rewards_of(pupil, D_init.images), levels))
-    print(f"{name:34} true order {np.mean(truths):.3f} ({min(truths):.3f} to {max(truths):.3f}), ties {summary.ties}")
+    print(f"{name:34} true order {np.mean(truths):.3f} ({min(truths):.3f} to {max(truths):.3f}), ties {ties}")
 
 # %% [markdown]
 # In chance order the bias is only noise. If the order means something, $R_\psi$ learns it: here, that early is

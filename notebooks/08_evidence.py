@@ -672,7 +672,7 @@ print(f"the wrong agent wins in {wrong_wins(my_factor, my_seeds):.1%} of such st
 # | steps to success; events per 1,000 steps | `sensei_lite/training/evaluate.py` |
 # | all figures of one agent; the task agent | `sensei_lite/training/pipeline.py`: `figures_of`, `learn_task` |
 # | agents × seeds, one table | `sensei_lite/training/study.py` |
-# | the table, and what it says | `book/results.md`; held by `tests/book/test_evidence.py` |
+# | the table, and what it says | `book/results.md`; checked by `book/make/site/claims.py` |
 
 # %% [markdown]
 # ## Further reading

@@ -52,9 +52,7 @@ from IPython.display import clear_output
 
 # %%
 import sensei_lite as sl
-from sensei_lite.annotators.agreement import wilson
-from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.chat import ChatAnnotator, Price, prompt_for
+from sensei_lite.annotators import Answer, ChatAnnotator, Price, prompt_for, wilson_interval
 from sensei_lite.course import flops_of, tqdm
 from sensei_lite.course.checks import real_worlds as check
 from sensei_lite.training import (
@@ -443,7 +441,7 @@ for name, (pictures, levels) in drawings.items():
     answers = np.array([reply.answer for _, reply in clip.annotate(pictures[a], pictures[b])])
     decided = np.isin(answers, (Answer.FIRST, Answer.SECOND))
     right = (answers == Answer.FIRST) == (levels[a] > levels[b])
-    share = wilson(int(right[decided].sum()), int(decided.sum()))
+    share = wilson_interval(int(right[decided].sum()), int(decided.sum()))
     print(f"{name}: {decided.sum()} of {PAIRS} pairs decided, the others are ties")
     print(f"    right in {share.value:.0%} of those (95% interval {share.low:.0%} to {share.high:.0%})")
 chances = clip.prompt_probabilities(pictures[:1])[0]
@@ -792,7 +790,7 @@ print(
 # | any Gymnasium environment as a world; names | `sensei_lite/worlds/gym_adapter.py`, `registry.py` |
 # | the host loop | `sensei_lite/training/host_loop.py` |
 # | stages, plans, the command | `sensei_lite/training/pipeline.py`, `plan.py`, `sensei_lite/cli.py` |
-# | CLIP of any kind; chat models; prompts | `clip.py`, `clip_model.py`, `chat.py`, `prompts.py` in `annotators/` |
+# | CLIP of any kind; chat models; prompts | `clip/`, `chat/` in `sensei_lite/annotators/` |
 # | cost of answers; counting operations | `sensei_lite/annotators/chat/limits.py`, `sensei_lite/course/flops.py` |
 # | the paper's sizes | `paper()` in `sensei_lite/presets.py`; measured times: `book/run_times.md` |
 

@@ -48,7 +48,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sensei_lite as sl
-from sensei_lite.annotators.scripted import LEVELS, interest
+from sensei_lite.annotators import LEVELS, interest
 from sensei_lite.course import picture_of, play, study_table, tqdm
 from sensei_lite.course.checks import robots as check
 from sensei_lite.models import RSSM, bounded_normal

@@ -206,9 +206,9 @@ def annotate(
     Args:
         folder: a run folder with observations.npz; the answers go to preferences.sqlite.
         annotator: clip (a local model), chat (a vision-language model behind OpenAI's protocol, key in OPENAI_API_KEY),
-            human (you, in a browser on this machine), scripted (the truth, with faults as you set them).
+            human (you, in a notebook that JupyterLab opens), scripted (the truth, with faults as you set them).
         settings: of the annotator, such as ``model=gpt-4o base_url=http://localhost:8000/v1 prompt=general
-            price=(2.5,10)``, ``manner=llava noise=0.1``, or for clip ``model=ViT-B-32/laion2b_s34b_b79k margin=0.1``.
+            price=(2.5,10)``, ``noise_model=llava noise=0.1``, or for clip ``model=ViT-B-32/laion2b_s34b_b79k``.
         pairs: how many pairs of pictures.
         choose: pairs at random, as the paper does; spread over episodes and time, for small budgets; or of what the
             folder's R_psi finds interesting, for a second round after ``distil``.

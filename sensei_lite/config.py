@@ -5,7 +5,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +50,8 @@ class WorldModelConfig:
     """Global norm to which gradients are clipped. Paper: 1000."""
 
     def __post_init__(self) -> None:
-        for name in ("deter", "stoch", "classes", "hidden", "layers", "patch", "depth"):
-            _require(getattr(self, name) >= 1, f"world_model.{name} is {getattr(self, name)}; it must be at least 1")
-        _require(
-            self.encoder in ("patch", "conv", "none"),
-            f"world_model.encoder is {self.encoder!r}; it is 'patch', 'conv' or 'none'",
-        )
+        _check_choices("world_model", self)
+        _check_sizes("world_model", self, "deter", "stoch", "classes", "hidden", "layers", "patch", "depth")
 
     def check_image(self, shape: tuple[int, int, int]) -> None:
         """Check that pictures of this shape [height width channel] fit the encoder. Raises ValueError where not."""
@@ -99,10 +95,7 @@ class EnsembleConfig:
 
     def __post_init__(self) -> None:
         _require(self.heads >= 2, f"ensemble.heads is {self.heads}; fewer than 2 cannot disagree")
-        measures = ("variance", "std", "mutual_information")
-        _require(self.measure in measures, f"ensemble.measure is {self.measure!r}; there are {', '.join(measures)}")
-        _require(self.reads in ("state", "memory"), f"ensemble.reads is {self.reads!r}; it is 'state' or 'memory'")
-        _require(self.target in ("sample", "mean"), f"ensemble.target is {self.target!r}; it is 'sample' or 'mean'")
+        _check_choices("ensemble", self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,8 +116,7 @@ class NoveltyConfig:
     """Global norm to which gradients are clipped."""
 
     def __post_init__(self) -> None:
-        for name in ("features", "hidden", "layers"):
-            _require(getattr(self, name) >= 1, f"novelty.{name} is {getattr(self, name)}; it must be at least 1")
+        _check_sizes("novelty", self, "features", "hidden", "layers")
 
 
 Rule = Literal["fixed", "return", "reward"]
@@ -154,10 +146,8 @@ class SwitchConfig:
     """Weights of the streams above it. Paper: semantic 0.3, disagreement 1."""
 
     def __post_init__(self) -> None:
-        _require(self.rule in get_args(Rule), f"switch.rule is {self.rule!r}; there are {', '.join(get_args(Rule))}")
+        _check_choices("switch", self)
         _require(0 < self.percentile < 100, f"switch.percentile is {self.percentile}; it must be between 0 and 100")
-        thresholds = ("percentile", "range")
-        _require(self.threshold in thresholds, f"switch.threshold is {self.threshold!r}; it is percentile or range")
         _require(0 <= self.decay < 1, f"switch.decay is {self.decay}; it must be from 0 to under 1")
         names, others = [name for name, _ in self.go], [name for name, _ in self.explore]
         _require(
@@ -209,11 +199,8 @@ class BehaviourConfig:
     """Global norm to which gradients are clipped. Paper: 100."""
 
     def __post_init__(self) -> None:
-        _require(self.horizon >= 1, f"behaviour.horizon is {self.horizon}; imagination needs at least 1 step")
-        _require(
-            self.gradient in ("reinforce", "pathwise"),
-            f"behaviour.gradient is {self.gradient!r}; it is 'reinforce' or 'pathwise'",
-        )
+        _check_choices("behaviour", self)
+        _check_sizes("behaviour", self, "horizon")
         _require(0 < self.discount < 1, f"behaviour.discount is {self.discount}; it must be between 0 and 1")
         _require(self.starts is None or self.starts >= 1, f"behaviour.starts is {self.starts}; it must be at least 1")
         _require(bool(self.reward_weights), "behaviour.reward_weights is empty; an agent must want something")
@@ -244,15 +231,11 @@ class TrainConfig:
     """Updates inside one compiled call: progress is shown and checkpoints are written between calls."""
 
     def __post_init__(self) -> None:
-        for name in ("envs", "batch", "length", "capacity", "devices", "chunk_updates"):
-            _require(getattr(self, name) >= 1, f"train.{name} is {getattr(self, name)}; it must be at least 1")
+        _check_choices("train", self)
+        _check_sizes("train", self, "envs", "batch", "length", "capacity", "devices", "chunk_updates")
         _require(
             self.batch % self.devices == 0,
             f"train.batch is {self.batch}; it must be a multiple of train.devices ({self.devices})",
-        )
-        _require(
-            self.precision in ("float32", "bfloat16"),
-            f"train.precision is {self.precision!r}; it is 'float32' or 'bfloat16'",
         )
         _require(self.length >= 2, f"train.length is {self.length}; a sequence needs at least 2 rows")
         _require(
@@ -303,9 +286,8 @@ class DistilConfig:
     """Share of the episodes that are kept for checking. Research code: 0.05 of the pairs, whatever their episodes."""
 
     def __post_init__(self) -> None:
-        for name in ("patch", "depth", "hidden", "batch", "epochs", "patience"):
-            _require(getattr(self, name) >= 1, f"distil.{name} is {getattr(self, name)}; it must be at least 1")
-        _require(self.encoder in ("patch", "cnn"), f"distil.encoder is {self.encoder!r}; it is 'patch' or 'cnn'")
+        _check_choices("distil", self)
+        _check_sizes("distil", self, "patch", "depth", "hidden", "batch", "epochs", "patience")
         _require(0 < self.held_out < 1, f"distil.held_out is {self.held_out}; it must be between 0 and 1")
         _require(self.learning_rate > 0, f"distil.learning_rate is {self.learning_rate}; it must be above 0")
         _require(self.weight_decay >= 0, f"distil.weight_decay is {self.weight_decay}; it cannot be negative")
@@ -387,3 +369,17 @@ def _tuples(value: Any) -> Any:
 def _require(holds: bool, message: str) -> None:
     if not holds:
         raise ValueError(message)
+
+
+def _check_choices(part: str, settings: Any) -> None:
+    """Raise ValueError where a setting that has a few words to choose from is none of them."""
+    for name, hint in get_type_hints(type(settings)).items():
+        words, value = get_args(hint), getattr(settings, name)
+        if get_origin(hint) is Literal and value not in words:
+            raise ValueError(f"{part}.{name} is {value!r}; there are {', '.join(words)}")
+
+
+def _check_sizes(part: str, settings: Any, *names: str) -> None:
+    """Raise ValueError where one of these settings is below 1."""
+    for name in names:
+        _require(getattr(settings, name) >= 1, f"{part}.{name} is {getattr(settings, name)}; it must be at least 1")

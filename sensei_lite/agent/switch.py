@@ -18,7 +18,7 @@ Source: SENSEI (arXiv 2503.01584) and its research code, whose numbers are golde
 """
 
 import abc
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -60,6 +60,18 @@ class Judgement(NamedTuple):
     metrics: dict[str, Array]
 
 
+class Weighing(NamedTuple):
+    """What a rule says of a dream's returns."""
+
+    rule: "Rule"
+    """The rule after these returns."""
+    weights: dict[str, Any]
+    """Of every critic: a number, or one for every imagined state [steps starts]."""
+    total: float
+    """What weighed advantages are divided by."""
+    metrics: dict[str, Array]
+
+
 class Rule(eqx.Module):
     """How streams of rewards become one advantage."""
 
@@ -74,27 +86,35 @@ class Rule(eqx.Module):
         return streams
 
     @abc.abstractmethod
+    def weigh(self, returns: Steps) -> Weighing:
+        """Choose the weights of returns [steps starts]."""
+
     def judge(self, dream: Imagined, normalisers: Normalisers, settings: BehaviourConfig) -> Judgement:
         """Compute returns and advantage of a dream, and the rule after it."""
+        returns = {
+            name: lambda_return(dream.bootstrapped[name], value, dream.discount_continue, settings.lam)
+            for name, value in dream.values.items()
+        }
+        rule, weights, total, metrics = self.weigh(returns)
+        normalisers = {name: n.update(returns[name], decay=settings.return_decay) for name, n in normalisers.items()}
+        advantage = advantages(returns, dream.values, normalisers, weights, total)
+        return Judgement(returns, advantage, normalisers, rule, metrics)
 
 
 class FixedWeights(Rule):
     """Weigh every stream the same in every state."""
 
-    weights: tuple[tuple[str, float], ...] = eqx.field(static=True)
+    settings: tuple[tuple[str, float], ...] = eqx.field(static=True)
 
     @classmethod
     def create(cls, config: Config) -> "FixedWeights":
         """Take the weights from ``behaviour.reward_weights``."""
         return cls(config.behaviour.reward_weights)
 
-    def judge(self, dream: Imagined, normalisers: Normalisers, settings: BehaviourConfig) -> Judgement:
-        """Compute returns and advantage by the equation of the module."""
-        returns = _returns(dream, dream.bootstrapped, settings)
-        normalisers = _updated(normalisers, returns, settings)
-        weights = dict(self.weights)
-        advantage = advantages(returns, dream.values, normalisers, weights, sum(weights.values()))
-        return Judgement(returns, advantage, normalisers, self, {})
+    def weigh(self, returns: Steps) -> Weighing:
+        """Return the weights of the settings."""
+        weights = dict(self.settings)
+        return Weighing(self, weights, sum(weights.values()), {})
 
 
 class Switch(Rule):
@@ -139,21 +159,19 @@ class Switch(Rule):
         """What weighed advantages are divided by in both branches: the sum of the explore weights."""
         return sum(weight for _, weight in self.settings.explore)
 
-    def _metrics(self, exploring: Array) -> dict[str, Array]:
+    def metrics(self, exploring: Array) -> dict[str, Array]:
+        """Return the threshold and the share of states that explore."""
         return {"switch/threshold": self.threshold, "switch/exploring": exploring.mean()}
 
 
 class ReturnSwitch(Switch):
     """Switch on the semantic return, and weigh advantages: the research code's form."""
 
-    def judge(self, dream: Imagined, normalisers: Normalisers, settings: BehaviourConfig) -> Judgement:
-        """Compute returns and advantage by the equation of the module."""
-        returns = _returns(dream, dream.bootstrapped, settings)
+    def weigh(self, returns: Steps) -> Weighing:
+        """Return the weights of the branch that every state is in, by its semantic return."""
         switch = self.update(returns["semantic"])
         exploring = switch.is_exploring(returns["semantic"])
-        normalisers = _updated(normalisers, returns, settings)
-        advantage = advantages(returns, dream.values, normalisers, switch.weights(exploring), switch.total_weight)
-        return Judgement(returns, advantage, normalisers, switch, switch._metrics(exploring))
+        return Weighing(switch, switch.weights(exploring), switch.total_weight, switch.metrics(exploring))
 
 
 class RewardSwitch(Switch):
@@ -171,15 +189,16 @@ class RewardSwitch(Switch):
         weights = self.weights(exploring)
         return sum((weights[name] * rewards[name] for name in weights), jnp.zeros(()))
 
+    def weigh(self, returns: Steps) -> Weighing:
+        """Return the weight of the one reward: 1."""
+        return Weighing(self, {"exploration": 1.0}, 1.0, {})
+
     def judge(self, dream: Imagined, normalisers: Normalisers, settings: BehaviourConfig) -> Judgement:
-        """Compute returns and advantage by the equation of the module."""
+        """Compute returns and advantage of the one reward that the switch makes of a dream's."""
         switch = self.update(dream.rewards["semantic"][1:])
         exploring = switch.is_exploring(dream.rewards["semantic"])
-        one = {"exploration": switch.reward(dream.bootstrapped, exploring)}
-        returns = _returns(dream, one, settings)
-        normalisers = _updated(normalisers, returns, settings)
-        advantage = advantages(returns, dream.values, normalisers, {"exploration": 1.0}, 1.0)
-        return Judgement(returns, advantage, normalisers, switch, switch._metrics(exploring))
+        dream = dream._replace(bootstrapped={"exploration": switch.reward(dream.bootstrapped, exploring)})
+        return Rule.judge(switch, dream, normalisers, settings)._replace(metrics=switch.metrics(exploring))
 
 
 RULES: dict[str, type[Rule]] = {"fixed": FixedWeights, "return": ReturnSwitch, "reward": RewardSwitch}
@@ -201,14 +220,3 @@ def advantages(
     steps = {name: len(of) for name, of in returns.items()}
     parts = [weights[k] * (returns[k] - values[k][: steps[k]]) / normalisers[k].scale for k in returns]
     return sum(parts, jnp.zeros(())) / total
-
-
-def _returns(dream: Imagined, rewards: Stream, settings: BehaviourConfig) -> Steps:
-    return {
-        name: lambda_return(rewards[name], value, dream.discount_continue, settings.lam)
-        for name, value in dream.values.items()
-    }
-
-
-def _updated(normalisers: Normalisers, returns: Steps, settings: BehaviourConfig) -> Normalisers:
-    return {name: n.update(returns[name], decay=settings.return_decay) for name, n in normalisers.items()}

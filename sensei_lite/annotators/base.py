@@ -2,9 +2,8 @@
 
     annotate(images_a, images_b) -> for each pair an answer in {FIRST, SECOND, TIE, UNKNOWN}
 
-Answers come one by one, in any order, as soon as they are known, so that each can be stored before the next is there
-(see `store`). Asking in both orders, resuming and counting cost belong to the store and are the same for every
-annotator.
+Answers come one by one, in any order, as soon as they are known, so that each can be stored before the next is there.
+Checking, asking in both orders, resuming and counting cost belong to `query` and `store`, once for every annotator.
 
 Source: the answers are those of SENSEI's prompt (arXiv 2503.01584): the first image, the second, both, no idea. Built
 in notebook 05_vlm_annotation.
@@ -32,7 +31,7 @@ class Answer(enum.IntEnum):
     """No idea, a refusal, or words that mean nothing: such a pair teaches nothing."""
 
     def swapped(self) -> "Answer":
-        """The same judgement about the same two images in the other order."""
+        """Return the same judgement about the same two images in the other order."""
         return {Answer.FIRST: Answer.SECOND, Answer.SECOND: Answer.FIRST}.get(self, self)
 
 
@@ -46,11 +45,22 @@ class Reply(NamedTuple):
     """What it cost, in US dollars."""
 
 
+class AnnotatorId(NamedTuple):
+    """Whose answers: the fields of an `Annotator`."""
+
+    name: str
+    version: str
+    prompt_hash: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, self))
+
+
 class Annotator(abc.ABC):
     """Someone who compares images."""
 
     name: str
-    """Who: ``clip``, ``chat``, ``human``, ``scripted``."""
+    """Who: ``clip``, ``chat``, ``scripted``."""
     version: str
     """Which: changes whenever the same question could get another answer (model, weights, settings)."""
     prompt_hash: str = ""
@@ -58,18 +68,21 @@ class Annotator(abc.ABC):
     chunk: int = 256
     """Questions that are handed over in one call of `annotate`, at most."""
 
+    @property
+    def id(self) -> AnnotatorId:
+        """The identity under which its answers are kept."""
+        return AnnotatorId(self.name, self.version, self.prompt_hash)
+
     @abc.abstractmethod
     def annotate(self, images_a: HostImages, images_b: HostImages) -> Iterator[tuple[int, Reply]]:
         """Compare ``images_a[i]`` (first) with ``images_b[i]`` (second), for every i.
 
         Yields (i, reply), each i once, in any order, as soon as each is known. The caller may stop at any time.
-
-        Raises ValueError for pictures that are not uint8 [n height width 3], or not as many first as second ones.
         """
 
 
 def image_hash(image: np.ndarray) -> str:
-    """The name of a picture: the hash of its shape and bytes. Equal pictures have equal names, on every machine."""
+    """Compute the name of a picture from its shape and bytes. Equal pictures have equal names, on every machine."""
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image).tobytes())
     return digest.hexdigest()[:32]

@@ -8,8 +8,7 @@
 Real annotators prefer a position: GPT-4 chose the second picture in 58% of SENSEI's Robodesk pairs, LLaVA the first in
 83% (see `agreement`). An annotator that always says "first" contradicts itself in every pair, so nothing is left of
 its bias but ties. So an answer whose other order got UNKNOWN must not stand for both: nobody has checked it, and it is
-as biased as before (of a stand-in for LLaVA, most of what is left would be such answers). Simplified: a tie against a
-decided answer counts as a tie too, where one could give it a weight.
+as biased as before. Simplified: a tie against a decided answer counts as a tie too, where one could give it a weight.
 """
 
 from typing import NamedTuple
@@ -17,28 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sensei_lite.annotators.base import Answer
-
 _TARGET = np.array([1.0, 0.0, 0.5, np.nan])
 """P[first is more interesting] by `Answer`; not a number where nothing is known."""
 _NOT_ASKED = -1.0
 """In place of a judgement, where the pair was not asked in that order."""
-
-
-class Summary(NamedTuple):
-    """What became of one annotator's answers on their way to preferences."""
-
-    questions: int
-    pairs: int
-    """Pairs that give a preference."""
-    both_orders: int
-    """Of these, those that were asked in both orders."""
-    contradictions: int
-    """Of those, those with two different judgements, which became ties."""
-    ties: int
-    """Pairs whose preference is a tie, contradictions included."""
-    dropped: int
-    """Pairs of which nothing is known: UNKNOWN in an order in which they were asked."""
 
 
 class Judgements(NamedTuple):
@@ -55,22 +36,9 @@ class Judgements(NamedTuple):
     """Whether those two answers were different judgements."""
     dropped: int
     """Pairs of which nothing is known: UNKNOWN in an order that was asked."""
-    questions: int
-    """The answers that all this comes from."""
-
-    def summary(self) -> Summary:
-        """The counts of all this."""
-        return Summary(
-            questions=self.questions,
-            pairs=len(self.target),
-            both_orders=int(self.both_orders.sum()),
-            contradictions=int(self.contradicted.sum()),
-            ties=int((self.target == 0.5).sum()),
-            dropped=self.dropped,
-        )
 
 
-def combine(first: np.ndarray, second: np.ndarray, answer: np.ndarray) -> Judgements:
+def combine_answers(first: np.ndarray, second: np.ndarray, answer: np.ndarray) -> Judgements:
     """Combine one annotator's answers, at most one for each order of a pair.
 
     Args:
@@ -92,23 +60,11 @@ def combine(first: np.ndarray, second: np.ndarray, answer: np.ndarray) -> Judgem
     order = np.argsort(asked_first)
     order = order[~np.isnan(target[order])]
     asked = asked_first[order]
-    return Judgements(
-        first[asked],
-        second[asked],
-        target[order],
-        both[order],
-        (both & (one != other))[order],
-        int(np.isnan(target).sum()),
-        len(answer),
-    )
+    contradicted = both & (one != other)
+    dropped = int(np.isnan(target).sum())
+    return Judgements(first[asked], second[asked], target[order], both[order], contradicted[order], dropped)
 
 
 def pair_code(first: np.ndarray, second: np.ndarray) -> Int[np.ndarray, " n"]:
-    """One number for each pair of numbers below 2^31, the same in both orders."""
+    """Return one number for each pair of numbers below 2^31, the same in both orders."""
     return np.minimum(first, second).astype(np.int64) << 32 | np.maximum(first, second).astype(np.int64)
-
-
-def answer_counts(answer: np.ndarray) -> dict[Answer, int]:
-    """How often each answer was given."""
-    counts = np.bincount(answer, minlength=len(Answer))
-    return {kind: int(counts[kind]) for kind in Answer}

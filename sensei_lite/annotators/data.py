@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from sensei_lite.annotators.base import image_hash
+
 FORMAT = "observations format"
 VERSION = 1
 _FACT = "fact/"
@@ -30,7 +32,7 @@ class Observations(NamedTuple):
     agents. Empty where the world cannot tell."""
 
     def choose(self, which: np.ndarray) -> "Observations":
-        """Only those with these indices, or those where a mask is true."""
+        """Return only those with these indices, or those where a mask is true."""
         return Observations(
             self.images[which], self.episode[which], self.t[which], {k: v[which] for k, v in self.facts.items()}
         )
@@ -51,7 +53,7 @@ class Preferences(NamedTuple):
 
 
 def join_observations(parts: Sequence[Observations]) -> Observations:
-    """One after the other. All must know the same facts and have pictures of one size."""
+    """Concatenate them. All must know the same facts and have pictures of one size."""
     return Observations(
         np.concatenate([part.images for part in parts]),
         np.concatenate([part.episode for part in parts]),
@@ -102,8 +104,21 @@ def load_observations(path: Path) -> Observations:
 
 
 def check_images(images: np.ndarray) -> None:
-    """Raises ValueError where these are not pictures: uint8 [n height width 3]."""
+    """Raise ValueError where these are not pictures: uint8 [n height width 3]."""
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
         raise ValueError(
             f"pictures must be uint8 [n height width 3], and these are {images.dtype} {list(images.shape)}"
         )
+
+
+def distinct_images(
+    images: UInt8[np.ndarray, "n height width channel"],
+) -> tuple[Int[np.ndarray, " distinct"], Int[np.ndarray, " n"]]:
+    """Find the first index of every different picture, in the order of their hashes, and which of these each image is.
+
+    Raises ValueError for what is no picture.
+    """
+    check_images(images)
+    names = np.array([image_hash(image) for image in images], dtype=str)
+    _, first, which = np.unique(names, return_index=True, return_inverse=True)
+    return first, which

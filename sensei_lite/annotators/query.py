@@ -9,21 +9,19 @@ questions at the same time would both be answered (and both pay): give them diff
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from sensei_lite.annotators.base import Annotator, Answer, Reply
+from sensei_lite.annotators.base import Annotator, AnnotatorId, Answer, Reply
 from sensei_lite.annotators.data import Observations, check_images
-from sensei_lite.annotators.store import AnnotatorId, Store
+from sensei_lite.annotators.pairs import check_pairs
+from sensei_lite.annotators.store import Store
 
 _BLOCK = 1024
 _IN_NOTEBOOK = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
-
-Question = tuple[int, int]
-"""Indices into the observations: the first picture and the second."""
 
 
 class Budget(NamedTuple):
@@ -36,7 +34,7 @@ class Budget(NamedTuple):
     that of questions which the annotator had already under way."""
 
 
-class Tally(NamedTuple):
+class QueryStats(NamedTuple):
     """What one call of `ask` did."""
 
     asked: int
@@ -51,6 +49,37 @@ class Tally(NamedTuple):
     """US dollars, now."""
 
 
+Questions = dict[tuple[str, str], tuple[int, int]]
+"""The hashes of the first picture and the second, under which the store keeps the answer: their indices."""
+
+
+def open_questions(
+    store: Store, who: AnnotatorId, observations: Observations, pairs: np.ndarray, *, both_orders: bool
+) -> tuple[Questions, int]:
+    """Store the pictures, and find the questions that the store has no answer to; equal pictures are one.
+
+    Returns these, the two orders of a pair one after the other, and how many others are answered.
+
+    Raises ValueError for pairs that are none, and for a picture with itself.
+    """
+    check_images(observations.images)
+    check_pairs(pairs, len(observations.images))
+    hashes: dict[int, str] = {}
+    used = np.unique(pairs)
+    for indices in np.split(used, range(_BLOCK, len(used), _BLOCK)):
+        some = observations.choose(indices)
+        hashes.update(zip(indices.tolist(), store.add_images(some.images, some.episode, some.t), strict=True))
+    questions: Questions = {}
+    for i, j in pairs.tolist():
+        if hashes[i] == hashes[j]:
+            raise ValueError(f"pair {[i, j]} is one picture twice")
+        for first, second in [(i, j), (j, i)][: 1 + both_orders]:
+            questions.setdefault((hashes[first], hashes[second]), (first, second))
+    answered = store.answered(who, questions)
+    left = {names: indices for (names, indices), done in zip(questions.items(), answered, strict=True) if not done}
+    return left, len(questions) - len(left)
+
+
 def ask(
     store: Store,
     annotator: Annotator,
@@ -60,7 +89,7 @@ def ask(
     both_orders: bool = True,
     budget: Budget | None = None,
     progress: bool = True,
-) -> Tally:
+) -> QueryStats:
     """Ask about every pair that the store has no answer to from this annotator, version and prompt.
 
     The two orders of a pair follow each other, so that wherever asking stops, the pairs that were asked are complete.
@@ -82,112 +111,54 @@ def ask(
     for field, limit in budget._asdict().items():
         if limit is not None and not limit >= 0:
             raise ValueError(f"budget.{field} is {limit}; it must be at least 0, or None for no limit")
-    check_images(observations.images)
-    _check_pairs(pairs, len(observations.images))
-
-    hashes = _store_pictures(store, observations, np.unique(pairs))
-    who = AnnotatorId.of(annotator)
-    by_hash = {(hashes[i], hashes[j]): (i, j) for i, j in _questions(pairs, both_orders)}
-    if same := next(((i, j) for (first, second), (i, j) in by_hash.items() if first == second), None):
-        raise ValueError(f"pair {list(same)} is one picture twice")
-    names = list(by_hash)
-    answered = store.answered(who, names)
-    open_names = [name for name, done in zip(names, answered, strict=True) if not done]
-    skipped = len(names) - len(open_names)
-    allowed = open_names[: budget.calls]
-
-    replies: list[Reply] = []
+    who = annotator.id
+    left, skipped = open_questions(store, who, observations, pairs, both_orders=both_orders)
+    allowed = [] if budget.dollars == 0 else list(left.items())[: budget.calls]
+    given: Counter[Answer] = Counter()
     cost = 0.0
-    at = 0
-    with tqdm(
+    bar = tqdm(
         total=skipped + len(allowed),
         initial=skipped,
-        desc=f"ask {who.name}",
+        desc=f"ask {annotator.name}",
         unit="question",
         disable=not progress,
         leave=not _IN_NOTEBOOK,  # a terminal scrolls on, and in a notebook a finished bar would stay for ever
-    ) as bar:
-        while at < len(allowed) and not _spent(budget, cost):
-            size = _affordable(budget, cost, len(replies), annotator.chunk)
-            chunk, at = allowed[at : at + size], at + size
-            with contextlib.closing(_annotate(annotator, observations, [by_hash[name] for name in chunk])) as answers:
-                for i, reply in answers:
-                    _keep(store, who, chunk[i], reply)
-                    replies.append(reply)
-                    cost += reply.cost
-                    bar.set_postfix_str(f"${cost:.4f}", refresh=False)
-                    bar.update()
-                    if _spent(budget, cost):
-                        break
-    given = Counter(reply.answer for reply in replies)
-    return Tally(
-        asked=len(replies),
-        skipped=skipped,
-        left=len(open_names) - len(replies),
-        answers={answer: given[answer] for answer in Answer},
-        cost=cost,
     )
+    with bar, contextlib.closing(_replies(annotator, observations, allowed)) as replies:
+        for names, reply in replies:
+            _record(store, who, names, reply)
+            given[reply.answer] += 1
+            cost += reply.cost
+            bar.set_postfix_str(f"${cost:.4f}", refresh=False)
+            bar.update()
+            if budget.dollars is not None and cost >= budget.dollars:
+                break
+    asked = given.total()
+    return QueryStats(asked, skipped, len(left) - asked, {answer: given[answer] for answer in Answer}, cost)
 
 
-def _check_pairs(pairs: np.ndarray, pictures: int) -> None:
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu" or not len(pairs):
-        raise ValueError(f"pairs must be whole numbers [pairs 2], and these are {pairs.dtype} {list(pairs.shape)}")
-    if pairs.min() < 0 or pairs.max() >= pictures:
-        raise ValueError(f"pairs go from {pairs.min()} to {pairs.max()}, and there are pictures 0 to {pictures - 1}")
+def _replies(
+    annotator: Annotator, observations: Observations, questions: list[tuple[tuple[str, str], tuple[int, int]]]
+) -> Generator[tuple[tuple[str, str], Reply], None, None]:
+    """Hand the questions over, some at a time, and yield the replies, each question's at most once."""
+    for begin in range(0, len(questions), annotator.chunk):
+        chunk = questions[begin : begin + annotator.chunk]
+        first, second = np.array([indices for _, indices in chunk]).T
+        replies = annotator.annotate(observations.images[first], observations.images[second])
+        seen: set[int] = set()
+        try:
+            for i, reply in replies:
+                if i in seen or not 0 <= i < len(chunk):
+                    raise ValueError(f"{annotator.name} answered question {i} of {len(chunk)}" + " twice" * (i in seen))
+                seen.add(i)
+                yield chunk[i][0], reply
+        finally:
+            # A generator that is not run to its end must learn of it: there may be calls under way.
+            if hasattr(replies, "close"):
+                replies.close()
 
 
-def _store_pictures(store: Store, observations: Observations, used: np.ndarray) -> dict[int, str]:
-    """Store these pictures, some at a time. Returns their hashes by index."""
-    hashes: dict[int, str] = {}
-    for begin in range(0, len(used), _BLOCK):
-        some = observations.choose(used[begin : begin + _BLOCK])
-        names = store.add_images(some.images, some.episode, some.t)
-        hashes.update(zip(used[begin : begin + _BLOCK].tolist(), names, strict=True))
-    return hashes
-
-
-def _questions(pairs: np.ndarray, both_orders: bool) -> Iterator[Question]:
-    for i, j in pairs.tolist():
-        yield i, j
-        if both_orders:
-            yield j, i
-
-
-def _spent(budget: Budget, cost: float) -> bool:
-    return budget.dollars is not None and cost >= budget.dollars
-
-
-def _affordable(budget: Budget, cost: float, asked: int, chunk: int) -> int:
-    """How many questions to hand over, so that as few as can be are under way when the money ends."""
-    if budget.dollars is None:
-        return chunk
-    if not asked:
-        return min(chunk, 8)  # to learn what one costs
-    if not cost:
-        return chunk
-    return max(1, min(chunk, int((budget.dollars - cost) / (cost / asked))))
-
-
-def _annotate(
-    annotator: Annotator, observations: Observations, questions: list[Question]
-) -> Generator[tuple[int, Reply], None, None]:
-    """The annotator's replies, each question at most once."""
-    first, second = np.array(questions).T
-    replies = annotator.annotate(observations.images[first], observations.images[second])
-    seen: set[int] = set()
-    try:
-        for i, reply in replies:
-            if i in seen or not 0 <= i < len(questions):
-                raise ValueError(f"{annotator.name} answered question {i} of {len(questions)}" + " twice" * (i in seen))
-            seen.add(i)
-            yield i, reply
-    finally:
-        # A generator that is not run to its end must learn of it: there may be calls under way.
-        if hasattr(replies, "close"):
-            replies.close()
-
-
-def _keep(store: Store, who: AnnotatorId, question: tuple[str, str], reply: Reply) -> None:
+def _record(store: Store, who: AnnotatorId, question: tuple[str, str], reply: Reply) -> None:
     """Record one reply at once: a commit takes less than 0.1 ms, and the next reply may be long in coming."""
     at = [time.time()]
     try:

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from sensei_lite.annotators.base import Annotator
-from sensei_lite.annotators.chat.annotator import ChatAnnotator, Price
+from sensei_lite.annotators.chat import ChatAnnotator, Price
 from sensei_lite.annotators.chat.prompts import KINDS, load_prompt, prompt_for, save_prompt
 from sensei_lite.annotators.clip.annotator import ClipAnnotator
 from sensei_lite.annotators.clip.bundled import BUNDLED, small_clip_called, small_clip_for
 from sensei_lite.annotators.data import Observations
-from sensei_lite.annotators.human_page import HumanAnnotator
-from sensei_lite.annotators.scripted import MANNERS, ScriptedAnnotator
+from sensei_lite.annotators.scripted import ScriptedAnnotator
 
 NAMES = ("clip", "chat", "human", "scripted")
+"""A human is no function of two pictures: see `human.panel`."""
 
 
 def make_annotator(
@@ -22,14 +22,14 @@ def make_annotator(
     """Make an annotator by name.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `NAMES` but ``human``.
         observations: what it will be asked about: the scripted annotator looks the truth up there, and a chat model
             that is to describe the environment itself is shown the first picture.
         world: the world's name: it chooses a chat model's specific prompt, and which small CLIP is asked with which
             prompts. Where no small CLIP knows the world, a warning says so.
         prompt_file: where the prompt with a chat model's own description is kept, and found again.
         settings: arguments of the annotator's class. For ``chat``, ``prompt`` is ``specific`` or ``general`` and
-            ``price`` is dollars per million tokens (input, output); for ``scripted``, ``manner`` is one of `MANNERS`.
+            ``price`` is dollars per million tokens (input, output).
 
     Raises:
         ValueError: there is no such annotator, or a setting makes no sense.
@@ -38,22 +38,15 @@ def make_annotator(
     """
     if name == "clip":
         return _clip(world, **settings)
-    if name == "human":
-        return HumanAnnotator(**settings)
     if name == "chat":
         return _chat(observations, world, prompt_file, **settings)
     if name == "scripted":
-        manner = settings.pop("manner", None)
-        if manner is None:
-            return ScriptedAnnotator(observations, **settings)
-        if manner not in MANNERS:
-            raise ValueError(f"manner is {manner!r}; there are {', '.join(MANNERS)}")
-        return ScriptedAnnotator.like(manner, observations, **settings)
+        return ScriptedAnnotator(observations, **settings)
     raise ValueError(f"there is no annotator called {name!r}; there are {', '.join(NAMES)}")
 
 
 def _clip(world: str, **settings: Any) -> ClipAnnotator:
-    """The small CLIP for a world, or the model that the settings name with the prompts for that world."""
+    """Make the small CLIP for a world, or the model that the settings name with the prompts for that world."""
     small = small_clip_for(world)
     model = settings.pop("model", small.name if small else BUNDLED)
     own_words = small_clip_called(model) is not None

@@ -12,14 +12,14 @@ for one position, ties and refusals. Each has a share of all answers of its own:
     1 = unknown_rate + tie_rate + |position_bias| + (the share in which it looks at the pictures).
 
 Source: the order of levels is that of the events of KeyRoom and KeyChest (`sensei_lite.worlds`), and the count of
-Tabletop is ours; the shares of GPT-4
-and LLaVA are counted in the published answers of SENSEI (arXiv 2503.01584) and of its re-run with LLaVA. Simplified:
-real annotators err more often where pictures are alike; here every pair has the same chance. Used in notebook
-05_vlm_annotation.
+Tabletop is ours; the shares of GPT-4 and LLaVA are counted in the published answers of SENSEI (arXiv 2503.01584) and of
+its re-run with LLaVA. Simplified: real annotators err more often where pictures are alike; here every pair has the same
+chance. Used in notebook 05_vlm_annotation.
 """
 
 import dataclasses
 import hashlib
+import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -27,8 +27,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Int
 
-from sensei_lite.annotators.base import Annotator, Answer, Reply, image_hash
-from sensei_lite.annotators.data import Observations, check_images
+from sensei_lite.annotators.base import Annotator, Answer, HostImages, Reply, image_hash
+from sensei_lite.annotators.data import Observations
 
 LEVELS: dict[str, tuple[str, ...]] = {
     "KeyRoom": ("key_in_view", "key_picked_up", "door_reached_with_key", "door_opened", "exit_reached"),
@@ -54,7 +54,7 @@ COUNTED = ("Tabletop",)
 
 
 def levels_of(facts: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """The order of levels of the world that tells these facts. Raises ValueError where none of `LEVELS` fits."""
+    """Return the order of levels of the world that tells these facts. Raises ValueError where none of `LEVELS` fits."""
     for names in LEVELS.values():
         if set(names) <= set(facts):
             return names
@@ -63,7 +63,7 @@ def levels_of(facts: Mapping[str, np.ndarray]) -> tuple[str, ...]:
 
 
 def interest(facts: Mapping[str, np.ndarray], levels: Sequence[str] | None = None) -> Int[np.ndarray, " n"]:
-    """How interesting each state is: 0 if no fact of ``levels`` holds, else the place (from 1) of the last that holds.
+    """Compute how interesting each state is: the place (from 1) of the last fact that holds, 0 where none does.
 
     Args:
         facts: named truths, bool [n] each, as in `Observations`.
@@ -85,12 +85,12 @@ def interest(facts: Mapping[str, np.ndarray], levels: Sequence[str] | None = Non
 
 
 def is_counted(names: Sequence[str]) -> bool:
-    """Whether these are the facts of a world in which it counts how many hold."""
+    """Return whether these are the facts of a world in which it counts how many hold."""
     return tuple(names) in {LEVELS[world] for world in COUNTED}
 
 
 def situations(facts: Mapping[str, np.ndarray]) -> dict[str, Bool[np.ndarray, " n"]]:
-    """Which states are of each level (by `interest`) of their world, dull ones first. Raises as `levels_of` does."""
+    """Find the states of each level (by `interest`) of their world, dull ones first. Raises as `levels_of` does."""
     names, level = levels_of(facts), interest(facts)
     if is_counted(names):
         names = ("one of these", *(f"{number} of these" for number in range(2, len(names) + 1)))
@@ -98,7 +98,7 @@ def situations(facts: Mapping[str, np.ndarray]) -> dict[str, Bool[np.ndarray, " 
 
 
 @dataclasses.dataclass(frozen=True)
-class Manner:
+class NoiseModel:
     """How a scripted annotator errs. Raises ValueError where the shares are no shares."""
 
     noise: float = 0.0
@@ -118,17 +118,17 @@ class Manner:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
         if self.equal not in ("tie", "toss"):
             raise ValueError(f"equal is {self.equal!r}; it must be 'tie' or 'toss'")
-        if not abs(self.position_bias) <= 1 or self.looks < -1e-9:
+        if not abs(self.position_bias) <= 1 or self._looks < -1e-9:
             unseen = f"position_bias {self.position_bias}, tie_rate {self.tie_rate}, unknown_rate {self.unknown_rate}"
             raise ValueError(f"{unseen}: together (without signs) they are more than 1, and are shares of one whole")
 
     @property
-    def looks(self) -> float:
+    def _looks(self) -> float:
         """The share of answers for which it looks at the pictures."""
         return 1 - self.unknown_rate - self.tie_rate - abs(self.position_bias)
 
     def shares(self, truth: Answer) -> dict[Answer, float]:
-        """P[answer | truth], where the truth is FIRST, SECOND or (for equal levels) TIE."""
+        """Return P[answer | truth], where the truth is FIRST, SECOND or (for equal levels) TIE."""
         shares = {Answer.FIRST: 0.0, Answer.SECOND: 0.0, Answer.TIE: self.tie_rate, Answer.UNKNOWN: self.unknown_rate}
         shares[Answer.FIRST if self.position_bias > 0 else Answer.SECOND] += abs(self.position_bias)
         if truth == Answer.TIE:
@@ -137,29 +137,29 @@ class Manner:
         else:
             seen = {truth: 1 - self.noise, truth.swapped(): self.noise}
         for answer, share in seen.items():
-            shares[answer] += max(self.looks, 0.0) * share
+            shares[answer] += max(self._looks, 0.0) * share
         return shares
 
 
-MANNERS: dict[str, Manner] = {
-    "faithful": Manner(),
-    "gpt4": Manner(position_bias=-0.16, unknown_rate=10 / 139_409, equal="toss"),
-    "gpt4-general": Manner(position_bias=-0.2, tie_rate=0.012, unknown_rate=0.008, equal="toss"),
-    "llava": Manner(position_bias=0.79, unknown_rate=0.13, equal="toss"),
+NOISE_MODELS: dict[str, NoiseModel] = {
+    "faithful": NoiseModel(),
+    "gpt4": NoiseModel(position_bias=-0.16, unknown_rate=10 / 139_409, equal="toss"),
+    "gpt4-general": NoiseModel(position_bias=-0.2, tie_rate=0.012, unknown_rate=0.008, equal="toss"),
+    "llava": NoiseModel(position_bias=0.79, unknown_rate=0.13, equal="toss"),
 }
-"""Named manners. The real ones replay what was counted, over pairs in random order: GPT-4 chose the second picture in
-58% (the general prompt: 59%, with 1.2% ties and 0.8% no idea); LLaVA-1.6 the first in 83%, with 13% no idea. How often
-they were *wrong* was not counted: their noise is 0 until it is set, so they are right whenever they look."""
+"""The real ones replay what was counted, over pairs in random order: GPT-4 chose the second picture in 58% (the general
+prompt: 59%, with 1.2% ties and 0.8% no idea); LLaVA-1.6 the first in 83%, with 13% no idea. How often they were *wrong*
+was not counted: their noise is 0 until it is set, so they are right whenever they look."""
 
 
-def noise_ceiling(manner: Manner, equal: float = 0.0, *, both_orders: bool = False) -> float:
-    """The best accuracy that any R_psi can reach against this annotator, on pairs for which it chose a picture.
+def noise_ceiling(noise_model: NoiseModel, equal: float = 0.0, *, both_orders: bool = False) -> float:
+    """Compute the best accuracy that any R_psi can reach on pairs for which this annotator chose a picture.
 
     Such an R_psi knows the truth, so it fails only where the annotator erred; where both states are equal it is right
     by chance. No function of a picture can learn a position, so a position's share is right by chance too.
 
     Args:
-        manner: how the annotator errs.
+        noise_model: how the annotator errs.
         equal: the share of pairs whose states have the same level, from 0 to 1.
         both_orders: every pair is asked in both orders and its answers are combined (see `combine`); otherwise it is
             asked once, in random order.
@@ -169,20 +169,19 @@ def noise_ceiling(manner: Manner, equal: float = 0.0, *, both_orders: bool = Fal
     """
     if not 0 <= equal <= 1:
         raise ValueError(f"equal is {equal}; it must be from 0 to 1")
-    better_first, same, better_second = (manner.shares(truth) for truth in (Answer.FIRST, Answer.TIE, Answer.SECOND))
+    better_first, better_second, same = map(noise_model.shares, (Answer.FIRST, Answer.SECOND, Answer.TIE))
 
     def chosen_in(one: float, other: float) -> float:
         """P[the pair's judgement is this picture], given how often each order names it."""
-        if not both_orders:
-            return (one + other) / 2
-        return one * other  # named in both orders, or it is a tie or dropped
+        # Asked twice, it is named in both orders, or the pair is a tie or dropped.
+        return one * other if both_orders else (one + other) / 2
 
     right = chosen_in(better_first[Answer.FIRST], better_second[Answer.SECOND])
     wrong = chosen_in(better_first[Answer.SECOND], better_second[Answer.FIRST])
     by_chance = 2 * chosen_in(same[Answer.FIRST], same[Answer.SECOND])
     chosen = (1 - equal) * (right + wrong) + equal * by_chance
     if chosen <= 0:
-        raise ValueError(f"{manner} never chooses a picture of such pairs, so there is no accuracy")
+        raise ValueError(f"{noise_model} never chooses a picture of such pairs, so there is no accuracy")
     # One that is wrong more often than right teaches R_psi just as well, upside down.
     return ((1 - equal) * max(right, wrong) + equal * by_chance / 2) / chosen
 
@@ -199,16 +198,14 @@ class ScriptedAnnotator(Annotator):
 
     Args:
         observations: every picture that will be asked about, with facts.
+        noise_model: how it errs: one of `NOISE_MODELS` by name, or one of your own.
         levels: names of facts from dull to interesting; None takes the world's own (see `interest`).
-        noise: see `Manner`, as are the next four.
-        position_bias: see `Manner`.
-        tie_rate: see `Manner`.
-        unknown_rate: see `Manner`.
-        equal: see `Manner`.
         seed: chooses which answers are wrong.
+        changes: to fields of the noise model, such as ``noise=0.1``.
 
     Raises:
-        ValueError: the observations have no such facts, or a setting is out of its range.
+        ValueError: the observations have no such facts, there is no such noise model, or a share is out of its range.
+        TypeError: a change is no field of `NoiseModel`.
     """
 
     name = "scripted"
@@ -216,17 +213,17 @@ class ScriptedAnnotator(Annotator):
     def __init__(
         self,
         observations: Observations,
-        levels: Sequence[str] | None = None,
+        noise_model: NoiseModel | str = "faithful",
         *,
-        noise: float = 0.0,
-        position_bias: float = 0.0,
-        tie_rate: float = 0.0,
-        unknown_rate: float = 0.0,
-        equal: Literal["tie", "toss"] = "tie",
+        levels: Sequence[str] | None = None,
         seed: int = 0,
+        **changes: Any,
     ) -> None:
-        check_images(observations.images)
-        self.manner = Manner(noise, position_bias, tie_rate, unknown_rate, equal)
+        if isinstance(noise_model, str):
+            if noise_model not in NOISE_MODELS:
+                raise ValueError(f"noise_model is {noise_model!r}; there are {', '.join(NOISE_MODELS)}")
+            noise_model = NOISE_MODELS[noise_model]
+        self.noise_model = dataclasses.replace(noise_model, **changes)
         self.levels = levels_of(observations.facts) if levels is None else tuple(levels)
         self.seed = seed
         found = defaultdict(list)
@@ -235,31 +232,12 @@ class ScriptedAnnotator(Annotator):
         self._level = {name: sum(levels) / len(levels) for name, levels in found.items()}
         # The pictures belong to the version: with more of them, one that can mean two states may get another mean.
         table = hashlib.sha256(repr(sorted(self._level.items())).encode()).hexdigest()[:12]
-        settings = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(self.manner).items())
+        settings = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(self.noise_model).items())
         order = " + " if levels is None and is_counted(self.levels) else " < "
-        self.version = f"1: {settings}, seed {seed}, levels {order.join(self.levels)}, pictures {table}"
-
-    @classmethod
-    def like(
-        cls,
-        name: str,
-        observations: Observations,
-        levels: Sequence[str] | None = None,
-        *,
-        seed: int = 0,
-        **changes: Any,
-    ) -> "ScriptedAnnotator":
-        """One with a named manner of `MANNERS`, and with ``changes`` to it, such as ``noise=0.1``.
-
-        Raises ValueError where there is no such name, TypeError where a change is no field of `Manner`.
-        """
-        if name not in MANNERS:
-            raise ValueError(f"there is no manner called {name!r}; there are {', '.join(MANNERS)}")
-        manner = dataclasses.replace(MANNERS[name], **changes)
-        return cls(observations, levels, seed=seed, **dataclasses.asdict(manner))
+        self.version = f"2: {settings}, seed {seed}, levels {order.join(self.levels)}, pictures {table}"
 
     def level(self, image: np.ndarray) -> float:
-        """How interesting a picture is: the (mean) level of the states that look so. Raises ValueError if unknown."""
+        """Return the (mean) level of the states that look so. Raises ValueError for a picture that it does not know."""
         return self._level_of(image_hash(image))
 
     def _level_of(self, name: str) -> float:
@@ -270,39 +248,12 @@ class ScriptedAnnotator(Annotator):
             )
         return self._level[name]
 
-    def annotate(self, images_a: np.ndarray, images_b: np.ndarray) -> Iterator[tuple[int, Reply]]:
-        """See `Annotator.annotate`. Raises ValueError too for a picture that it does not know."""
-        check_images(images_a)
-        check_images(images_b)
-        if len(images_a) != len(images_b):
-            raise ValueError(f"there are {len(images_a)} first pictures and {len(images_b)} second ones")
-        questions = zip(map(image_hash, images_a), map(image_hash, images_b), strict=True)
-        return ((i, self._reply(a, b)) for i, (a, b) in enumerate(questions))
-
-    def _reply(self, a: str, b: str) -> Reply:
-        first, second = self._level_of(a), self._level_of(b)
-        truth = Answer.TIE if first == second else Answer.FIRST if first > second else Answer.SECOND
-        answer, why = _answer(self.manner, truth, _chances(self.seed, a, b))
-        return Reply(answer, f"levels {first:g} and {second:g}: {why}")
-
-
-def _chances(*question: object) -> list[float]:
-    """Three numbers in [0, 1) that belong to a question: the same on every machine and in every order of asking."""
-    digest = hashlib.sha256(repr(question).encode()).digest()
-    return [int.from_bytes(digest[8 * i : 8 * i + 6]) / 2**48 for i in range(3)]
-
-
-def _answer(manner: Manner, truth: Answer, chances: Sequence[float]) -> tuple[Answer, str]:
-    kind, error, coin = chances
-    either = Answer.FIRST if coin < 0.5 else Answer.SECOND
-    if kind < manner.unknown_rate:
-        return Answer.UNKNOWN, "no idea"
-    if kind < manner.unknown_rate + manner.tie_rate:
-        return Answer.TIE, "tie unseen"
-    if kind < manner.unknown_rate + manner.tie_rate + abs(manner.position_bias):
-        return (Answer.FIRST if manner.position_bias > 0 else Answer.SECOND), "by position"
-    if truth == Answer.TIE and manner.equal == "toss":
-        return either, "tossed"
-    if error < manner.noise:
-        return (either if truth == Answer.TIE else truth.swapped()), "wrong"
-    return truth, "true"
+    def annotate(self, images_a: HostImages, images_b: HostImages) -> Iterator[tuple[int, Reply]]:
+        """See `Annotator.annotate`. Raises ValueError for a picture that it does not know."""
+        for i, (a, b) in enumerate(zip(map(image_hash, images_a), map(image_hash, images_b), strict=True)):
+            first, second = self._level_of(a), self._level_of(b)
+            truth = Answer.TIE if first == second else Answer.FIRST if first > second else Answer.SECOND
+            shares = self.noise_model.shares(truth)
+            chance = random.Random(repr((self.seed, a, b)))  # the question's own, on every machine
+            (answer,) = chance.choices(list(shares), list(shares.values()))
+            yield i, Reply(answer, f"levels {first:g} and {second:g}")

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from sensei_lite.annotators.base import Answer, image_hash
+from sensei_lite.annotators.base import AnnotatorId, Answer, image_hash
 from sensei_lite.annotators.data import Observations, load_observations
 from sensei_lite.annotators.scripted import interest, is_counted, levels_of, situations
-from sensei_lite.annotators.store import AnnotatorId, Store
+from sensei_lite.annotators.store import Store
 from sensei_lite.plots import report_page
 from sensei_lite.plots.exploration import rounded, state_figure, tell_moments, trace_figure, words_for
 from sensei_lite.plots.reward import Drawing, landscape_figure, situation_figure

@@ -5,8 +5,9 @@ place where the operating system wants such files. It changes no result.
 
 XLA asks for an update's memory when it begins and gives it back when it ends, so the operating system hands out and
 clears every page again each time; 4 KiB at a time that costs a third of an update. With pages of 2 MiB there are 500
-times fewer. The C library of Linux (glibc 2.35 and later) asks for them if the environment variable ``GLIBC_TUNABLES`` says so when a process starts, and in no other way;
-hence the restart. Where Linux has no such pages to give, or another C library is in use, nothing changes.
+times fewer. The C library of Linux (glibc 2.35 and later) asks for them if the environment variable ``GLIBC_TUNABLES``
+says so when a process starts, and in no other way; hence the restart. Where Linux has no such pages to give, or another
+C library is in use, nothing changes.
 """
 
 import os

@@ -21,11 +21,12 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from sensei_lite.annotators.agreement import agreement, report_lines
+from sensei_lite.annotators.agreement import agreement_report, report_lines
+from sensei_lite.annotators.base import AnnotatorId
 from sensei_lite.annotators.chat.annotator import ChatAnnotator
 from sensei_lite.annotators.data import Observations, Preferences, load_observations, save_observations
-from sensei_lite.annotators.pairs import interesting_pairs, random_pairs, spread_pairs
-from sensei_lite.annotators.query import Budget, Tally, ask
+from sensei_lite.annotators.pairs import Pairs, interesting_pairs, random_pairs, spread_pairs
+from sensei_lite.annotators.query import Budget, QueryStats, ask
 from sensei_lite.annotators.registry import make_annotator
 from sensei_lite.annotators.scripted import interest, situations
 from sensei_lite.annotators.store import Store
@@ -243,9 +244,9 @@ def taste_figures(folder: Path) -> dict[str, float]:
     Raises FileNotFoundError where there is no R_psi.
     """
     observations, reward = load_observations(folder / OBSERVATIONS), load_reward(folder / REWARD)
-    who = read_manifest(folder / REWARD / "made_from.json")["annotator"]
+    who = AnnotatorId(**read_manifest(folder / REWARD / "made_from.json")["annotator"])
     with Store(folder / PREFERENCES) as store:
-        judged = store.preferences(*who.values())
+        judged = store.preferences(who)
     if not observations.facts:
         return {}
     rewards, levels = rewards_of(reward, observations.images), interest(observations.facts)
@@ -254,6 +255,18 @@ def taste_figures(folder: Path) -> dict[str, float]:
         "R_psi orders situations": accuracy_against_levels(rewards, levels),
         "R_psi's spread within a situation": std_within(rewards, levels),
     }
+
+
+def choose_pairs(folder: Path, observations: Observations, pairs: int, *, choose: str, seed: int) -> Pairs:
+    """Choose pairs of the folder's observations: random, spread, or interesting (see `annotators.pairs`).
+
+    Interesting is what the folder's R_psi finds so, which the answers so far have taught: FileNotFoundError without it.
+    """
+    if choose != "interesting":
+        return CHOICES[choose](observations, pairs, seed)
+    if not (folder / REWARD).exists():
+        raise FileNotFoundError(f"{folder / REWARD} is not there: interesting pairs are chosen by an R_psi")
+    return interesting_pairs(observations, pairs, rewards_of(load_reward(folder / REWARD), observations.images), seed)
 
 
 def annotate(
@@ -266,36 +279,44 @@ def annotate(
     both_orders: bool,
     budget: Budget,
     seed: int,
-) -> Tally:
+) -> QueryStats:
     """Ask an annotator about pairs of the folder's observations; what was answered before is not asked again.
 
-    ``choose`` is how pairs are chosen (see `annotators.pairs`): random, spread, or interesting, by the R_psi that the
-    answers so far have taught.
-
-    Prints what it will take before the first question, and a report over all annotators at the end.
+    A human answers in JupyterLab, in ``annotate.ipynb`` in the folder. Prints what it will take before the first
+    question, and a report over all annotators at the end.
 
     Raises FileNotFoundError where there are no observations, ValueError where a setting makes no sense; and whatever
     the annotator raises. Answers that came before are kept.
     """
     observations = load_observations(folder / OBSERVATIONS)
-    world = str(read_manifest(folder / WORLD)["world"])
-    made = make_annotator(annotator, observations, world=world, prompt_file=folder / "prompt.json", **settings)
-    if choose == "interesting":
-        if not (folder / REWARD).exists():
-            raise FileNotFoundError(f"{folder / REWARD} is not there: interesting pairs are chosen by an R_psi")
-        rewards = rewards_of(load_reward(folder / REWARD), observations.images)
-        chosen = interesting_pairs(observations, pairs, rewards, seed)
+    if annotator == "human":
+        if budget != Budget():
+            raise ValueError("a budget is for annotators that cost money; people stop when they like")
+        made = None
     else:
-        chosen = CHOICES[choose](observations, pairs, seed)
+        world = str(read_manifest(folder / WORLD)["world"])
+        made = make_annotator(annotator, observations, world=world, prompt_file=folder / "prompt.json", **settings)
+    chosen = choose_pairs(folder, observations, pairs, choose=choose, seed=seed)
     if isinstance(made, ChatAnnotator):
         height, width = observations.images.shape[1:3]
         print(f"{made}: {made.estimate(len(chosen) * (1 + both_orders), height, width)}")
     with Store(folder / PREFERENCES) as store:
-        tally = ask(store, made, observations, chosen, both_orders=both_orders, budget=budget)
-        said = ", ".join(f"{answer.name.lower()} {number}" for answer, number in tally.answers.items())
-        print(f"{tally.asked} questions answered now ({said}), {tally.skipped} before, {tally.left} still open")
-        print("\n".join(report_lines(agreement(store))))
-    return tally
+        if made is None:
+            from sensei_lite.annotators.human.lab import ask_in_lab, template_path, write_notebook
+            from sensei_lite.annotators.human.panel import human_id
+
+            who, notebook = human_id(**settings), folder / "annotate.ipynb"
+            parameters = {"folder": str(folder.resolve()), "pairs": pairs, "choose": choose, "both_orders": both_orders}
+            parameters |= {"seed": seed, "settings": dict(settings)}
+            write_notebook(template_path("annotate.py"), notebook, parameters)
+            stats = ask_in_lab(store, who, observations, chosen, notebook, both_orders=both_orders)
+        else:
+            stats = ask(store, made, observations, chosen, both_orders=both_orders, budget=budget)
+        said = ", ".join(f"{answer.name.lower()} {number}" for answer, number in stats.answers.items())
+        print(f"{stats.asked} questions answered now ({said}), {stats.skipped} before, {stats.left} still open")
+        if store.annotators():
+            print("\n".join(report_lines(agreement_report(store))))
+    return stats
 
 
 class Taste(NamedTuple):
@@ -331,7 +352,7 @@ def distil_taste(
     config = DistilConfig(**settings)
     with Store(folder / PREFERENCES) as store:
         who = store.find(annotator, version)
-        preferences = store.preferences(*who)
+        preferences = store.preferences(who)
     with tqdm(total=config.epochs, desc=f"distil {who.name}", unit="epoch") as bar:
 
         def show(epoch: Epoch) -> None:

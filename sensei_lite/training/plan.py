@@ -15,7 +15,7 @@ from sensei_lite.annotators.query import Budget
 from sensei_lite.training import pipeline
 from sensei_lite.training.evaluate import MEANINGFUL, RATE
 from sensei_lite.training.stages import timed_stage
-from sensei_lite.training.storage import folder_lock, write_or_verify_manifest
+from sensei_lite.training.storage import RunError, folder_lock, write_or_verify_manifest
 
 FORMAT = 1
 
@@ -35,7 +35,7 @@ class RunPlan:
     pictures: int = 12_000
     """How many pictures of what the Plan2Explore agent saw are kept to ask about."""
     annotator: str = "clip"
-    """Who is asked (see `annotators.catalogue`)."""
+    """Who is asked (see `annotators.registry`)."""
     annotator_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of the annotator."""
     pairs: int = 5_000
@@ -129,7 +129,7 @@ def teach_taste(folder: Path, plan: RunPlan) -> None:
         with timed_stage(folder, f"annotate{suffix}") as is_open:
             if is_open:
                 # Call-out P1 (ours): the second round asks where the agent will go. See `RunPlan.rounds`.
-                pipeline.annotate(
+                stats = pipeline.annotate(
                     folder,
                     plan.annotator,
                     plan.annotator_settings,
@@ -139,6 +139,8 @@ def teach_taste(folder: Path, plan: RunPlan) -> None:
                     budget=Budget(None, None),
                     seed=plan.seed + number,
                 )
+                if stats.left:  # a human closed the notebook
+                    raise RunError(f"{stats.left} questions are still open; the same command goes on with them")
         with timed_stage(folder, f"distil{suffix}") as is_open:
             if is_open:
                 pipeline.distil_taste(folder, plan.distil_settings, annotator=None, version=None, seed=plan.seed)

@@ -39,8 +39,8 @@ HANDLER = ("object_reached", "ball_lifted", "block_lifted")
 ANNOTATIONS: dict[str, dict[str, Any]] = {
     "scripted": {"annotator": "scripted"},
     "noisy": {"annotator": "scripted", "annotator_settings": {"noise": 0.25}},
-    "llava": {"annotator": "scripted", "annotator_settings": {"manner": "llava"}, "both_orders": False},
-    "llava-both-orders": {"annotator": "scripted", "annotator_settings": {"manner": "llava"}},
+    "llava": {"annotator": "scripted", "annotator_settings": {"noise_model": "llava"}, "both_orders": False},
+    "llava-both-orders": {"annotator": "scripted", "annotator_settings": {"noise_model": "llava"}},
     "few": {"pairs": 250},
     "one-round": {"rounds": 1},
     "door-lover": {"annotator": "scripted", "annotator_settings": {"levels": DOOR_LOVER}},

@@ -8,10 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensei_lite.annotators.agreement import agreement, circles, cohen_kappa, report_lines, wilson
-from sensei_lite.annotators.base import Answer, Reply
-from sensei_lite.annotators.combine import combine
-from sensei_lite.annotators.store import AnnotatorId, Store
+from sensei_lite.annotators.agreement import (
+    agreement_report,
+    cohen_kappa,
+    intransitive_triads,
+    report_lines,
+    wilson_interval,
+)
+from sensei_lite.annotators.base import AnnotatorId, Answer, Reply
+from sensei_lite.annotators.combine import combine_answers
+from sensei_lite.annotators.store import Store
 
 FIRST, SECOND, TIE, UNKNOWN = Answer
 
@@ -75,18 +81,18 @@ def test_kappa_is_not_defined_without_answers_or_with_one_kind_of_them(table):
     ],
 )
 def test_wilson_of_known_shares(happened, times, low, high):
-    np.testing.assert_allclose(wilson(happened, times), (happened / times, low, high), atol=1e-12)
+    np.testing.assert_allclose(wilson_interval(happened, times), (happened / times, low, high), atol=1e-12)
 
 
 def test_an_annotator_that_looks_at_the_pictures(store):
     answer(store, "higher", higher, some_pairs())
-    (report,) = agreement(store).annotators
+    (report,) = agreement_report(store).annotators
     assert (report.questions, report.tie_rate, report.unknown_rate, report.warnings) == (800, 0, 0, ())
     assert report.first.value == 0.5
     assert report.cost == pytest.approx(0.8)
     assert (report.both_orders, report.contradiction.value) == (400, 0)
-    assert report.triples > 0
-    assert report.circles == 0
+    assert report.triads > 0
+    assert report.intransitive == 0
 
 
 @pytest.mark.parametrize("orders", [1, 2])
@@ -96,7 +102,7 @@ def test_a_planted_bias_to_a_position_is_found(store, position, share, orders):
     rng = np.random.default_rng(1)
     blind = abs(2 * share - 1)
     answer(store, "biased", lambda i, j: position if rng.random() < blind else higher(i, j), some_pairs(3000), orders)
-    (report,) = agreement(store).annotators
+    (report,) = agreement_report(store).annotators
     assert report.first.low < share < report.first.high
     assert report.first.high - report.first.low < 0.04
     assert report.warnings == (f"it favours the {position.name.lower()} position",)
@@ -111,10 +117,10 @@ def test_ties_unknown_answers_and_contradictions_are_counted(store):
     said |= {(7, 6): FIRST}
     questions = [(store.hashes[i], store.hashes[j]) for i, j in said]
     store.record(AnnotatorId("me", "1"), questions, [Reply(a) for a in said.values()])
-    (report,) = agreement(store).annotators
+    (report,) = agreement_report(store).annotators
     assert (report.questions, report.tie_rate, report.unknown_rate) == (8, 3 / 8, 1 / 8)
-    assert report.first == wilson(3, 4)
-    assert (report.both_orders, report.contradiction) == (3, wilson(1, 3))
+    assert report.first == wilson_interval(3, 4)
+    assert (report.both_orders, report.contradiction) == (3, wilson_interval(1, 3))
 
 
 @pytest.mark.parametrize(
@@ -135,34 +141,34 @@ def test_ties_unknown_answers_and_contradictions_are_counted(store):
 )
 def test_answers_that_teach_nothing_are_warned_of(store, says, warnings):
     answer(store, "odd", says, some_pairs(30))
-    report = agreement(store)
+    report = agreement_report(store)
     assert list(report.annotators[0].warnings) == warnings
     assert [line.strip() for line in report_lines(report) if "warning" in line] == [f"warning: {w}" for w in warnings]
 
 
 def test_one_sided_answers_in_one_order_are_warned_of(store):
     answer(store, "odd", lambda i, j: SECOND, some_pairs(30), orders=1)
-    (report,) = agreement(store).annotators
+    (report,) = agreement_report(store).annotators
     assert report.warnings == ("one-sided: it never said 'first'", "it favours the second position")
     assert (report.both_orders, math.isnan(report.contradiction.value)) == (0, True)
 
 
 def judged(edges):
     first, second, said = np.array([(i, j, a) for (i, j), a in edges.items()]).T
-    return combine(first, second, said)
+    return combine_answers(first, second, said)
 
 
-def test_a_circle_is_counted():
-    assert circles(judged({(5, 1): FIRST, (1, 9): FIRST, (9, 5): FIRST})) == (1, 1)
-    assert circles(judged({(5, 1): FIRST, (1, 9): FIRST, (9, 5): SECOND})) == (1, 0)
-    assert circles(judged({(5, 1): FIRST, (1, 9): FIRST, (9, 5): TIE})) == (1, 0)
-    assert circles(judged({(5, 1): FIRST, (1, 9): FIRST})) == (0, 0)
-    assert circles(judged({(5, 1): FIRST, (1, 9): FIRST, (9, 5): UNKNOWN})) == (0, 0)
+def test_an_intransitive_triad_is_counted():
+    assert intransitive_triads(judged({(5, 1): FIRST, (1, 9): FIRST, (9, 5): FIRST})) == (1, 1)
+    assert intransitive_triads(judged({(5, 1): FIRST, (1, 9): FIRST, (9, 5): SECOND})) == (1, 0)
+    assert intransitive_triads(judged({(5, 1): FIRST, (1, 9): FIRST, (9, 5): TIE})) == (1, 0)
+    assert intransitive_triads(judged({(5, 1): FIRST, (1, 9): FIRST})) == (0, 0)
+    assert intransitive_triads(judged({(5, 1): FIRST, (1, 9): FIRST, (9, 5): UNKNOWN})) == (0, 0)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 9), st.floats(0.2, 1))
 @settings(max_examples=60, deadline=None)
-def test_circles_are_those_found_one_by_one(seed, n, asked):
+def test_intransitive_triads_are_those_found_one_by_one(seed, n, asked):
     rng = np.random.default_rng(seed)
     edges = {
         (i, j) if rng.random() < 0.5 else (j, i): Answer(int(rng.integers(4)))
@@ -171,20 +177,20 @@ def test_circles_are_those_found_one_by_one(seed, n, asked):
     }
     beats = {pair if a is FIRST else pair[::-1] for pair, a in edges.items() if a in (FIRST, SECOND)}
     known = {frozenset(pair) for pair, a in edges.items() if a is not UNKNOWN}
-    triples = in_circles = 0
+    triads = intransitive = 0
     for i, j, k in itertools.combinations(range(n), 3):
-        triples += {frozenset(p) for p in ((i, j), (j, k), (i, k))} <= known
-        in_circles += {(i, j), (j, k), (k, i)} <= beats or {(j, i), (k, j), (i, k)} <= beats
+        triads += {frozenset(p) for p in ((i, j), (j, k), (i, k))} <= known
+        intransitive += {(i, j), (j, k), (k, i)} <= beats or {(j, i), (k, j), (i, k)} <= beats
     if edges:
-        assert circles(judged(edges)) == (triples, in_circles)
+        assert intransitive_triads(judged(edges)) == (triads, intransitive)
 
 
-def test_guessing_goes_in_a_circle_in_one_triple_of_four(store):
+def test_guessing_makes_one_triad_in_four_intransitive(store):
     rng = np.random.default_rng(0)
     answer(store, "guess", lambda i, j: Answer(int(rng.integers(2))), list(itertools.combinations(range(60), 2)), 1)
-    (report,) = agreement(store).annotators
-    assert report.triples == math.comb(60, 3)
-    assert abs(report.circles / report.triples - 0.25) < 0.02
+    (report,) = agreement_report(store).annotators
+    assert report.triads == math.comb(60, 3)
+    assert abs(report.intransitive / report.triads - 0.25) < 0.02
 
 
 def test_two_annotators_that_agree_now_and_then(store):
@@ -194,7 +200,7 @@ def test_two_annotators_that_agree_now_and_then(store):
     answer(store, "noisy", lambda i, j: higher(i, j) if (i * j) % 5 else higher(j, i), pairs[:1000])
     answer(store, "blind", lambda i, j: Answer(int(rng.integers(2))), [(j, i) for i, j in pairs], 1)
     answer(store, "stranger", higher, some_pairs(4950)[2000:], 1)
-    found = agreement(store)
+    found = agreement_report(store)
     between = {(b.one.name, b.other.name): b for b in found.between}
     assert len(between) == 6
     same = between["higher", "noisy"]
@@ -224,7 +230,7 @@ def test_kappa_does_not_depend_on_which_picture_comes_first(tmp_path):
             for who in (0, 1):
                 questions = [(hashes[i], hashes[j]) for i, j in edges]
                 store.record(AnnotatorId(str(who), "1"), questions, [Reply(said[who]) for said in edges.values()])
-            found.append(agreement(store).between[0])
+            found.append(agreement_report(store).between[0])
     np.testing.assert_allclose(found[0].kappa, found[1].kappa)
     assert found[0].alike == found[1].alike == np.mean([a == b for a, b in edges.values()])
 
@@ -242,4 +248,4 @@ def test_the_interval_of_kappa_holds_for_pairs_counted_both_ways_round():
 
 def test_an_empty_store_has_no_report(store):
     with pytest.raises(ValueError, match="is empty"):
-        agreement(store)
+        agreement_report(store)

@@ -16,7 +16,7 @@ from sensei_lite.annotators.chat.endpoint import KEY_VARIABLE
 from sensei_lite.annotators.chat.prompts import GENERAL
 from sensei_lite.annotators.data import Observations
 from sensei_lite.annotators.query import ask
-from sensei_lite.annotators.store import AnnotatorId, Store
+from sensei_lite.annotators.store import Store
 
 KEY = "sk-loopback-0123456789abcdef"
 PICTURES, PAIRS = 12, 15
@@ -108,9 +108,7 @@ def test_a_stopped_process_goes_on_where_the_store_ends(tmp_path, server, how):
     annotator = ChatAnnotator("tiny", server.url, upscale=0, concurrency=3)
     with Store(tmp_path / "answers.sqlite") as store:
         stored = [
-            name
-            for name, done in zip(all_names(), store.answered(AnnotatorId.of(annotator), all_names()), strict=True)
-            if done
+            name for name, done in zip(all_names(), store.answered(annotator.id, all_names()), strict=True) if done
         ]
         assert 0 < len(stored) <= 14
         if how == signal.SIGINT:  # Ctrl-C keeps all that was handed over; three at most were not
@@ -118,7 +116,7 @@ def test_a_stopped_process_goes_on_where_the_store_ends(tmp_path, server, how):
         server.asked.clear()
         server.respond = brighter
         tally = ask(store, annotator, seen(), some_pairs(), progress=False)
-        assert all(store.answered(AnnotatorId.of(annotator), all_names()))
+        assert all(store.answered(annotator.id, all_names()))
     second_run = asked_names(server)
     assert set(stored) <= set(first_run)
     assert not set(second_run) & set(stored)

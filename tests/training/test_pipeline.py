@@ -107,7 +107,7 @@ def test_a_missing_stage_is_named(tmp_path):
     ("annotator", "settings", "message"),
     [
         ("oracle", {}, "there are clip, chat, human, scripted"),
-        ("scripted", {"manner": "rude"}, "manner is 'rude'; there are faithful, gpt4"),
+        ("scripted", {"noise_model": "rude"}, "noise_model is 'rude'; there are faithful, gpt4"),
         ("chat", {}, "model=NAME"),
         ("chat", {"model": "m", "prompt": "short"}, "there are specific, general"),
     ],
@@ -143,7 +143,7 @@ def test_the_commands_do_the_same(tmp_path):
     done = command("collect", "--settings", "size=4", "max_steps=40", "--episodes", "12")
     assert done.returncode == 0, done.stderr
     assert "pictures of 12 episodes" in done.stdout
-    done = command("annotate", "--annotator", "scripted", "--settings", "manner=gpt4", "--pairs", "100")
+    done = command("annotate", "--annotator", "scripted", "--settings", "noise_model=gpt4", "--pairs", "100")
     assert done.returncode == 0, done.stderr
     assert "200 questions answered now" in done.stdout
     done = command("distil", "--settings", "epochs=2")

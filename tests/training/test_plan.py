@@ -121,7 +121,7 @@ def test_the_second_round_asks_where_it_is_interesting(done):
     """Call-out P1."""
     reward_model = load_reward(done / "semantic_reward")
     with Store(done / "preferences.sqlite") as store:
-        preferences = store.preferences(*store.find(None, None))
+        preferences = store.preferences(store.find())
     rewards = np.asarray(reward_model(preferences.images))
     # Each round asked about half of the pairs, and the store has them in order.
     half = PLAN.pairs // 2

@@ -15,12 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from make.bench.measure import Row, Speed, machine, measure, print_columns, write_table
-from sensei_lite.annotators.base import Answer, Reply
+from sensei_lite.annotators.base import AnnotatorId, Answer, Reply
 from sensei_lite.annotators.data import Observations, Preferences
 from sensei_lite.annotators.pairs import random_pairs
 from sensei_lite.annotators.query import ask
-from sensei_lite.annotators.scripted import Manner, ScriptedAnnotator, interest, noise_ceiling
-from sensei_lite.annotators.store import AnnotatorId, Store
+from sensei_lite.annotators.scripted import NoiseModel, ScriptedAnnotator, interest, noise_ceiling
+from sensei_lite.annotators.store import Store
 from sensei_lite.config import DistilConfig
 from sensei_lite.plots.reward import pairs_figure
 from sensei_lite.plots.style import save_figure
@@ -80,7 +80,7 @@ def _rows(folder: Path, observations: Observations, pairs: np.ndarray, repeats: 
         one = AnnotatorId("bench", "0")
         speed = measure(lambda: store.answered(one, questions), repeats)
         yield _row("find what is answered", "questions", len(questions), speed, path)
-        speed = measure(lambda: store.preferences(*one), repeats)
+        speed = measure(lambda: store.preferences(one), repeats)
         yield _row("preferences", "questions", len(questions), speed, path)
         speed = measure(lambda: record(len(questions), 256), repeats)
         yield _row("record, 256 together", "questions", len(questions), speed, path)
@@ -122,13 +122,14 @@ def bench_distil(path: Path, pairs: int = 5_000, episodes: int = 200, noise: flo
     user's first call does.
     """
     observations = play_observations(JAX_WORLDS["keyroom"], episodes, guided=True, seed=seed)
-    manner = Manner(noise=noise)
-    annotator = ScriptedAnnotator(observations, noise=noise, seed=seed)
+    noise_model = NoiseModel(noise=noise)
+    annotator = ScriptedAnnotator(observations, noise_model, seed=seed)
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "answers.sqlite") as store:
         ask(store, annotator, observations, random_pairs(observations, pairs, seed), both_orders=False)
         preferences = store.preferences()
     key = jax.random.key(seed)
     split = split_by_episode(preferences, DistilConfig().held_out, key=key)
+    equal = _share_equal(annotator, preferences, split.held_out)
     decided = int((preferences.target[split.held_out] != 0.5).sum())
     rows: list[Row] = []
     fresh = play_observations(JAX_WORLDS["keyroom"], episodes, guided=True, seed=seed + 1)
@@ -147,7 +148,7 @@ def bench_distil(path: Path, pairs: int = 5_000, episodes: int = 200, noise: flo
                 "held_out_accuracy": round(learned.held_out.accuracy, 4),
                 "low": round(low, 4),
                 "high": round(high, 4),
-                "noise_ceiling": round(noise_ceiling(manner, _share_equal(annotator, preferences, split.held_out)), 4),
+                "noise_ceiling": round(noise_ceiling(noise_model, equal), 4),
                 "accuracy_in_fresh_rooms": round(
                     accuracy_against_levels(rewards_of(learned.reward, fresh.images), levels), 4
                 ),

@@ -11,7 +11,8 @@ import numpy as np
 
 from make.bench.measure import Row, machine, measure, print_columns, write_table
 from sensei_lite.annotators.clip.annotator import ClipAnnotator
-from sensei_lite.annotators.clip.model import BUNDLED, require_open_clip
+from sensei_lite.annotators.clip.bundled import BUNDLED
+from sensei_lite.annotators.clip.model import require_open_clip
 
 LARGE = "ViT-B-32"
 

@@ -103,7 +103,7 @@ def fact_row(annotator: ClipAnnotator, vectors: Vectors, scene: Any, facts: Mapp
 def _fact_said(
     annotator: ClipAnnotator, vectors: Vectors, yes: tuple[str, ...], no: tuple[str, ...]
 ) -> Bool[np.ndarray, " n"]:
-    logits = annotator.model.sharpness * vectors @ annotator.model.embed_texts((*yes, *no)).T
+    logits = annotator.model.logit_scale * vectors @ annotator.model.embed_texts((*yes, *no)).T
     chances = np.exp(logits - logits.max(1, keepdims=True))
     # Means, so that a side does not win by having more sentences.
     return chances[:, : len(yes)].mean(1) > chances[:, len(yes) :].mean(1)

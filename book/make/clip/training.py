@@ -28,9 +28,8 @@ from tqdm import tqdm
 
 from make.clip.lessons import CAPTION_TASKS, CaptionTask, Round
 from sensei_lite.annotators.clip.annotator import ClipAnnotator
-from sensei_lite.annotators.clip.bundled import KEYS, SmallClip
+from sensei_lite.annotators.clip.bundled import KEYS, SmallClip, WordTokenizer
 from sensei_lite.annotators.clip.model import require_open_clip, to_tensor
-from sensei_lite.annotators.words import WordTokenizer
 
 MEASURED_PICTURES = 768
 """Pictures of every held-out world, about."""

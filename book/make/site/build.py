@@ -20,6 +20,7 @@ from pathlib import Path
 
 import tyro
 
+from make.site.claims import false_claims
 from make.site.dream import write_dream
 from make.site.film import write_film
 from make.site.mend import mend, without_badges
@@ -117,6 +118,8 @@ def _list(toc: Path, pages: list[str]) -> None:
 def build(book: Book) -> Path:
     """Everything; gives the folder of the pages. Raises SystemExit where a page has a warning or a notebook fails."""
     check_editions()
+    if wrong := false_claims():
+        raise SystemExit("the tables in book/data say otherwise: " + "; ".join(wrong))
     source = stage(book)
     vendor(source / "_vendor")
     write_dream(book.out / "dream")

@@ -1,8 +1,6 @@
 """The world's own reward, as the world model predicts it: r_t = E[r | s_t]. After an end it is over."""
 
-from jaxtyping import Array, Float
-
-from sensei_lite.agent.streams.base import Rewards, RewardStream, vmap_over_dream
+from sensei_lite.agent.streams.base import Actions, Rewards, RewardStream, ask
 from sensei_lite.models.rssm import State
 from sensei_lite.models.world_model import WorldModel
 
@@ -10,6 +8,6 @@ from sensei_lite.models.world_model import WorldModel
 class Stream(RewardStream):
     """Predict the task's reward."""
 
-    def reward(self, world_model: WorldModel, states: State, actions: Float[Array, "steps starts action"]) -> Rewards:
+    def reward(self, world_model: WorldModel, states: State, actions: Actions) -> Rewards:
         """Compute the predicted reward of every state."""
-        return vmap_over_dream(world_model.reward, states)
+        return ask(world_model.reward, states)

@@ -1,7 +1,7 @@
 """Which of two pictures looks more like something interesting? CLIP compares each of them with sentences.
 
 Every prompt p is a sentence t_p with an interest w_p from 0 (dull) to 1. With u(x) the picture's unit vector, v_p the
-sentence's, and s the sharpness that the model was trained to,
+sentence's, and s the logit scale that the model learned,
 
     P(p | x) = softmax_p( s u(x) . v_p ),        score(x) = sum_p P(p | x) w_p,
 
@@ -19,18 +19,18 @@ Source: zero-shot classification as in CLIP (arXiv 2103.00020), used as an annot
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import softmax
 
-from sensei_lite.annotators.base import Annotator, Answer, HostImages, Reply, image_hash
+from sensei_lite.annotators.base import Annotator, Answer, HostImages, Reply
 from sensei_lite.annotators.clip.bundled import BUNDLED, small_clip_called
 from sensei_lite.annotators.clip.model import load_clip
-from sensei_lite.annotators.clip.prompts import PROMPTS
-from sensei_lite.annotators.data import check_images
+from sensei_lite.annotators.clip.prompts import KEY_PROMPTS
+from sensei_lite.annotators.data import distinct_images
 
 MARGIN = 0.05
 """A quarter of a stage."""
@@ -70,7 +70,7 @@ class ClipAnnotator(Annotator):
     ) -> None:
         if prompts is None:
             small = small_clip_called(model)
-            prompts = small.prompts if small else PROMPTS
+            prompts = small.prompts if small else KEY_PROMPTS
         _check_prompts(prompts)
         if not 0.0 <= margin <= 1.0:
             raise ValueError(f"margin is {margin}; it is a difference of two scores, from 0 to 1")
@@ -81,74 +81,48 @@ class ClipAnnotator(Annotator):
         self.model = load_clip(model, None if weights is None else Path(weights), device)
         self._interest = np.array(list(self.prompts.values()), np.float32)
         self._texts = self.model.embed_texts(list(self.prompts))
-        self.prompt_hash = _short_hash(json.dumps(self.prompts))
+        self.prompt_hash = hashlib.sha256(json.dumps(self.prompts).encode()).hexdigest()[:12]
         self.version = f"{self.model.tag} {self.model.weights_hash} prompts {self.prompt_hash} margin {margin:g}"
 
     def prompt_probabilities(self, images: HostImages) -> Float[np.ndarray, "batch prompts"]:
-        """P(p | x) for every picture and every prompt, in the order of ``prompts``.
+        """Compute P(p | x) for every picture and every prompt, in the order of ``prompts``.
+
+        Every distinct picture is encoded once, in the order of their names: the same pictures are in the same batches
+        and give the same numbers, bit by bit, in whichever order they were asked for.
 
         Raises ValueError for pictures that are not uint8 [n height width 3].
         """
-        distinct, place = _distinct(images)
-        return self._probabilities(images[distinct])[place]
-
-    def scores(self, images: HostImages) -> Float[np.ndarray, " batch"]:
-        """How interesting each picture is, from 0 to 1.
-
-        Raises ValueError for pictures that are not uint8 [n height width 3].
-        """
-        distinct, place = _distinct(images)
-        return (self._probabilities(images[distinct]) @ self._interest)[place]
-
-    def _probabilities(self, images: HostImages) -> Float[np.ndarray, "batch prompts"]:
+        distinct, place = distinct_images(images)
         if not len(images):
             return np.zeros((0, len(self.prompts)), np.float32)
-        vectors = self.model.embed_images(images, self.batch)
-        logits = self.model.sharpness * vectors @ self._texts.T
-        chances = np.exp(logits - logits.max(1, keepdims=True))
-        return (chances / chances.sum(1, keepdims=True)).astype(np.float32)
+        vectors = self.model.embed_images(images[distinct], self.batch)
+        return softmax(self.model.logit_scale * vectors @ self._texts.T, axis=1).astype(np.float32)[place]
+
+    def scores(self, images: HostImages) -> Float[np.ndarray, " batch"]:
+        """Compute how interesting each picture is, from 0 to 1.
+
+        Raises ValueError for pictures that are not uint8 [n height width 3].
+        """
+        return (self.prompt_probabilities(images) * self._interest).sum(1)
 
     def annotate(self, images_a: HostImages, images_b: HostImages) -> Iterator[tuple[int, Reply]]:
         """Compare ``images_a[i]`` with ``images_b[i]``, in order. See `Annotator.annotate`."""
-        check_images(images_a)
-        check_images(images_b)
-        if images_a.shape != images_b.shape:
-            raise ValueError(f"first pictures are {list(images_a.shape)}, second ones {list(images_b.shape)}")
-        return self._annotate(images_a, images_b)
-
-    def _annotate(self, images_a: HostImages, images_b: HostImages) -> Iterator[tuple[int, Reply]]:
         scores = self.scores(np.concatenate([images_a, images_b])).reshape(2, len(images_a))
         for i, (a, b) in enumerate(scores.T.tolist()):
             yield i, Reply(self.compare(a, b), f"{a:.4f} {b:.4f}")
 
     def compare(self, a: float, b: float) -> Answer:
-        """The answer for two scores."""
+        """Return the answer for two scores."""
         if abs(a - b) < self.margin or a == b:
             return Answer.TIE
         return Answer.FIRST if a > b else Answer.SECOND
-
-
-def _distinct(images: HostImages) -> tuple[np.ndarray, np.ndarray]:
-    """Where each distinct picture is first, and for every picture which of these it is.
-
-    They are in the order of their names: the same pictures are encoded in the same batches and give the same numbers,
-    bit by bit, in whichever order they were asked for.
-    """
-    check_images(images)
-    names = np.array([image_hash(image) for image in images], dtype=str)
-    _, distinct, place = np.unique(names, return_index=True, return_inverse=True)
-    return distinct, place
 
 
 def _check_prompts(prompts: Mapping[str, float]) -> None:
     for text, interest in prompts.items():
         if not text.strip():
             raise ValueError("prompts has an empty sentence")
-        if not (math.isfinite(interest) and 0.0 <= interest <= 1.0):
+        if not 0.0 <= interest <= 1.0:
             raise ValueError(f"prompts gives {text!r} the interest {interest}; it must be from 0 (dull) to 1")
     if len(set(prompts.values())) < 2:
         raise ValueError("prompts needs sentences of at least two different interests, or all pictures are alike to it")
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -6,7 +6,7 @@ any sentence: give them prompts of your own.
 
 import itertools
 
-PROMPTS: dict[str, float] = {
+KEY_PROMPTS: dict[str, float] = {
     "the agent stands on empty floor with empty hands": 0.0,
     "there is nothing but empty floor, no key in view": 0.0,
     "the agent stands beside the locked door without a key, no key in view": 0.0,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.combine import combine
+from sensei_lite.annotators.combine import combine_answers
 from sensei_lite.course.checks.verdict import NotQuite, NotYet, check, expect, result_of
 
 FIRST, SECOND, TIE, UNKNOWN = Answer
@@ -48,7 +48,7 @@ def combine_orders(attempt: Callable[..., Any]) -> str:
         if UNKNOWN in (there, back):
             _expect_nan(attempt, there, back)
             continue
-        wanted = float(combine(np.array([0, 1]), np.array([1, 0]), np.array([there, back])).target[0])
+        wanted = float(combine_answers(np.array([0, 1]), np.array([1, 0]), np.array([there, back])).target[0])
         found = result_of(attempt, there, back)
         if isinstance(found, float) and math.isnan(found):
             raise NotQuite(f"{of}: expected {wanted:g}, and yours is nan. {_hint(there, back)}")

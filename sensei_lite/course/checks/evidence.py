@@ -44,9 +44,9 @@ def iqm(attempt: Callable[..., Any]) -> str:
 COUNTS = ("reward", "episodes")
 
 
-def _chunks(*counts: tuple[float, float, float]) -> list[dict[str, float]]:
+def _chunks(*counts: tuple[int, int, int]) -> list[dict[str, float]]:
     """Make chunks from (steps, solved episodes, finished episodes)."""
-    return [{"steps": s, "reward": r, "episodes": e} for s, r, e in counts]
+    return [{"steps": float(s), "reward": float(r), "episodes": float(e)} for s, r, e in counts]
 
 
 @check

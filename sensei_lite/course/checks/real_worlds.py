@@ -56,8 +56,8 @@ def cost_of_answers(attempt: Callable[..., Any]) -> str:
         wanted = _cost(*case)
         mistakes = {
             "Every question has two pictures.": _cost(*case, pictures=1),
-            "Prices are per million tokens.": _cost(*case, per=1_000),
-            "Are these dollars? Prices are per million tokens.": _cost(*case, per=1),
+            "Prices are per million tokens.": _cost(*case, per=1e3),
+            "Are these dollars? Prices are per million tokens.": _cost(*case, per=1.0),
             "The answer costs, too: tokens out have a price of their own.": _cost(*case, out=0),
             "The answer's tokens go to the price of tokens out.": _at_one_price(*case),
             "Hours: a server takes so many requests in a minute, and an hour has 60 of these.": (
@@ -85,7 +85,7 @@ def _cost(
     answer: int,
     price_in: float,
     price_out: float,
-    per_minute: float,
+    per_minute: int,
     *,
     pictures: int = 2,
     per: float = 1e6,

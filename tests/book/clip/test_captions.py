@@ -17,8 +17,8 @@ from make.clip.captions import (
     write_caption,
 )
 
+from sensei_lite.annotators.clip.bundled import WordTokenizer
 from sensei_lite.annotators.scripted import interest
-from sensei_lite.annotators.words import WordTokenizer
 from sensei_lite.worlds import KeyChest, KeyRoom
 from sensei_lite.worlds.grid.layout import next_to
 

@@ -25,12 +25,12 @@ from make.clip.training import ClipTraining
 from safetensors.torch import load_file, save_file
 
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.clip.annotator import PROMPTS, ClipAnnotator
-from sensei_lite.annotators.clip.bundled import DESK, KEYS, small_clip_for
+from sensei_lite.annotators.clip.annotator import ClipAnnotator
+from sensei_lite.annotators.clip.bundled import DESK, KEYS, WordTokenizer, small_clip_for
+from sensei_lite.annotators.clip.prompts import KEY_PROMPTS
 from sensei_lite.annotators.data import Observations
 from sensei_lite.annotators.registry import make_annotator
 from sensei_lite.annotators.scripted import interest
-from sensei_lite.annotators.words import WordTokenizer
 from sensei_lite.worlds.registry import world_names
 from sensei_lite.worlds.tabletop import Tabletop
 
@@ -95,17 +95,17 @@ def test_an_untaught_network_answers_by_chance(pictures, tmp_path):
 
 def test_a_model_has_the_prompts_of_its_lesson(desk_clip):
     assert desk_clip.prompts == dict(DESK.prompts)
-    assert ClipAnnotator().prompts == PROMPTS
+    assert ClipAnnotator().prompts == KEY_PROMPTS
     assert set(desk_clip.prompts.values()) == {i / 8 for i in range(len(LEVELS))}
     assert desk_clip.version.startswith("bundled-desk ")
     with pytest.raises(ValueError, match="never taught key"):
         ClipAnnotator("bundled-desk", prompts={"the robot holds the key": 1.0, "drawer open": 0.0})
-    with pytest.raises(ValueError, match="bundled model has its weights"):
+    with pytest.raises(ValueError, match="give one of the two"):
         ClipAnnotator("bundled-desk", weights=DESK.weights)
 
 
 def test_every_word_is_in_the_vocabulary_and_fits(pictures):
-    tokenizer = WordTokenizer.from_file(DESK.words, 64)
+    tokenizer = WordTokenizer(DESK.words.read_text().split(), 64)
     captions = [full_caption(pictures.scene.one(i)) for i in np.flatnonzero(is_clear(pictures.scene)).tolist()]
     # Blocks of which one stands on the other have not fallen.
     longest = Scene(TOUCHES, 5, AJAR, AJAR, True, True, AWAY, AWAY, AWAY, True, False, False)

@@ -1,7 +1,7 @@
-// Two pictures, and a person who says which is more interesting. For a notebook (anywidget) and for a page of its own.
+// Two pictures, and a person who says which is more interesting.
 //
-// The model gives `question`, `width` (of a picture, in screen pixels), `whole_page` (nothing else is on the page, so
-// that keys need no focus) and `frame` (what changes, see human.py); it takes messages {do, turn}.
+// The model gives `question`, `width` (of a picture, in screen pixels) and `frame` (what changes, see panel.py); it
+// takes messages {do, turn}.
 
 const KEYS = {
   ArrowLeft: "first", 1: "first",
@@ -21,7 +21,6 @@ function make(parent, tag, options = {}, attributes = {}) {
 
 function render({ model, el }) {
   const question = model.get("question");
-  const wholePage = model.get("whole_page");
 
   function send(action) {
     const { turn, over, can_skip, can_undo } = model.get("frame");
@@ -32,7 +31,7 @@ function render({ model, el }) {
   const root = make(el, "div", { className: "sensei-human" },
     { role: "group", "aria-label": question, "data-lm-suppress-shortcuts": "true" });
   root.style.maxWidth = `${2 * model.get("width") + 48}px`;
-  make(root, wholePage ? "h1" : "p", { className: "question", textContent: question });
+  make(root, "p", { className: "question", textContent: question });
   const stage = make(root, "div", { className: "stage", tabIndex: 0 },
     { role: "group", "aria-label": "The two pictures. Keys: left arrow or 1, the first; right arrow or 2, the second; "
       + "down arrow or t, a tie; n, no idea; s, skip; u, undo." });
@@ -48,25 +47,23 @@ function render({ model, el }) {
     made.addEventListener("click", () => send(action));
     return made;
   }
-  const choices = [["first", "first", ["ArrowLeft", "1"]], ["second", "second", ["ArrowRight", "2"]]].map(
+  const images = [["first", "first", ["ArrowLeft", "1"]], ["second", "second", ["ArrowRight", "2"]]].map(
     ([action, words, keys]) => {
       const choice = button(stage, action, words, keys);
       choice.className = "choice";
-      const image = make(choice, "img", { draggable: false });
+      const image = make(choice, "img", { draggable: false, alt: `${words} picture` });
       choice.prepend(image);
       choice.style.maxWidth = image.style.width = `${model.get("width")}px`;
-      return { choice, image };
+      return image;
     });
   const rest = make(root, "div", { className: "rest" }, { role: "group", "aria-label": "Other answers" });
   const tie = button(rest, "tie", "tie", ["ArrowDown", "t"]);
   const unknown = button(rest, "unknown", "no idea", ["n"]);
   const skip = button(rest, "skip", "skip", ["s"]);
   const undo = button(rest, "undo", "undo", ["u", "Backspace"]);
-  if (!wholePage) {
-    const hint = make(root, "p", { className: "hint" }, { "aria-hidden": "true" });
-    make(hint, "span", { className: "when-off", textContent: "Click here to use the keyboard." });
-    make(hint, "span", { className: "when-on", textContent: "Keyboard on. Esc: leave." });
-  }
+  const hint = make(root, "p", { className: "hint" }, { "aria-hidden": "true" });
+  make(hint, "span", { className: "when-off", textContent: "Click here to use the keyboard." });
+  make(hint, "span", { className: "when-on", textContent: "Keyboard on. Esc: leave." });
   const problem = make(root, "p", { className: "problem" }, { role: "alert" });
   const progress = make(root, "progress", {}, { "aria-label": "Pairs answered" });
   const status = make(root, "p", { className: "status" }, { role: "status" });
@@ -75,7 +72,7 @@ function render({ model, el }) {
 
   // A mouse click gives the keyboard to the pictures; a button reached with Tab keeps it.
   root.addEventListener("click", (event) => { if (event.detail > 0) stage.focus({ preventScroll: true }); });
-  const listener = (event) => {
+  root.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") { document.activeElement?.blur(); return; }
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -83,18 +80,11 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation();
     if (!event.repeat) send(KEYS[key]);
-  };
-  const keyboard = wholePage ? document : root;
-  keyboard.addEventListener("keydown", listener);
+  });
 
   function draw() {
     const frame = model.get("frame");
-    choices.forEach(({ choice, image }, i) => {
-      if (frame.over) return;
-      image.src = frame.pictures[i];
-      image.alt = frame.alts[i];
-      choice.setAttribute("aria-label", frame.alts[i]);
-    });
+    frame.pictures.forEach((picture, i) => { images[i].src = picture; });
     if (frame.over && stage.contains(document.activeElement)) undo.focus();  // the stage is about to vanish
     for (const made of [tie, unknown]) made.setAttribute("aria-disabled", frame.over);
     skip.setAttribute("aria-disabled", !frame.can_skip);
@@ -103,18 +93,13 @@ function render({ model, el }) {
     progress.max = frame.total;
     progress.value = frame.done;
     if (problem.textContent !== frame.problem) problem.textContent = frame.problem;
-    status.textContent = frame.status + (frame.over ? ". All pairs are answered: thank you."
-      + (wholePage ? " You can close this page." : "") : "");
+    status.textContent = frame.status + (frame.over ? ". All pairs are answered: thank you." : "");
     counts.textContent = frame.counts;
     agreement.replaceChildren();
     for (const line of frame.agreement) make(agreement, "p", { textContent: line });
   }
   model.on("change:frame", draw);
   draw();
-  if (wholePage) stage.focus();
-  return () => {
-    model.off("change:frame", draw);
-    keyboard.removeEventListener("keydown", listener);
-  };
+  return () => model.off("change:frame", draw);
 }
 export default { render };
