@@ -273,7 +273,8 @@ check.exploration_reward(exploration_reward)
 
 # %%
 code = sl.config.SwitchConfig()  # the package's default, with the weights of the table
-returns, values = {"semantic": 30.0, "disagreement": 0.30}, {"semantic": 28.0, "disagreement": 0.20}
+returns = {"semantic": np.array([[30.0]]), "disagreement": np.array([[0.30]])}  # [steps dreams]
+values = {"semantic": np.array([[28.0]]), "disagreement": np.array([[0.20]])}
 scales = {"semantic": PercentileNormaliser(20.0, 31.0), "disagreement": PercentileNormaliser(0.1, 0.4)}  # low, high
 of_semantic = (30.0 - 28.0) / max(1, 31.0 - 20.0)
 of_disagreement = (0.30 - 0.20) / max(1, 0.4 - 0.1)  # a small range is not stretched
