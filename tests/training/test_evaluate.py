@@ -182,7 +182,7 @@ def test_a_study_can_train_its_seeds_side_by_side(tmp_path, monkeypatch):
     assert not programs
     # Only what is not finished is trained.
     shutil.rmtree(tmp_path / "together" / "seed-1" / "plan2explore")
-    study("together", side_by_side=True, agents=["plan2explore"])
+    study("together", side_by_side=True, agents=("plan2explore",))
     assert set(programs) == {(1,)}
     with pytest.raises(ValueError, match="updates is 41; it must be a multiple of chunk_updates"):
         study("odd", side_by_side=True, updates=41)

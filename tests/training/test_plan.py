@@ -47,7 +47,7 @@ def test_a_run_leaves_what_it_promises(smoke_run):
     assert len(observations.images) >= 100
     assert set(observations.facts) >= {"key_picked_up", "exit_reached"}
     reward_model = load_reward(smoke_run / "sensei" / "semantic_reward")
-    assert json.loads((smoke_run / "sensei" / "config.json").read_text())["taste"] == results(smoke_run)["taste"]
+    assert json.loads((smoke_run / "sensei" / "config.json").read_text())["reward_model"] == results(smoke_run)["taste"]
     assert reward_model.image_shape == observations.images.shape[1:]
     rows = pipeline.read_evaluation(smoke_run)
     assert {row["agent"] for row in rows} == {"plan2explore", "sensei"}
