@@ -20,6 +20,8 @@ from sensei_lite.annotators.pairs import random_pairs
 from sensei_lite.annotators.query import Budget
 from sensei_lite.annotators.store import Store
 from sensei_lite.training import pipeline
+from sensei_lite.training.plan import RunPlan, teach_taste
+from sensei_lite.training.storage import RunError, write_or_verify_manifest
 
 FIRST, SECOND, TIE, UNKNOWN = Answer
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 5, 4, 3), np.uint8)
@@ -302,6 +304,14 @@ def _stand_in(work):
             raise KeyboardInterrupt
 
     return types.SimpleNamespace(Popen=Program)
+
+
+def test_a_run_goes_on_only_when_all_is_answered(folder, monkeypatch):
+    monkeypatch.setattr(lab, "subprocess", _stand_in(lambda command: None))
+    write_or_verify_manifest(folder / pipeline.WORLD, {"world": "keyroom", "settings": {}})
+    for _ in range(2):  # and the stage stays open
+        with pytest.raises(RunError, match="10 questions are still open"):
+            teach_taste(folder, RunPlan(annotator="human", pairs=5, rounds=1))
 
 
 @pytest.mark.parametrize(
