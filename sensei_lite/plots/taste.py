@@ -15,7 +15,7 @@ from sensei_lite.plots.reward import (
 )
 from sensei_lite.plots.style import save_figure
 from sensei_lite.reward.hacking import reward_hack_table
-from sensei_lite.training.pipeline import Taste, world_of
+from sensei_lite.training.pipeline import DistilReport, world_of
 from sensei_lite.worlds.grid.oracle import shortest_plan
 from sensei_lite.worlds.grid.world import GridWorld
 
@@ -23,7 +23,7 @@ FRESH_ROOM = 1_000_000
 """Seed of the room in the pictures; observations come from seeds of their own."""
 
 
-def draw_taste(folder: Path, taste: Taste) -> list[Path]:
+def draw_taste(folder: Path, taste: DistilReport) -> list[Path]:
     """Write the figures into ``folder/figures`` and the page ``folder/taste.md``; returns what was written."""
     written, lines = [], ["# R_psi", "", f"content hash `{taste.content_hash}`", ""]
     for name, drawing in _drawings(folder, taste):
@@ -38,7 +38,7 @@ def draw_taste(folder: Path, taste: Taste) -> list[Path]:
     return [*written, page]
 
 
-def _drawings(folder: Path, taste: Taste) -> Iterator[tuple[str, Drawing]]:
+def _drawings(folder: Path, taste: DistilReport) -> Iterator[tuple[str, Drawing]]:
     yield "learning", learning_figure(taste.distilled.history, taste.distilled.best)
     yield "calibration", calibration_figure(taste.calibration)
     if taste.situations:
