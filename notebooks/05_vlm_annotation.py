@@ -735,7 +735,7 @@ for name, questions in datasets.items():
 # |---|---|
 # | pairs; prompts and messages | `sensei_lite/annotators/pairs.py`, `sensei_lite/annotators/chat/prompts/` |
 # | asking, budget, store | `sensei_lite/annotators/query.py`, `store.py` |
-# | CLIP | `sensei_lite/annotators/clip/annotator.py`, `clip/model.py` |
+# | CLIP | `sensei_lite/annotators/clip/annotator.py`, `model.py` |
 # | the chat client, its costs, the parser | `annotator.py`, `client.py`, `limits.py`, `parser.py` in `sensei_lite/annotators/chat/` |
 # | your panel | `sensei_lite/annotators/human/panel.py` |
 # | stand-ins and truth | `sensei_lite/annotators/scripted.py` |

@@ -48,7 +48,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sensei_lite as sl
-from sensei_lite.annotators import LEVELS, interest
 from sensei_lite.course import picture_of, play, study_table, tqdm
 from sensei_lite.course.checks import robots as check
 from sensei_lite.models import RSSM, bounded_normal
@@ -357,11 +356,11 @@ states = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 facts = jax.device_get(jax.jit(jax.vmap(world.facts))(states))
 look = jax.jit(jax.vmap(world.render))
 pictures = np.asarray(look(states))
-counted, highest = interest(facts), interest(facts, LEVELS["Tabletop"])
+counted, highest = sl.annotators.interest(facts), sl.annotators.interest(facts, sl.annotators.LEVELS["Tabletop"])
 small_clip = sl.ClipAnnotator("bundled-desk")  # the small CLIP that was trained on this desk
 scores = small_clip.scores(pictures)
 print("facts from dull to interesting:")
-print(*(f"  {place} {name}" for place, name in enumerate(LEVELS["Tabletop"], 1)), sep="\n")
+print(*(f"  {place} {name}" for place, name in enumerate(sl.annotators.LEVELS["Tabletop"], 1)), sep="\n")
 
 # %% mystnb={"image": {"alt": "Three curves over one episode: the highest fact, the number of facts, CLIP's score."}}
 figure, panels = plt.subplots(3, 1, figsize=(8, 4.6), sharex=True)
@@ -637,7 +636,7 @@ hiding = start._replace(gripper=jnp.array([block[0], block[1] - 2.5, 0.0]))
 pushed = start._replace(objects=start.objects.at[2, 0].add(1.5))
 three = jax.tree.map(lambda *leaves: jnp.stack(leaves), start, hiding, pushed)
 told = small_clip.scores(np.asarray(look(three)))
-true = interest(jax.device_get(jax.jit(jax.vmap(world.facts))(three)))
+true = sl.annotators.interest(jax.device_get(jax.jit(jax.vmap(world.facts))(three)))
 for name, score, number in zip(("all in its place", "block hidden", "block pushed"), told, true, strict=True):
     print(f"{name:17}{score:.3f}, facts that hold: {number}")
 
@@ -677,7 +676,7 @@ print(f"the paper's budget: {plan.updates:,} updates for each agent, {plan.pairs
 # %% tags=["exercise-4"]
 my_facts = ["block_lifted", "block_stacked"]  # your facts, dull ones first
 stacking = jax.device_get(jax.jit(jax.vmap(world.facts))(guided("stack the blocks", start).state))
-print("the highest of them, while a guide stacks the blocks:", interest(stacking, my_facts))
+print("the highest of them, while a guide stacks the blocks:", sl.annotators.interest(stacking, my_facts))
 
 # %% [markdown]
 # <details><summary>Thoughts on 4</summary>

@@ -108,7 +108,7 @@ def distil(plan: OmitArgPrefixes[DistilPlan], folder: Path = OWN) -> None:
         plan: whose answers, and how it is taught.
         folder: a run folder with observations.npz and preferences.sqlite; R_psi goes to semantic_reward/.
     """
-    from sensei_lite.plots.taste import draw_taste
+    from sensei_lite.plots.reward import save_reward_figures
 
     with folder_lock(folder):
         report = pipeline.distil_reward(folder, plan)
@@ -125,7 +125,8 @@ def distil(plan: OmitArgPrefixes[DistilPlan], folder: Path = OWN) -> None:
             f"{hack.waiting} before {hack.event} {can[hack.hackable]} "
             f"(standing for ever {hack.stay:.1f}, going on {hack.go_on:.1f}, to the end {hack.finish:.1f})"
         )
-    for path in draw_taste(folder, report):
+    measures = report.calibration, report.situations, report.reward_hacks
+    for path in save_reward_figures(folder, pipeline.world_of(folder), report.distilled, *measures):
         print(path)
 
 
@@ -166,7 +167,7 @@ def evaluate(agents: tuple[str, ...] = ("sensei", "plan2explore"), seed: int = 0
 
 
 def report(folder: Path = LAB) -> None:
-    """Write a run folder's report.html: a page that needs nothing but itself.
+    """Write a run folder's report: report.ipynb, which can be changed, and report.html, which needs nothing but itself.
 
     Args:
         folder: a run folder in which agents explored.

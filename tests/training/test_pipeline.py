@@ -11,7 +11,7 @@ import pytest
 
 from sensei_lite.annotators.base import Answer
 from sensei_lite.config import DistilConfig
-from sensei_lite.plots.taste import draw_taste
+from sensei_lite.plots.reward import save_reward_figures
 from sensei_lite.reward.model import rewards_of
 from sensei_lite.training import pipeline
 from sensei_lite.training.plan import AnnotatePlan, CollectPlan, DistilPlan
@@ -24,6 +24,11 @@ PLAYED = CollectPlan("keyroom", WORLD, episodes=24)
 
 def collected(folder, **other):
     return pipeline.collect(folder, dataclasses.replace(PLAYED, **other))
+
+
+def draw(folder, made):
+    measures = made.calibration, made.situations, made.reward_hacks
+    return save_reward_figures(folder, pipeline.world_of(folder), made.distilled, *measures)
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +74,15 @@ def test_r_psi_learns_the_annotators_taste_and_is_kept(folder):
     rewards = rewards_of(kept, observations.images)
     np.testing.assert_array_equal(rewards, rewards_of(reward_model.distilled.reward, observations.images))
 
-    written = draw_taste(folder, reward_model)
-    assert {path.stem for path in written} >= {"learning", "calibration", "situations", "landscape", "episode", "taste"}
+    written = draw(folder, reward_model)
+    assert {path.stem for path in written[:-1]} == {"learning", "calibration", "situations", "landscape", "episode"}
     assert all(path.stat().st_size > 0 for path in written)
-    page = (folder / "taste.md").read_text()
+    page = written[-1].read_text()
     assert all(len(alt) > 40 for alt in re.findall(r"!\[(.*?)\]\(", page)), "every figure is told in words"
 
 
 @pytest.mark.parametrize(
-    ("world", "settings", "situation", "farms"),
+    ("world", "settings", "situation", "reward_hacks"),
     [
         ("keychest-lab", {"max_steps": 60}, "chest_opened", ["chest_opened"]),  # the event is the end of the episode
         ("tabletop", {"max_steps": 60, "image_size": 32}, "2 of these", []),  # no end, facts that count
@@ -89,7 +94,7 @@ def test_taste_is_taught_in_other_worlds(tmp_path, world, settings, situation, r
     reward_model = pipeline.distil_reward(tmp_path, DistilPlan(config=DistilConfig(epochs=2)))
     assert situation in reward_model.situations
     assert [hack.event for hack in reward_model.reward_hacks] == reward_hacks
-    assert (tmp_path / "taste.md") in draw_taste(tmp_path, reward_model)
+    assert draw(tmp_path, reward_model)[-1] == tmp_path / "semantic_reward.md"
 
 
 def test_one_of_several_annotators_must_be_named(folder):

@@ -64,7 +64,7 @@ def test_a_run_leaves_what_it_promises(done):
     assert len(observations.images) >= 100
     assert set(observations.facts) >= {"key_picked_up", "exit_reached"}
     reward_model = load_reward(done / "sensei" / "semantic_reward")
-    assert json.loads((done / "sensei" / "config.json").read_text())["taste"] == results(done)["taste"]
+    assert json.loads((done / "sensei" / "config.json").read_text())["reward_model"] == results(done)["taste"]
     assert reward_model.image_shape == observations.images.shape[1:]
     rows = pipeline.read_evaluation(done)
     assert {row["agent"] for row in rows} == {"plan2explore", "sensei"}

@@ -1,7 +1,8 @@
 """What importing costs: the modules and the seconds that a notebook's import lines take in a fresh process.
 
 A reader waits for them before the first cell has done anything. They are compared with what no notebook can do without:
-jax, equinox and matplotlib.
+jax, equinox and matplotlib. ``times_base`` compares seconds of the processor, which other work on the machine disturbs
+least.
 """
 
 import ast
@@ -18,9 +19,9 @@ NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
 
 TIMED = """
 import sys, time
-began = time.perf_counter()
+began, began_on_cpu = time.perf_counter(), time.process_time()
 {imports}
-print(time.perf_counter() - began, len(sys.modules))
+print(time.perf_counter() - began, time.process_time() - began_on_cpu, len(sys.modules))
 """
 
 
@@ -46,28 +47,30 @@ def bench_imports(path: Path, repeats: int = 7, lines: Mapping[str, str] | None 
         lines: what is imported, by name, `BASE` first; `programs` where it is not given.
     """
     lines = programs() if lines is None else lines
-    seconds: dict[str, list[float]] = {name: [] for name in lines}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in lines}
     modules = {}
     for repeat in range(1 + repeats):
         for name, imports in lines.items():
             command = [sys.executable, "-c", TIMED.format(imports=imports)]
-            took, loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+            took, on_cpu, loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
             modules[name] = int(loaded)
             if repeat:
-                seconds[name].append(float(took))
-    base = statistics.median(seconds[next(iter(lines))])
+                seconds[name].append((float(took), float(on_cpu)))
+    medians = {name: tuple(map(statistics.median, zip(*each, strict=True))) for name, each in seconds.items()}
+    _, base = next(iter(medians.values()))
     rows = [
         {
             "imports": name,
             "modules": modules[name],
-            "seconds": f"{statistics.median(each):.2f}",
-            "fastest": f"{min(each):.2f}",
-            "slowest": f"{max(each):.2f}",
-            "times_base": f"{statistics.median(each) / base:.2f}",
+            "seconds": f"{medians[name][0]:.2f}",
+            "fastest": f"{min(seconds[name])[0]:.2f}",
+            "slowest": f"{max(seconds[name])[0]:.2f}",
+            "cpu_seconds": f"{medians[name][1]:.2f}",
+            "times_base": f"{medians[name][1] / base:.2f}",
             "repeats": repeats,
             "machine": machine(),
         }
-        for name, each in seconds.items()
+        for name in lines
     ]
     write_table(rows, path)
     return rows
@@ -83,6 +86,7 @@ def print_table(rows: list[Row]) -> None:
             "s": lambda row: row["seconds"],
             "fastest": lambda row: row["fastest"],
             "slowest": lambda row: row["slowest"],
+            "CPU s": lambda row: row["cpu_seconds"],
             "of the base": lambda row: row["times_base"],
         },
     )
