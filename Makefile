@@ -50,8 +50,8 @@ test-all: lint  ## the same with the tests that need minutes each (under 20 minu
 lab: setup  ## open JupyterLab on the first notebook
 	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
-bench: setup  ## measure speed on this machine, beside the peers (minutes)
-	@$(BIN)/python -m make.bench
+bench: setup  ## measure speed on this machine, beside the peers (minutes); WHAT=learner measures less
+	@$(BIN)/python -m make.bench $(if $(WHAT),--what $(WHAT))
 
 clip: setup  ## train both small CLIPs anew, one after the other, and measure them (half an hour)
 	@$(BIN)/python -m make.clip.training

@@ -351,10 +351,10 @@ check.who_is_who(who_is_who)
 # **Predict first.** Below are pictures from $D_{init}$. Put them in order: what is the most interesting one?
 
 # %% mystnb={"image": {"alt": "Six pictures from the curious agent's memory, in the order of what R_psi gives them."}}
-seen, taste = curious_observations(), sl.trained_reward_model()
+seen, reward_model = curious_observations(), sl.trained_reward_model()
 facts = np.stack([seen.facts[name] for name in ("key_picked_up", "door_opened", "exit_reached")], axis=1)
 chosen = np.concatenate([np.flatnonzero(facts.sum(1) == level)[[0, -1]] for level in range(3)])
-numbers = np.asarray(taste(jnp.asarray(seen.images[chosen])))
+numbers = np.asarray(reward_model(jnp.asarray(seen.images[chosen])))
 figure, panels = plt.subplots(1, 6, figsize=(9, 2.2))
 for axes, place in zip(panels, numbers.argsort(), strict=True):
     axes.imshow(seen.images[chosen[place]])

@@ -56,7 +56,7 @@ notebook = sl.start_notebook()
 EPISODES, TIME = (12, 33) if notebook.smoke else (32, 97)  # worlds side by side, and rows of each
 ROUNDS, UPDATES, TRIAL, CHUNK = (1, 20, 10, 10) if notebook.smoke else (8, 5000, 300, 50)  # of collecting and learning
 
-world, taste = (
+world, reward_model = (
     sl.trained_world(),
     sl.trained_reward_model(),
 )  # KeyRoom as the shipped agents know it; R_psi is built in notebook 06
@@ -87,7 +87,7 @@ def follow(state, first, actions, *, key):
     keys = jax.random.split(key, actions.shape)
     _, rows = jax.lax.scan(one_row, (state, first.is_last), (actions, keys))
     rows = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later]), first, rows)
-    return sl.training.to_transition(world.actions, rows, taste), rows.events
+    return sl.training.to_transition(world.actions, rows, reward_model), rows.events
 
 
 # %% mystnb={"image": {"alt": "A room; five next rooms that differ in the agent's place; their mean with five ghosts."}}

@@ -367,11 +367,11 @@ for constant in (0, -24, -60):
 # We play the shipped agents. A played episode has no dream, so the critic's guess $v_{sem}(s_t)$ stands for the return.
 
 # %%
-world, taste = sl.trained_world(), sl.trained_reward_model()
+world, reward_model = sl.trained_world(), sl.trained_reward_model()
 sensei, films = sl.trained_agent("sensei"), {}
 curious = sensei if notebook.smoke else sl.trained_agent("plan2explore")  # every agent compiles a program of its own
 for name, agent in tqdm({"sensei": sensei, "curious": curious}.items(), desc="play", leave=False):
-    films[name] = play_trace(agent, world, taste=taste, key=jax.random.key(0))
+    films[name] = play_trace(agent, world, reward_model=reward_model, key=jax.random.key(0))
     print(f"{name}: {films[name].steps} steps, the world ended: {films[name].is_terminal}")
 
 # %% mystnb={"image": {"alt": "Pictures of an episode of SENSEI; below, interest, critic's value and disagreement."}}
@@ -412,7 +412,7 @@ figure
 blank = jax.tree.map(lambda weight: 0 * weight, sensei.actor)  # a policy of zeros: all actions are equally likely
 lost = dataclasses.replace(sensei, actor=blank)
 for seed in tqdm(range(2 if notebook.smoke else 40), desc="looking for a walk that opens the door", leave=False):
-    walk = play_trace(lost, world, taste=taste, key=jax.random.key(seed))
+    walk = play_trace(lost, world, reward_model=reward_model, key=jax.random.key(seed))
     if walk.events["door_opened"][30:70].any():
         break
 opened = int(walk.events["door_opened"].argmax())
@@ -462,7 +462,7 @@ plt.show()
 # %%
 def train(config, updates, seed=1):
     """Train from nothing. Returns the state, and for every chunk of updates its metrics and counts."""
-    state, rows = start_training(config, world, taste, key=jax.random.key(seed)), []
+    state, rows = start_training(config, world, reward_model, key=jax.random.key(seed)), []
     with tqdm(total=updates, desc="updates (the first ones compile)", leave=False) as bar:
         while bar.n < updates:
             state, metrics, counts = train_chunk(config, world, state)

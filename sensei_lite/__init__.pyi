@@ -26,8 +26,8 @@ from .presets import agent_config as agent_config
 from .reward.distil import distil as distil
 from .reward.model import rewards_of as rewards_of
 from .training.evaluate import play_episodes as play_episodes
+from .training.method import run as run
 from .training.plan import PLANS as PLANS
-from .training.plan import run as run
 from .training.run import load_run as load_run
 from .training.run import train_in as train_in
 from .training.storage import load_reward as load_reward

@@ -38,6 +38,7 @@ class Agent:
     label: str
     """How tables and figures call it."""
     colour: str
+    """Of its lines: one that the colour-blind tell apart (by Okabe and Ito, one by Tol)."""
     settings: Mapping[str, Any]
     """What differs from a preset, by full name; empty for the agent that learns nothing."""
     meaning: str
@@ -49,36 +50,41 @@ def _fixed(**weights: float) -> dict[str, Any]:
 
 
 AGENTS: dict[str, Agent] = {
-    "random": Agent("random", "0.55", {}, "nothing: it acts at random and learns nothing"),
-    "rnd": Agent("RND", "C5", _fixed(novelty=1.0), "novelty, by random network distillation (a baseline of the paper)"),
+    "random": Agent("random", "#666666", {}, "nothing: it acts at random and learns nothing"),
+    "rnd": Agent(
+        "RND", "#CC79A7", _fixed(novelty=1.0), "novelty, by random network distillation (a baseline of the paper)"
+    ),
     "plan2explore": Agent(
-        "Plan2Explore", "C0", _fixed(disagreement=1.0), "disagreement (a baseline, and the agent that collects D_init)"
+        "Plan2Explore",
+        "#0072B2",
+        _fixed(disagreement=1.0),
+        "disagreement (a baseline, and the agent that collects D_init)",
     ),
     "vlm-motif": Agent(
-        "VLM-Motif", "C2", _fixed(semantic=1.0), "the semantic reward alone (an ablation: no disagreement)"
+        "VLM-Motif", "#009E73", _fixed(semantic=1.0), "the semantic reward alone (an ablation: no disagreement)"
     ),
     "sensei-no-switch": Agent(
         "SENSEI without switch",
-        "C4",
+        "#56B4E9",
         _fixed(semantic=0.5, disagreement=0.5),
         "semantic reward and disagreement with fixed weights (an ablation: no switch)",
     ),
     "sensei-paper": Agent(
-        "SENSEI, paper's form", "C6", PAPER_FORM, "both, with the go/explore switch as the paper writes it"
+        "SENSEI, paper's form", "#E69F00", PAPER_FORM, "both, with the go/explore switch as the paper writes it"
     ),
     "sensei": Agent(
         "SENSEI",
-        "C1",
+        "#D55E00",
         {"switch.rule": "return"},
         "both, with the research code's switch on returns, and the paper's threshold, a percentile",
     ),
     "sensei-range": Agent(
         "SENSEI, range",
-        "C8",
+        "#882255",
         {"switch.rule": "return", "switch.threshold": "range"},
         "the same with the threshold that the research code really computes (call-out S1)",
     ),
-    "task": Agent("task", "C3", _fixed(extrinsic=1.0), "the world's own reward"),
+    "task": Agent("task", "#000000", _fixed(extrinsic=1.0), "the world's own reward"),
 }
 """All agents that have a name. Command line, reports, figures and studies read this table; a new one is a line here."""
 

@@ -12,5 +12,4 @@ from .style import episode as episode
 from .style import filmstrip as filmstrip
 from .style import use_style as use_style
 from .trace import play_trace as play_trace
-from .video import save_gif as save_gif
 from .video import save_mp4 as save_mp4

@@ -1,203 +1,116 @@
-"""One page about one run: what the agents caused, what R_psi pays for, how the switch stood, and with which settings.
+"""The report of a run: a notebook template, executed in the run folder, and the same as one page.
 
-`write_report` reads a run folder (see `run_plan`) and writes ``report.html``, which needs nothing but itself, the
-figures in it once more under ``figures/``, and ``rollout_<agent>.mp4`` for each agent. What the folder does not have is
-left out, or the page says what is missing. Numbers stand as they were measured, whichever way they came out.
+    notebooks/templates/run_report.py  ->  <run>/report.ipynb  ->  <run>/report.html
+
+The page holds its pictures and films, has no script, and asks no other host for anything, so it can be sent by mail.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import sys
+from html import escape
 from pathlib import Path
 
 import jax
 
-from sensei_lite.plots import report_page
-from sensei_lite.plots.exploration import curves_figure, rounded, words_for
-from sensei_lite.plots.report_parts import (
-    Run,
-    agent_words,
-    answers_part,
-    interest_part,
-    keep,
-    rollouts_part,
-    settings_part,
-    switch_part,
-)
-from sensei_lite.plots.style import EVENT_WORDS
-from sensei_lite.plots.trace import Trace, play_trace
-from sensei_lite.presets import AGENTS
-from sensei_lite.training import pipeline
-from sensei_lite.training.evaluate import MEANINGFUL, read_chunks
-from sensei_lite.training.storage import REWARD_SETTINGS, load_reward, read_manifest
-from sensei_lite.worlds import World
-from sensei_lite.worlds.registry import JAX_WORLDS
+from sensei_lite.annotators.human.lab import template_path
+from sensei_lite.training.pipeline import WORLD
+from sensei_lite.training.storage import write_atomically
 
-"""The events that count for the headline, where a world has them: those that the key is for."""
-BASELINE = "plan2explore"
+try:
+    import jupytext
+    import nbformat
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from nbclient import NotebookClient
+    from nbconvert import HTMLExporter
+    from nbformat import NotebookNode
+except ImportError as error:
+    raise ImportError('a report needs more packages: pip install "sensei-lite[notebooks]"') from error
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; --soft: #8882; --line: #8888; }}
+body {{ margin: 0 auto; padding: 0 14px 48px; max-width: 62rem; font: 1rem/1.55 system-ui, sans-serif;
+  overflow-wrap: anywhere; }}
+h1 {{ font-size: 1.5rem; line-height: 1.25; }}
+h2 {{ font-size: 1.25rem; margin-top: 2.2em; padding-top: 0.5em; border-top: 1px solid var(--line); }}
+p, ul, figcaption {{ max-width: 44rem; }}
+figure {{ margin: 1.2em 0; }}
+picture img {{ display: block; max-width: 100%; height: auto; background: #fff; border-radius: 6px; }}
+figcaption {{ font-size: 0.92rem; padding: 4px 0; }}
+table {{ border-collapse: collapse; font-size: 0.94rem; }}
+th, td {{ text-align: left; vertical-align: top; padding: 4px 12px 4px 0; border-bottom: 1px solid var(--line);
+  overflow-wrap: normal; font-variant-numeric: tabular-nums; }}
+tbody th {{ font-weight: 400; min-width: 7rem; }}
+blockquote {{ margin: 1em 0; padding: 1px 14px; background: var(--soft); border-left: 5px solid var(--line); }}
+summary {{ cursor: pointer; padding: 6px 0; }}
+.output_stderr, .anchor-link {{ display: none; }}
+</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
 
 
 def write_report(folder: Path) -> Path:
-    """Write ``report.html``, its figures and its videos into a run folder, and return the page's path.
+    """Execute the template in a run folder, write ``report.ipynb`` and ``report.html``, and return the page's path.
 
-    Raises FileNotFoundError where the folder holds no run; and as `run_folder.read_manifest` does.
+    A ``report.ipynb`` whose cells were changed is kept as ``report_changed.ipynb``.
+
+    Raises FileNotFoundError where the folder holds no run, nbclient's CellExecutionError where a cell fails.
     """
-    run = _read_run(folder)
-    traces, problems = _play(run)
-    parts = {
-        "reached": ("What the agents caused", list(_caused(run))),
-        "interest": ("What R_psi finds interesting", list(interest_part(run))),
-        "switch": ("Go and explore, step by step", list(switch_part(run, traces))),
-        "pairs": ("What the annotator answered", list(answers_part(run))),
-        "rollouts": ("One episode of each agent", [*rollouts_part(run, traces), *map(report_page.paragraph, problems)]),
-        "settings": ("Settings, versions, time and memory", list(settings_part(run))),
-    }
-    parts = {anchor: part for anchor, part in parts.items() if part[1]}
-    title = f"{agent_words(run.lead) or 'A run'} in {run.plan.get('world', 'a world')}"
-    body = [report_page.heading(title, 1), *_headline(run)]
-    body.append(report_page.contents({anchor: name for anchor, (name, _) in parts.items()}))
-    for anchor, (name, content) in parts.items():
-        body += [report_page.heading(name, 2, anchor), *content]
-    path = folder / "report.html"
-    unfinished = path.with_name(".report.html.unfinished")
-    unfinished.write_text(report_page.page(title, body), encoding="utf-8")
-    unfinished.replace(path)
-    return path
+    if not any((folder / name).exists() for name in ("run.json", WORLD)):
+        raise FileNotFoundError(f"{folder} holds no run: neither run.json nor {WORLD} is there")
+    notebook = read_template()
+    execute(notebook, folder)
+    kept, page = folder / "report.ipynb", folder / "report.html"
+    if kept.exists() and _cells(nbformat.read(kept, as_version=4)) != _cells(notebook):
+        kept.replace(folder / "report_changed.ipynb")
+    for path, text in ((kept, nbformat.writes(notebook)), (page, to_html(notebook, folder.resolve().name))):
+        with write_atomically(path) as file:
+            file.write(text.encode())
+    return page
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
+def read_template() -> NotebookNode:
+    """Return the template as a notebook whose parameters say: the folder that it is in, and this program's devices."""
+    notebook = jupytext.read(template_path("run_report.py"), fmt="py:percent")
+    notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab folds the code, a click shows it
+    devices = ", ".join(sorted({device.device_kind for device in jax.devices()}))
+    parameters.source = f'FOLDER = "."  # the run folder\nDEVICES = "{devices}"  # what JAX computed on'
+    return notebook
 
 
-def _read_run(folder: Path) -> Run:
-    there = [name for name in ("run.json", pipeline.WORLD) if (folder / name).exists()]
-    if not there:
-        raise FileNotFoundError(f"{folder} holds no run: neither run.json nor {pipeline.WORLD} is there")
-    plan = read_manifest(folder / there[0])
-    agents = [name for name in plan.get("agents") or AGENTS if (folder / name / "events.csv").exists()]
-    chunks = {name: read_chunks(folder / name) for name in agents}
-    chunks = {name: rows for name, rows in chunks.items() if rows}
-    counted = {name for rows in chunks.values() for name in rows[0]}
-    counted -= {"updates", "steps", "episodes", "reward", "situations"}
-    order = list(EVENT_WORDS)
-    events = sorted(counted, key=lambda name: (order.index(name) if name in order else len(order), name))
-    world = pipeline.world_of(folder) if plan.get("world") in JAX_WORLDS else None
-    taste = load_reward(folder / pipeline.REWARD) if (folder / pipeline.REWARD / REWARD_SETTINGS).exists() else None
-    return Run(folder, plan, chunks, tuple(events), world if isinstance(world, World) else None, taste)
+def execute(notebook: NotebookNode, folder: Path) -> None:
+    """Run every cell in place, in a kernel of this Python whose working directory is ``folder``."""
+    kernel = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))  # this Python's own, no other's
+    client = NotebookClient(notebook, km=kernel, timeout=600, resources={"metadata": {"path": str(folder)}})
+    client.extra_arguments = ["--log-level=ERROR"]  # it would warn of a connection that does not leave this machine
+    # It imports what this program does. The accelerator's memory is taken; one episode and figures are a CPU's work.
+    client.execute(cleanup_kc=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "JAX_PLATFORMS": "cpu"})
 
 
-def _play(run: Run) -> tuple[dict[str, Trace], list[str]]:
-    """An episode of each agent that can be played, and in words why others cannot."""
-    if run.world is None:
-        missing = "This world is stepped by a host loop; episodes are shown for JAX worlds only."
-        return {}, [missing] if run.chunks else []
-    traces, problems = {}, []
-    for name in run.chunks:
-        try:
-            agent = pipeline.load_explorer(run.folder, name).agent
-        except (FileNotFoundError, ValueError) as error:
-            problems.append(f"{agent_words(name)} cannot be played: {error}")
-            continue
-        # The first episode that this seed gives, the same room for each agent; it was not chosen.
-        key = jax.random.fold_in(jax.random.key(int(run.plan.get("seed", 0))), 2)
-        traces[name] = play_trace(agent, run.world, taste=run.taste, key=key)
-    return traces, problems
+def to_html(notebook: NotebookNode, name: str) -> str:
+    """Return an executed notebook as one HTML page without its code."""
+    shown = {"exclude_input": True, "exclude_input_prompt": True, "exclude_output_prompt": True}
+    exporter = HTMLExporter(template_name="basic", **shown)
+    return PAGE.format(title=escape(f"Report of {name}"), body=exporter.from_notebook_node(notebook)[0])
 
 
-# --- what the agents caused ------------------------------------------------------------------------------------------
-
-
-def rate(chunks: Sequence[Mapping[str, float]], events: Sequence[str]) -> float:
-    """How often these events happened together, per 1,000 environment steps; 0 where there were no steps."""
-    steps = sum(chunk["steps"] for chunk in chunks)
-    return 1000 * sum(chunk.get(name, 0.0) for chunk in chunks for name in events) / max(steps, 1.0)
-
-
-def compared(lead: float, base: float, base_name: str) -> str:
-    """What another agent's rate is, and how many times as often the first one's is, in words."""
-    if base == 0:
-        return f"{base_name} none" + (" either" if lead == 0 else "")
-    if lead == 0:
-        return f"{base_name} {rounded(base)}, so more"
-    ratio = lead / base
-    times = f"{rounded(float(f'{ratio:.2g}'))} times as many"
-    words = "about as many" if 0.9 < ratio < 1.1 else times if ratio > 1 else f"only {times}, so fewer"
-    return f"{base_name} {rounded(base)}: {words}"
-
-
-def _headline(run: Run) -> Iterator[str]:
-    counted = [name for name in run.events if name in MEANINGFUL]
-    if not run.chunks:
-        yield report_page.paragraph("No agent has explored yet.", "headline")
-        return
-    if not counted:
-        yield report_page.paragraph("This world reports no event that counts as meaningful.", "headline")
-        return
-    lead, others = run.lead, [name for name in run.chunks if name != run.lead]
-    base = BASELINE if BASELINE in others else next(iter(others), None)
-    own = rate(run.chunks[lead], counted)
-    said = f"{agent_words(lead)} caused {rounded(own)} meaningful events per 1,000 environment steps"
-    if base is None:
-        yield report_page.paragraph(f"{said}. No other agent explored beside it to compare with.", "headline")
-    else:
-        other = rate(run.chunks[base], counted)
-        yield report_page.paragraph(f"{said}, {compared(own, other, agent_words(base))}.", "headline")
-    each = [
-        f"{words_for([name])}: "
-        + ", ".join(f"{agent_words(a)} {rounded(rate(c, [name]))}" for a, c in run.chunks.items())
-        for name in counted
-    ]
-    yield report_page.paragraph("Meaningful are these events, each per 1,000 steps of the whole exploration:")
-    yield report_page.bullets(each)
-    steps = ", ".join(f"{agent_words(a)} {sum(c['steps'] for c in rows):,.0f}" for a, rows in run.chunks.items())
-    yield report_page.paragraph(
-        f"Environment steps: {steps}. This is one run with one seed; whether a difference is more than chance, only "
-        "several seeds can tell (sensei-lite study)."
-    )
-
-
-def _caused(run: Run) -> Iterator[str]:
-    if not run.chunks or not run.events:
-        return
-    runs = {agent_words(name): run.folder / name for name in run.chunks}
-    happened = [name for name in run.events if any(rate(chunks, [name]) for chunks in run.chunks.values())]
-    if happened:
-        drawing = curves_figure(runs, happened, columns=3)
-        keep(run, "curves", drawing)
-        yield report_page.plot(
-            drawing,
-            "How often each event happened while the agents learned. Each point stands for a tenth of the run.",
-            narrow=curves_figure(runs, happened, columns=1),
-        )
-    if never := [words_for([name]) for name in run.events if name not in happened]:
-        yield report_page.paragraph(f"Nobody ever caused this: {', '.join(never)}.")
-    head = ["event"]
-    rows: list[list[str | float]] = [[words_for([event])] for event in run.events]
-    for name, chunks in run.chunks.items():
-        head += [agent_words(name), f"{agent_words(name)}, last fifth"]
-        late = chunks[-max(1, len(chunks) // 5) :]
-        rows = [[*row, rate(chunks, [e]), rate(late, [e])] for row, e in zip(rows, run.events, strict=True)]
-    yield report_page.table(
-        head, rows, "Events per 1,000 environment steps: in the whole exploration, and in its last fifth."
-    )
-    yield from _evaluation(run)
-
-
-def _evaluation(run: Run) -> Iterator[str]:
-    if not (run.folder / pipeline.EVALUATION).exists():
-        yield report_page.paragraph("There are no test episodes: the stage “evaluate” has not been run.")
-        return
-    of_training = ("per 1000 steps", "steps to", "per chunk", "share of dreams")
-    values = {(row["figure"], row["agent"]): float(row["value"]) for row in pipeline.read_evaluation(run.folder)}
-    values = {key: value for key, value in values.items() if not any(words in key[0] for words in of_training)}
-    agents = list(dict.fromkeys(agent for _, agent in values))
-    there = dict.fromkeys(figure for figure, _ in values)
-    shares = [name for event in run.events if (name := f"{event} in test episodes") in there]
-    rows = []
-    for figure in dict.fromkeys([*shares, *there]):
-        name = figure.removesuffix(" in test episodes")
-        told = words_for([name]) if name != figure else figure.replace("_", " ")
-        rows.append([told, *(values.get((figure, agent), float("nan")) for agent in agents)])
-    if rows:
-        caption = (
-            "Test episodes after exploring: the share in which each event happened. And how many situations there were."
-        )
-        head = ["figure", *map(agent_words, agents)]
-        yield report_page.table(head, rows, caption)
+def _cells(notebook: NotebookNode) -> list[str]:
+    return [cell.source for cell in notebook.cells if "parameters" not in cell.metadata.get("tags", [])]

@@ -1,4 +1,4 @@
-"""What goes on in the agent during one episode: what it finds interesting, what is new, which way the switch stands.
+"""A trace of one episode: semantic reward, disagreement and the go/explore switch in every state.
 
 The agent acts as in training: it samples. In each state s_t, which it infers from the picture x_t, four questions are
 asked of it that acting alone would not ask:
@@ -16,7 +16,7 @@ from s_t may fall on the other side of Q. Where the episode has ended nothing fo
 
 Time: everything belongs to s_t (`time`), but an action and its disagreement belong to a step from s_t to s_{t+1}
 (`steps`, one fewer). So ``disagreement[t]`` is the reward for arriving in s_{t+1}, counted where the choice was made;
-in a dream (`learning.stream_rewards`) the same number has the index t+1.
+in a dream (`agent.update.stream_rewards`) the same number has the index t+1.
 
 Source: SENSEI (arXiv 2503.01584). Built in notebook 07_sensei.
 """
@@ -35,7 +35,8 @@ from sensei_lite.agent.switch import Switch
 from sensei_lite.models.rssm import State
 from sensei_lite.reward.model import SemanticReward
 from sensei_lite.types import AnyArray, Discrete, Seed
-from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_batch
+from sensei_lite.worlds.base import TimeStep, World, reset_batch, step_limit
+from sensei_lite.worlds.rollout import RolloutState, rollout
 
 
 class Trace(NamedTuple):
@@ -55,7 +56,7 @@ class Trace(NamedTuple):
     """Whether the world ended in s_T; otherwise the episode ran out of time."""
     semantic: Float[np.ndarray, " time"] | None
     """r_sem(s_t), predicted; None for an agent that does not want what is interesting."""
-    taste: Float[np.ndarray, " time"] | None
+    r_psi: Float[np.ndarray, " time"] | None
     """R_psi(x_t), which r_sem is to predict; None where no R_psi was given."""
     disagreement: Float[np.ndarray, " steps"] | None
     """r_dis for arriving in s_{t+1} by a_t; None for an agent that does not want what is new."""
@@ -76,65 +77,26 @@ class Trace(NamedTuple):
         return len(self.images) - 1
 
     def happened(self, t: int) -> list[str]:
-        """The events on the way to s_t."""
+        """Return the events on the way to s_t."""
         return [name for name, happened in self.events.items() if happened[t]]
 
     def action_name(self, t: int) -> str:
-        """A word or numbers for a_t; empty in the last state, where no action follows. Raises IndexError."""
+        """Return a word or numbers for a_t; empty in the last state, where no action follows. Raises IndexError."""
         if t == self.steps:
             return ""
         action = self.actions[t]
         return self.action_names[int(action)] if self.action_names else np.array2string(action, precision=2)
 
 
-class Gauge(NamedTuple):
-    """One of a trace's numbers, with the range on which it is shown."""
+def play_trace(agent: AgentState, world: World, *, reward_model: SemanticReward | None = None, key: Seed) -> Trace:
+    """Play one episode and record everything in `Trace`.
 
-    name: str
-    """``taste``, ``semantic``, ``compared`` or ``disagreement``, as in `Trace`."""
-    values: Float[np.ndarray, " _"]
-    """[time], or [steps] for disagreement."""
-    threshold: float | None
-    """Q, where this number is held against it."""
-    low: float
-    high: float
-
-    def value(self, t: int) -> float | None:
-        """The number of s_t; None in the last state for disagreement, because no action follows."""
-        return float(self.values[t]) if t < len(self.values) else None
-
-
-def gauges_of(trace: Trace) -> list[Gauge]:
-    """All numbers that a trace has. R_psi and r_sem share a range, so that their gauges can be compared."""
-    by_reward = trace.compares == "reward"
-    every = (
-        ("taste", trace.taste, None),
-        ("semantic", trace.semantic, trace.threshold if by_reward else None),
-        ("compared", None if by_reward else trace.compared, trace.threshold),
-        ("disagreement", trace.disagreement, None),
-    )
-    there = [(name, values, mark) for name, values, mark in every if values is not None]
-    gauges = []
-    for name, values, mark in there:
-        alike = [v for other, v, _ in there if other == name or {other, name} == {"taste", "semantic"}]
-        known = np.concatenate([*alike, [] if mark is None else [mark]])
-        low, high = float(known.min()), float(known.max())
-        pad = 0.06 * (high - low) or 0.5
-        gauges.append(Gauge(name, values, mark, low - pad, high + pad))
-    return gauges
-
-
-def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None = None, key: Seed) -> Trace:
-    """Let the agent play one episode and write down everything in `Trace`.
-
-    Raises ValueError where the world has no limit of steps (``max_steps``), or ``taste`` reads other pictures.
+    Raises ValueError where the world has no limit of steps (``max_steps``), or ``reward_model`` reads other pictures.
     """
-    if getattr(world, "max_steps", None) is None:
-        raise ValueError(f"{type(world).__name__} has no max_steps, so it is not known when its episodes are over")
-    rows, thoughts = jax.device_get(_play(agent, world, taste, key=key))
+    rows, internals = jax.device_get(_play(agent, world, reward_model, step_limit(world), key=key))
     last = int(rows.is_last.argmax())  # what comes after it belongs to another episode
-    disagreement = thoughts.pop("disagreement", None)
-    rows, thoughts = jax.tree.map(lambda leaf: leaf[: last + 1], (rows, thoughts))
+    disagreement = internals.pop("disagreement", None)
+    rows, internals = jax.tree.map(lambda leaf: leaf[: last + 1], (rows, internals))
     switch, discrete = switch_of(agent), isinstance(world.actions, Discrete)
     return Trace(
         images=rows.image,
@@ -143,45 +105,32 @@ def play_trace(agent: AgentState, world: World, *, taste: SemanticReward | None 
         reward=rows.reward,
         events={name: rows.events[name] for name in world.event_names},  # compiled code sorts names
         is_terminal=bool(rows.is_terminal[-1]),
-        semantic=thoughts.get("semantic"),
-        taste=thoughts.get("taste"),
+        semantic=internals.get("semantic"),
+        r_psi=internals.get("r_psi"),
         disagreement=None if disagreement is None else disagreement[:last],
-        weights={name: thoughts["weights"][name] for name in agent.config.streams},
+        weights={name: internals["weights"][name] for name in agent.config.streams},
         compares=None if switch is None else switch.settings.rule,
-        compared=thoughts.get("compared"),
+        compared=internals.get("compared"),
         threshold=None if switch is None else float(switch.threshold),
-        exploring=thoughts.get("exploring"),
+        exploring=internals.get("exploring"),
     )
 
 
 @eqx.filter_jit
 def _play(
-    agent: AgentState, world: World, taste: SemanticReward | None, *, key: Seed
+    agent: AgentState, world: World, reward_model: SemanticReward | None, steps: int, *, key: Seed
 ) -> tuple[TimeStep, dict[str, Any]]:
-    """Rows of ``max_steps`` steps in one world, without the axis of worlds, and what the agent thought of them."""
+    """Return the rows of ``steps`` steps in one world, without the axis of worlds, and `agent_internals`."""
     begin_key, play_key, last_key = jax.random.split(key, 3)
-    world_state, row = reset_batch(world, keys=begin_key[None])
-    memory = agents.initial_policy_state(agent, 1, world.actions.size)
-
-    def look(memory: agents.PolicyState, row: TimeStep, key: Array) -> agents.PolicyState:
-        return agents.act(agent, memory, row.image, row.is_first, row.vector, key=key)
-
-    def step(carry: tuple[Any, TimeStep, agents.PolicyState], key: Array) -> tuple[tuple, tuple[TimeStep, Any]]:
-        world_state, row, memory = carry
-        act_key, world_key = jax.random.split(key)
-        memory = look(memory, row, act_key)
-        action = agents.decode_action(world.actions, memory.action)
-        world_state, following = step_batch(world, world_state, row.is_last, action, keys=world_key[None])
-        return (world_state, following, memory), (row, memory)
-
-    keys = jax.random.split(play_key, world.max_steps)  # type: ignore[attr-defined]
-    (_, row, memory), (rows, memories) = jax.lax.scan(step, (world_state, row, memory), keys)
-    # The last state is looked at too, though no action follows.
-    end = (row, look(memory, row, last_key))
-    rows, memories = jax.tree.map(
-        lambda before, last: jnp.concatenate([before, last[None]])[:, 0], (rows, memories), end
-    )
-    return rows, thoughts_of(agent, memories.state, memories.action[:-1], rows.image, taste)
+    policy, memory = agents.policy(agent, world.actions), agents.initial_policy_state(agent, 1, world.actions.size)
+    start = RolloutState(*reset_batch(world, keys=begin_key[None]), memory)
+    observe = lambda memory, state, timestep: (memory, (memory, timestep))  # noqa: E731
+    end, (memories, rows) = rollout(world, policy, start, steps, observe=observe, key=play_key)
+    last, _ = policy(end.memory, end.timestep, last_key)  # s_T is looked at too, though no action follows
+    join = lambda *parts: jnp.concatenate(parts)[:, 0]  # noqa: E731
+    rows = jax.tree.map(lambda first, others: join(first[None], others), start.timestep, rows)
+    memories = jax.tree.map(lambda others, last: join(others, last[None]), memories, last)
+    return rows, agent_internals(agent, memories.state, memories.action[:-1], rows.image, reward_model)
 
 
 def switch_of(agent: AgentState) -> Switch | None:
@@ -189,14 +138,14 @@ def switch_of(agent: AgentState) -> Switch | None:
     return agent.rule if isinstance(agent.rule, Switch) else None
 
 
-def thoughts_of(
+def agent_internals(
     agent: AgentState,
     states: State,
     actions: Float[Array, "steps action"],
     images: UInt8[Array, "time height width channel"],
-    taste: SemanticReward | None,
+    reward_model: SemanticReward | None,
 ) -> dict[str, Any]:
-    """What the agent makes of its own states [time ...]: the fields of `Trace` from ``semantic`` to ``exploring``.
+    """Compute from the agent's own states [time ...] the fields of `Trace` from ``semantic`` to ``exploring``.
 
     ``actions`` are one-hot or continuous. What an agent does not have is left out. Pure: it can be compiled.
     """
@@ -206,8 +155,8 @@ def thoughts_of(
         told["semantic"] = jax.vmap(agent.world_model.semantic)(features)
     if "disagreement" in streams:
         told["disagreement"] = agent.streams["disagreement"].network.reward(states, actions)
-    if taste is not None:
-        told["taste"] = taste(images)
+    if reward_model is not None:
+        told["r_psi"] = reward_model(images)
     if switch is None:
         fixed = agent.config.behaviour.reward_weights
         return told | {"weights": {name: jnp.full(len(features), weight) for name, weight in fixed}}

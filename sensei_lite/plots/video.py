@@ -1,26 +1,9 @@
-"""Frames to a moving picture that any browser shows: a GIF for a README, an MP4 for a page."""
+"""Frames to an MP4 that any browser plays."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image as Picture
-
-
-def save_gif(
-    frames: Sequence[np.ndarray], path: Path, frames_per_second: float = 6.0, hold_seconds: float = 1.5
-) -> None:
-    """Write uint8 frames [height width 3] as an endless GIF that rests on its last frame.
-
-    Raises ValueError where there are no frames.
-    """
-    if not frames:
-        raise ValueError("there are no frames to write")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pictures = [Picture.fromarray(frame).quantize(64, dither=Picture.Dither.NONE) for frame in frames]
-    each = round(1000 / frames_per_second)
-    durations = [each] * (len(pictures) - 1) + [round(1000 * hold_seconds)]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
 
 
 def save_mp4(
@@ -31,16 +14,14 @@ def save_mp4(
     Every pixel becomes ``scale`` x ``scale``; browsers play colour at half the resolution, so small pictures want 2 or
     more. An odd side is lengthened by one pixel of the edge, because H.264 wants even ones.
 
-    Raises ValueError where there are no frames or they are of several sizes, ImportError where PyAV is not installed.
+    Raises ValueError where there are no frames or they are of several sizes.
     """
+    import av
+
     if not len(frames):
         raise ValueError("there are no frames to write")
     if len(shapes := {frame.shape for frame in frames}) > 1:
         raise ValueError(f"all frames of a video must have one size, and these have {sorted(shapes)}")
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError("a video needs PyAV: pip install av") from error
     path.parent.mkdir(parents=True, exist_ok=True)
     held = [*frames, *[frames[-1]] * round(hold_seconds * frames_per_second)]
     height, width = (scale * side + scale * side % 2 for side in frames[0].shape[:2])

@@ -3,7 +3,7 @@
     collect    observations.npz           pictures of what a curious agent saw (D_init), with the true facts beside them
     annotate   preferences.sqlite         which of two is more interesting: every answer of every annotator
     distil     semantic_reward/           R_psi, what it was taught by, its measures and figures
-    explore    <agent>/                   an agent that explores the world (see `explorers`), SENSEI above all
+    explore    <agent>/                   an agent that explores the world (see `presets.AGENTS`), SENSEI above all
     evaluate   evaluation.csv             what each agent caused, and what it does in test episodes
 
 A finished stage is not repeated: what it made is there, and beside it (in .json files) what it was made from. Another
@@ -30,7 +30,7 @@ from sensei_lite.annotators.query import Budget, QueryStats, ask
 from sensei_lite.annotators.registry import make_annotator
 from sensei_lite.annotators.scripted import interest, situations
 from sensei_lite.annotators.store import Store
-from sensei_lite.config import DistilConfig, changed, config_from
+from sensei_lite.config import changed, config_from
 from sensei_lite.presets import AGENTS, PRESETS, agent_config, learns, needs_reward_model
 from sensei_lite.reward.distil import Distilled, Epoch, distil
 from sensei_lite.reward.hacking import WAITS, RewardHack, find_reward_hacks
@@ -55,6 +55,7 @@ from sensei_lite.training.evaluate import (
     training_figures,
 )
 from sensei_lite.training.jax_loop import TrainState
+from sensei_lite.training.plan import AnnotatePlan, CollectPlan, DistilPlan, ExplorePlan, TaskPlan
 from sensei_lite.training.run import load_run, play_in, read_visits, train_in
 from sensei_lite.training.storage import load_reward, read_manifest, save_reward, write_or_verify_manifest, write_rows
 from sensei_lite.worlds import HostWorld, World, make_world
@@ -68,54 +69,39 @@ TEST_EPISODES = 200
 CHOICES = {"random": random_pairs, "spread": spread_pairs}
 
 
-def collect(
-    folder: Path, world: str, settings: Mapping[str, Any], *, episodes: int, guided: bool, seed: int
-) -> Observations:
+def collect(folder: Path, plan: CollectPlan) -> Observations:
     """Play, and keep what was seen in ``folder``; or load it, if that was done before.
 
+    A curious agent's pictures are D_init as in the paper. Its run is the same as `explore` with that agent, so whoever
+    compares SENSEI with it needs no second one.
+
     Raises ValueError where the world or a setting is not known, or the world cannot be played so; RunError where the
-    folder holds observations of something else.
+    folder holds observations of something else; and as `run.train_in` does.
     """
-    asked = {"episodes": episodes, "guided": guided, "seed": seed}
-    path = folder / OBSERVATIONS
-    if not path.exists():
-        with closing(make_world(world, **settings)) as made:
+    path, curious = folder / OBSERVATIONS, plan.play == "curious"
+    asked = ("preset", "updates", "pictures", "seed") if curious else ("episodes", "seed")
+    manifest = {name: getattr(plan, name) for name in asked} | ({} if curious else {"guided": plan.play == "guided"})
+    if not path.exists() and not curious:
+        with closing(make_world(plan.world, **plan.settings)) as made:
             if isinstance(made, HostWorld):
-                raise ValueError(f"{world} is a host world: only a curious agent can collect there (--play curious)")
-            observations = play_observations(made, episodes, guided=guided, seed=seed)
-        begin(folder, world, settings)
-        write_or_verify_manifest(folder / "collect.json", asked)
-        save_observations(path, observations)
-        return observations
-    begin(folder, world, settings)
-    write_or_verify_manifest(folder / "collect.json", asked)
-    return load_observations(path)
+                raise ValueError(
+                    f"{plan.world} is a host world: only a curious agent can collect there (--play curious)"
+                )
+            observations = play_observations(made, plan.episodes, guided=plan.play == "guided", seed=plan.seed)
+    begin(folder, plan.world, plan.settings)
+    write_or_verify_manifest(folder / "collect.json", manifest)
+    if path.exists():
+        return load_observations(path)
+    if curious:
+        explore(folder, ExplorePlan(COLLECTOR, plan.preset, plan.updates, plan.seed))
+        observations = remembered(load_explorer(folder, COLLECTOR).replay, plan.pictures, seed=plan.seed)
+    save_observations(path, observations)
+    return observations
 
 
 def begin(folder: Path, world: str, settings: Mapping[str, Any]) -> None:
     """Say which world the folder belongs to. Raises RunError where it belongs to another."""
     write_or_verify_manifest(folder / WORLD, {"world": world, "settings": dict(settings)})
-
-
-def collect_curious(
-    folder: Path, world: str, settings: Mapping[str, Any], *, preset: str, updates: int, pictures: int, seed: int
-) -> Observations:
-    """D_init as in the paper: let a Plan2Explore agent explore, and keep some of what its replay holds.
-
-    It is the same run as `explore` with that agent, so whoever compares SENSEI with it needs no second one.
-
-    Raises as `training_run.train_in` does; RunError where the folder holds observations of something else.
-    """
-    begin(folder, world, settings)
-    write_or_verify_manifest(
-        folder / "collect.json", {"preset": preset, "updates": updates, "pictures": pictures, "seed": seed}
-    )
-    if (folder / OBSERVATIONS).exists():
-        return load_observations(folder / OBSERVATIONS)
-    explore(folder, COLLECTOR, preset=preset, updates=updates, seed=seed)
-    observations = remembered(load_explorer(folder, COLLECTOR).replay, pictures, seed=seed)
-    save_observations(folder / OBSERVATIONS, observations)
-    return observations
 
 
 def collect_from(folder: Path, earlier: Path, *, pictures: int, seed: int) -> Observations:
@@ -125,7 +111,7 @@ def collect_from(folder: Path, earlier: Path, *, pictures: int, seed: int) -> Ob
     """
     of_world, explorer = read_manifest(earlier / WORLD), read_manifest(earlier / "sensei" / "config.json")
     begin(folder, of_world["world"], of_world["settings"])
-    origin = {"seed": explorer["seed"], "taste": explorer["taste"]}
+    origin = {"seed": explorer["seed"], "reward_model": explorer["reward_model"]}
     write_or_verify_manifest(folder / "collect.json", {"pictures": pictures, "seed": seed, "sensei": origin})
     if (folder / OBSERVATIONS).exists():
         return load_observations(folder / OBSERVATIONS)
@@ -143,31 +129,23 @@ def share_observations(folder: Path, earlier: Path) -> None:
 
 
 def world_of(folder: Path, num_envs: int = 1) -> World | HostWorld:
-    """The world of this run folder. Raises FileNotFoundError where nothing was begun."""
+    """Make the world of this run folder. Raises FileNotFoundError where nothing was begun."""
     asked = read_manifest(folder / WORLD)
     return make_world(asked["world"], num_envs=num_envs, **asked["settings"])
 
 
-def explore(
-    folder: Path,
-    agent: str,
-    *,
-    preset: str,
-    updates: int,
-    seed: int,
-    changes: Mapping[str, Any] | None = None,
-    name: str | None = None,
-) -> None:
+def explore(folder: Path, plan: ExplorePlan) -> None:
     """Let an agent explore the folder's world in ``<folder>/<agent>``, with the folder's R_psi if it wants one.
 
-    With ``changes`` to its settings (see `config.changed`) it is another agent, and ``name`` is its folder's.
+    With changed settings (see `config.changed`) it is another agent, and ``plan.name`` is its folder's.
 
     Raises FileNotFoundError where a stage before this one is missing, ValueError for changes that cannot be made, and
-    as `training_run.train_in` does.
+    as `run.train_in` does.
     """
-    config = changed(agent_config(PRESETS[preset](), agent), changes or {})
-    name = name or agent
-    if changes and (name in AGENTS or not learns(agent)):
+    agent, updates, seed = plan.agent, plan.updates, plan.seed
+    config = changed(agent_config(PRESETS[plan.preset](), agent), plan.changes)
+    name = plan.name or agent
+    if plan.changes and (name in AGENTS or not learns(agent)):
         raise ValueError(f"an agent with changed settings must learn, and needs a name of its own; this is {name!r}")
     reward_model = None
     if needs_reward_model(config):
@@ -181,20 +159,22 @@ def explore(
             play_in(folder / name, config, world, updates=updates, seed=seed)
 
 
-def learn_task(folder: Path, explorer: str, *, preset: str, updates: int, seed: int) -> None:
+def learn_task(folder: Path, plan: TaskPlan) -> None:
     """Teach a task agent that goes on with an explorer's world model and replay, in ``<folder>/task-after-<explorer>``.
 
     Beside it stands `explore` with the agent ``task``, which begins from scratch. Raises FileNotFoundError where the
     explorer was not trained.
     """
-    config = agent_config(PRESETS[preset](), "task")
+    config = agent_config(PRESETS[plan.preset](), "task")
     with closing(world_of(folder, config.train.envs)) as world:
-        explored = load_run(folder / explorer, world)
-        train_in(folder / f"{AFTER}{explorer}", config, world, updates=updates, seed=seed, explored=explored)
+        explored = load_run(folder / plan.after, world)
+        train_in(
+            folder / f"{AFTER}{plan.after}", config, world, updates=plan.updates, seed=plan.seed, explored=explored
+        )
 
 
 def load_explorer(folder: Path, agent: str) -> TrainState:
-    """An agent of this run folder as it was last stored. Raises as `training_run.load_run` does."""
+    """Load an agent of this run folder as it was last stored. Raises as `run.load_run` does."""
     config = config_from(read_manifest(folder / agent / "config.json")["agent"])
     with closing(world_of(folder, config.train.envs)) as world:
         return load_run(folder / agent, world)
@@ -215,13 +195,13 @@ def evaluate(folder: Path, agents: Sequence[str], *, seed: int) -> list[dict[str
 
 
 def read_evaluation(folder: Path) -> list[dict[str, str]]:
-    """The rows that `evaluate` wrote. Raises FileNotFoundError where it was not called."""
+    """Read the rows that `evaluate` wrote. Raises FileNotFoundError where it was not called."""
     with (folder / EVALUATION).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def figures_of(folder: Path, agent: str, world: World | HostWorld, *, seed: int) -> dict[str, float]:
-    """All figures of one agent of this run folder. Raises FileNotFoundError where it has not been trained."""
+    """Measure all figures of one agent of this run folder. Raises FileNotFoundError where it has not been trained."""
     folder = folder / agent
     figures = training_figures(read_chunks(folder), world.event_names)
     if learns(agent):
@@ -238,8 +218,8 @@ def figures_of(folder: Path, agent: str, world: World | HostWorld, *, seed: int)
     return figures | coverage | episode_figures(outcome)
 
 
-def taste_figures(folder: Path) -> dict[str, float]:
-    """What the folder's R_psi was taught by, and what it makes of the folder's pictures, if their facts are known.
+def reward_model_figures(folder: Path) -> dict[str, float]:
+    """Measure what the folder's R_psi was taught by, and what it makes of the folder's pictures, if facts are known.
 
     Raises FileNotFoundError where there is no R_psi.
     """
@@ -269,17 +249,7 @@ def choose_pairs(folder: Path, observations: Observations, pairs: int, *, choose
     return interesting_pairs(observations, pairs, rewards_of(load_reward(folder / REWARD), observations.images), seed)
 
 
-def annotate(
-    folder: Path,
-    annotator: str,
-    settings: Mapping[str, Any],
-    *,
-    pairs: int,
-    choose: str,
-    both_orders: bool,
-    budget: Budget,
-    seed: int,
-) -> QueryStats:
+def annotate(folder: Path, plan: AnnotatePlan) -> QueryStats:
     """Ask an annotator about pairs of the folder's observations; what was answered before is not asked again.
 
     A human answers in JupyterLab, in ``annotate.ipynb`` in the folder. Prints what it will take before the first
@@ -288,15 +258,19 @@ def annotate(
     Raises FileNotFoundError where there are no observations, ValueError where a setting makes no sense; and whatever
     the annotator raises. Answers that came before are kept.
     """
+    budget = Budget(plan.budget_calls, plan.budget_dollars)
+    both_orders = plan.annotator != "human" if plan.both_orders is None else plan.both_orders
     observations = load_observations(folder / OBSERVATIONS)
-    if annotator == "human":
+    if plan.annotator == "human":
         if budget != Budget():
             raise ValueError("a budget is for annotators that cost money; people stop when they like")
         made = None
     else:
         world = str(read_manifest(folder / WORLD)["world"])
-        made = make_annotator(annotator, observations, world=world, prompt_file=folder / "prompt.json", **settings)
-    chosen = choose_pairs(folder, observations, pairs, choose=choose, seed=seed)
+        made = make_annotator(
+            plan.annotator, observations, world=world, prompt_file=folder / "prompt.json", **plan.settings
+        )
+    chosen = choose_pairs(folder, observations, plan.pairs, choose=plan.choose, seed=plan.seed)
     if isinstance(made, ChatAnnotator):
         height, width = observations.images.shape[1:3]
         print(f"{made}: {made.estimate(len(chosen) * (1 + both_orders), height, width)}")
@@ -305,9 +279,14 @@ def annotate(
             from sensei_lite.annotators.human.lab import ask_in_lab, template_path, write_notebook
             from sensei_lite.annotators.human.panel import human_id
 
-            who, notebook = human_id(**settings), folder / "annotate.ipynb"
-            parameters = {"folder": str(folder.resolve()), "pairs": pairs, "choose": choose, "both_orders": both_orders}
-            parameters |= {"seed": seed, "settings": dict(settings)}
+            who, notebook = human_id(**plan.settings), folder / "annotate.ipynb"
+            parameters = {
+                "folder": str(folder.resolve()),
+                "pairs": plan.pairs,
+                "choose": plan.choose,
+                "both_orders": both_orders,
+            }
+            parameters |= {"seed": plan.seed, "settings": dict(plan.settings)}
             write_notebook(template_path("annotate.py"), notebook, parameters)
             stats = ask_in_lab(store, who, observations, chosen, notebook, both_orders=both_orders)
         else:
@@ -319,7 +298,7 @@ def annotate(
     return stats
 
 
-class Taste(NamedTuple):
+class DistilReport(NamedTuple):
     """R_psi and what is known about it."""
 
     distilled: Distilled
@@ -335,23 +314,20 @@ class Taste(NamedTuple):
     """What standing still pays before each event, and going on."""
 
 
-def distil_taste(
-    folder: Path, settings: Mapping[str, Any], *, annotator: str | None, version: str | None, seed: int
-) -> Taste:
+def distil_reward(folder: Path, plan: DistilPlan) -> DistilReport:
     """Teach an R_psi with the answers of one annotator of the folder's store, and keep it in ``semantic_reward/``.
 
-    ``annotator`` and ``version`` say whose answers, where there are those of several. An R_psi that was there is
-    replaced: answers may have come since.
+    An R_psi that was there is replaced: answers may have come since.
 
-    Raises FileNotFoundError where there is no store, ValueError where no annotator fits, nothing can be learned, or a
-    setting makes no sense; TypeError where there is no such setting.
+    Raises FileNotFoundError where there is no store, ValueError where no annotator fits, or nothing can be
+    learned.
     """
     observations = load_observations(folder / OBSERVATIONS)
     if not (folder / PREFERENCES).exists():
         raise FileNotFoundError(f"{folder / PREFERENCES} is not there: annotate first")
-    config = DistilConfig(**settings)
+    config = plan.config
     with Store(folder / PREFERENCES) as store:
-        who = store.find(annotator, version)
+        who = store.find(plan.annotator, plan.version)
         preferences = store.preferences(who)
     with tqdm(total=config.epochs, desc=f"distil {who.name}", unit="epoch") as bar:
 
@@ -359,9 +335,9 @@ def distil_taste(
             bar.set_postfix_str(f"held-out loss {epoch.held_out_loss:.3f}, accuracy {epoch.held_out_accuracy:.3f}")
             bar.update()
 
-        distilled = distil(preferences, config, progress=show, key=jax.random.key(seed))
+        distilled = distil(preferences, config, progress=show, key=jax.random.key(plan.seed))
     content_hash = save_reward(folder / REWARD, distilled.reward)
-    made_from = {"annotator": who._asdict(), "pairs": len(preferences.first), "seed": seed, "hash": content_hash}
+    made_from = {"annotator": who._asdict(), "pairs": len(preferences.first), "seed": plan.seed, "hash": content_hash}
     (folder / REWARD / "made_from.json").unlink(missing_ok=True)
     write_or_verify_manifest(folder / REWARD / "made_from.json", made_from | {"settings": dataclasses.asdict(config)})
 
@@ -378,7 +354,7 @@ def distil_taste(
         for event, (waiting, end) in WAITS.items():
             if all(observations.facts.get(fact, np.zeros(1)).any() for fact in (waiting, event)):
                 reward_hacks += find_reward_hacks(rewards, observations, [(waiting, event)], end=end)
-    return Taste(
+    return DistilReport(
         distilled,
         preferences,
         content_hash,

@@ -149,7 +149,7 @@ def load_run(folder: Path, world: World | HostWorld) -> TrainState:
         raise FileNotFoundError(f"{folder / CHECKPOINT} is not there: nobody has trained in {folder}")
     description = read_manifest(folder / "config.json")
     config = config_from(description["agent"])
-    reward_model = load_reward(folder / REWARD_MODEL) if description["taste"] else None
+    reward_model = load_reward(folder / REWARD_MODEL) if description["reward_model"] else None
     if isinstance(world, HostWorld):
         like = begin_host_training(config, world, reward_model, key=jax.random.key(0))
     else:
@@ -196,7 +196,7 @@ def describe_run(
     """Describe a training run: its world, seed, R_psi and settings, as config.json has them."""
     of_world = world.settings if isinstance(world, HostWorld) else dataclasses.asdict(world)  # type: ignore[call-overload]
     settings = {"world": {"name": _name(world)} | of_world, "seed": seed}
-    settings["taste"] = None if reward_model is None else content_hash(reward_model)
+    settings["reward_model"] = None if reward_model is None else content_hash(reward_model)
     return settings | {"agent": dataclasses.asdict(config)}
 
 

@@ -1,20 +1,20 @@
 """A study: several agents, several seeds, one table with intervals.
 
-Agents differ only in what they want (see `explorers`): the world, the model, the number of steps and updates are the
-same. Every seed is a run of the whole method, with a D_init, answers and an R_psi of its own:
+Agents differ only in what they want (see `presets.AGENTS`): the world, the model, the number of steps and updates are
+the same. Every seed is a run of the whole method, with a D_init, answers and an R_psi of its own:
 
     <folder>/seed-3/                 the run folder of seed 3 (see `pipeline`), with an agent in each <agent>/
     <folder>/seed-3/llava/           the same D_init, asked about in another way: see `ANNOTATIONS`
     <folder>/table.csv               one row for each agent and figure: interquartile mean, 95% interval, every seed
 
-An agent is named as in `explorers`; ``sensei:llava`` learned from other answers than the bundled CLIP's; ``task-after-
-sensei`` is a task agent that goes on with SENSEI's world model and replay, and ``task`` one that begins from scratch.
+An agent is named as in `presets.AGENTS`; ``sensei:llava`` learned from other answers than the bundled CLIP's;
+``task-after-sensei`` is a task agent that goes on with SENSEI's world model and replay, ``task`` one from scratch.
 A study that was stopped goes on, and what is finished is not trained again. On a GPU all seeds of an agent can learn
 side by side, in one program (see `side_by_side`).
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -24,8 +24,9 @@ from sensei_lite.config import Config
 from sensei_lite.presets import AGENTS, PRESETS, agent_config, learns, needs_reward_model
 from sensei_lite.training import pipeline
 from sensei_lite.training.evaluate import over_seeds
+from sensei_lite.training.method import curious_plan, teach_reward
 from sensei_lite.training.pipeline import AFTER
-from sensei_lite.training.plan import PLANS, teach_taste
+from sensei_lite.training.plan import PLANS, ExplorePlan, StudyPlan, TaskPlan
 from sensei_lite.training.side_by_side import train_side_by_side
 from sensei_lite.training.storage import load_reward, write_rows
 from sensei_lite.worlds.base import World
@@ -51,38 +52,24 @@ biased by position as LLaVA's answers were, asked once or in both orders; CLIP's
 about random pairs only; the truth by a taste that can be farmed, and by one for hands at work."""
 
 
-def run_study(
-    folder: Path,
-    world: str,
-    settings: Mapping[str, Any],
-    *,
-    preset: str,
-    agents: Sequence[str],
-    seeds: Sequence[int],
-    updates: int,
-    task_updates: int = 0,
-    side_by_side: bool = False,
-) -> list[dict[str, object]]:
+def run_study(folder: Path, plan: StudyPlan) -> list[dict[str, object]]:
     """Train every agent with every seed, and write and return the table.
 
-    ``task_updates`` is how long task agents learn; 0: as long as the others. ``side_by_side`` trains all seeds of an
-    explorer in one program; task agents learn one after the other in any case.
+    With ``plan.side_by_side`` all seeds of an explorer train in one program; task agents learn one after the other in
+    any case.
 
-    Raises ValueError where there is no such agent or only one seed, RunError where a folder holds another study.
+    Raises ValueError where there is no such agent, RunError where a folder holds another study.
     """
-    if len(seeds) < 2:
-        raise ValueError(f"there are {len(seeds)} seeds; a study needs at least 2 to say anything about their spread")
-    for agent in agents:
+    seeds = range(plan.first_seed, plan.first_seed + plan.seeds)
+    for agent in plan.agents:
         _check_name(agent)
-    if side_by_side:
-        for agent in agents:
-            _train_together([folder / f"seed-{seed}" for seed in seeds], world, settings, agent, preset, updates, seeds)
-    figures: dict[str, list[dict[str, float]]] = {agent: [] for agent in agents}
+    if plan.side_by_side:
+        for agent in plan.agents:
+            _train_together([folder / f"seed-{seed}" for seed in seeds], plan, agent, seeds)
+    figures: dict[str, list[dict[str, float]]] = {agent: [] for agent in plan.agents}
     for seed in seeds:
-        for agent in agents:
-            length = (task_updates or updates) if agent.startswith("task") else updates
-            run = _train(folder / f"seed-{seed}", world, settings, agent, preset, length, updates, seed)
-            figures[agent].append(run)
+        for agent in plan.agents:
+            figures[agent].append(_train(folder / f"seed-{seed}", plan, agent, seed))
     rows: list[dict[str, object]] = []
     for agent, runs in figures.items():
         for name in runs[0]:
@@ -104,85 +91,67 @@ def _check_name(agent: str) -> None:
         raise ValueError(f"{agent}: {name} asks nobody what is interesting")
 
 
-def _train(
-    base: Path,
-    world: str,
-    settings: Mapping[str, Any],
-    agent: str,
-    preset: str,
-    updates: int,
-    explorer_updates: int,
-    seed: int,
-) -> dict[str, float]:
-    """All figures of one agent of one seed, trained if it is not yet."""
+def _train(base: Path, plan: StudyPlan, agent: str, seed: int) -> dict[str, float]:
+    """Measure all figures of one agent of one seed, trained if it is not yet."""
     name, _, annotation = agent.removeprefix(AFTER).partition(":")
     folder = base / annotation
-    pipeline.begin(base, world, settings)
-    if needs_reward_model(agent_config(PRESETS[preset](), name)):
-        _teach(base, world, settings, annotation, preset, explorer_updates, seed)
+    pipeline.begin(base, plan.world, plan.settings)
+    updates = (plan.task_updates or plan.updates) if agent.startswith("task") else plan.updates
+    needs_reward = needs_reward_model(agent_config(PRESETS[plan.preset](), name))
+    if needs_reward:
+        _teach(base, plan, annotation, seed)
     if agent.startswith(AFTER):
-        pipeline.explore(folder, name, preset=preset, updates=explorer_updates, seed=seed)
-        pipeline.learn_task(folder, name, preset=preset, updates=updates, seed=seed)
+        pipeline.explore(folder, ExplorePlan(name, plan.preset, plan.updates, seed))
+        pipeline.learn_task(folder, TaskPlan(name, plan.preset, updates, seed))
         name = f"{AFTER}{name}"
     else:
-        pipeline.explore(folder, name, preset=preset, updates=updates, seed=seed)
+        pipeline.explore(folder, ExplorePlan(name, plan.preset, updates, seed))
     with closing(pipeline.world_of(folder)) as made:
         figures = pipeline.figures_of(folder, name, made, seed=seed)
-    if not agent.startswith(AFTER) and needs_reward_model(agent_config(PRESETS[preset](), name)):
-        figures |= pipeline.taste_figures(folder)
+    if not agent.startswith(AFTER) and needs_reward:
+        figures |= pipeline.reward_model_figures(folder)
     return figures
 
 
-def _teach(
-    base: Path, world: str, settings: Mapping[str, Any], annotation: str, preset: str, updates: int, seed: int
-) -> None:
+def _teach(base: Path, plan: StudyPlan, annotation: str, seed: int) -> None:
     """Collect, annotate and distil for one seed, as far as it is not done."""
-    plan, folder = PLANS[preset], base / annotation
-    pipeline.collect_curious(base, world, settings, preset=preset, updates=updates, pictures=plan.pictures, seed=seed)
+    run = dataclasses.replace(
+        PLANS[plan.preset], world=plan.world, settings=plan.settings, updates=plan.updates, seed=seed
+    )
+    pipeline.collect(base, curious_plan(run))
+    folder = base / annotation
     if annotation:
         pipeline.share_observations(folder, base)
-    changes = ANNOTATIONS[annotation] if annotation else {}
-    teach_taste(folder, dataclasses.replace(plan, seed=seed, **changes))
+        run = dataclasses.replace(run, **ANNOTATIONS[annotation])
+    teach_reward(folder, run)
 
 
-def _train_together(
-    bases: Sequence[Path],
-    world: str,
-    settings: Mapping[str, Any],
-    agent: str,
-    preset: str,
-    updates: int,
-    seeds: Sequence[int],
-) -> None:
+def _train_together(bases: Sequence[Path], plan: StudyPlan, agent: str, seeds: Sequence[int]) -> None:
     """Train one explorer with all seeds in one program; what needs no training, or a task agent, waits for `_train`.
 
     Raises ValueError for a host world.
     """
     name, _, annotation = agent.partition(":")
-    config = agent_config(PRESETS[preset](), name.removeprefix(AFTER))
+    config = agent_config(PRESETS[plan.preset](), name.removeprefix(AFTER))
     if name.startswith((AFTER, "task")) or not learns(name):
         return
     for base in bases:
-        pipeline.begin(base, world, settings)
-    tastes = None
+        pipeline.begin(base, plan.world, plan.settings)
+    reward_models = None
     if needs_reward_model(config):
-        _train_together(bases, world, settings, pipeline.COLLECTOR, preset, updates, seeds)
+        _train_together(bases, plan, pipeline.COLLECTOR, seeds)
         with ThreadPoolExecutor(len(seeds)) as pool:
-            list(
-                pool.map(
-                    lambda base, seed: _teach(base, world, settings, annotation, preset, updates, seed), bases, seeds
-                )
-            )
-        tastes = [load_reward(base / annotation / pipeline.REWARD) for base in bases]
+            list(pool.map(lambda base, seed: _teach(base, plan, annotation, seed), bases, seeds))
+        reward_models = [load_reward(base / annotation / pipeline.REWARD) for base in bases]
     with closing(pipeline.world_of(bases[0])) as made:
         if not isinstance(made, World):
-            raise ValueError(f"{world} is a host world: its seeds cannot learn side by side")
+            raise ValueError(f"{plan.world} is a host world: its seeds cannot learn side by side")
         folders = [base / annotation / name for base in bases]
-        train_side_by_side(folders, config, made, updates=updates, seeds=seeds, reward_models=tastes)
+        train_side_by_side(folders, config, made, updates=plan.updates, seeds=seeds, reward_models=reward_models)
 
 
 def print_table(rows: list[dict[str, object]]) -> None:
-    """One line for each agent and figure."""
+    """Print one line for each agent and figure."""
     width = max(len(str(row["figure"])) for row in rows)
     first = max(len(str(row["agent"])) for row in rows) + 2
     for row in rows:

@@ -101,7 +101,10 @@ def test_an_episode_is_drawn_with_its_events(state):
 
 def test_the_other_figures_say_their_numbers():
     estimates = {"door_opened": Estimate(1.5, 1.25, 1.75, 20, 4), "alone": Estimate(0.0, -np.inf, np.inf, 1, 1)}
-    assert "door_opened 1.50 (1.25 to 1.75)" in drawn(situation_figure(estimates))
+    drawing = situation_figure(estimates)
+    assert "door_opened 1.50 (1.25 to 1.75)" in drawn(drawing)
+    low, high = drawing.figure.axes[0].get_xlim()
+    assert -1 < low < 0 < 1.75 < high < 3, "one episode alone has no interval, and none is drawn"
     bins = Calibration(np.array([0.2, 0.9]), np.array([0.25, 0.8]), np.array([30, 10]), 0.0625)
     assert "0.90 predicted, 0.80 answered (10 pairs)" in drawn(calibration_figure(bins))
     history = [Epoch(1, 0.7, 0.68, 0.6), Epoch(2, 0.5, 0.45, 0.8), Epoch(3, 0.4, 0.5, 0.78)]

@@ -13,7 +13,7 @@ import pytest
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent.returns import RunningQuantile
-from sensei_lite.agent.switch import Switch
+from sensei_lite.agent.switch import RULES
 from sensei_lite.config import DistilConfig
 from sensei_lite.models.ensemble import Ensemble
 from sensei_lite.models.rssm import State
@@ -25,9 +25,9 @@ from sensei_lite.plots.exploration import (
     spans,
     state_figure,
     trace_figure,
-    words_for,
 )
-from sensei_lite.plots.trace import play_trace, thoughts_of
+from sensei_lite.plots.style import words_for
+from sensei_lite.plots.trace import agent_internals, play_trace
 from sensei_lite.presets import agent_config, smoke
 from sensei_lite.reward.model import SemanticReward, rewards_of
 from sensei_lite.worlds import KeyRoom
@@ -51,22 +51,21 @@ def untrained():
 def explorer(name):
     """The same networks, which want something else. (To make new ones takes seconds.)"""
     config = agent_config(smoke(), name)
-    switch = Switch.create(config.switch) if config.behaviour.switched else None
-    return dataclasses.replace(untrained(), config=config, switch=switch)
+    return dataclasses.replace(untrained(), config=config, rule=RULES[config.switch.rule].create(config))
 
 
 def with_threshold(agent, threshold):
     seen = RunningQuantile(jnp.float32(threshold), jnp.ones((), bool))
-    return eqx.tree_at(lambda a: a.switch.seen, agent, seen)
+    return eqx.tree_at(lambda a: a.rule.seen, agent, seen)
 
 
 @pytest.fixture(scope="module")
 def sensei():
     """An agent whose threshold lies in the middle of what it compares, and its episode."""
     agent = explorer("sensei")
-    values = play_trace(agent, WORLD, taste=TASTE, key=KEY).compared
+    values = play_trace(agent, WORLD, reward_model=TASTE, key=KEY).compared
     agent = with_threshold(agent, np.median(values))
-    return agent, play_trace(agent, WORLD, taste=TASTE, key=KEY)
+    return agent, play_trace(agent, WORLD, reward_model=TASTE, key=KEY)
 
 
 def test_the_actions_lead_from_picture_to_picture_with_these_events(sensei):
@@ -94,7 +93,7 @@ def test_the_actions_lead_from_picture_to_picture_with_these_events(sensei):
 def wanderings():
     """Six long episodes of an agent that has no switch and has learned nothing."""
     world, agent = dataclasses.replace(WORLD, max_steps=400), explorer("plan2explore")
-    return [play_trace(agent, world, taste=TASTE, key=jax.random.key(seed)) for seed in range(6)]
+    return [play_trace(agent, world, reward_model=TASTE, key=jax.random.key(seed)) for seed in range(6)]
 
 
 def test_an_episode_ends_at_the_exit_and_not_at_the_limit_of_steps(wanderings):
@@ -109,7 +108,7 @@ def test_an_episode_ends_at_the_exit_and_not_at_the_limit_of_steps(wanderings):
 
 def test_r_psi_is_that_of_the_pictures(sensei):
     _, trace = sensei
-    np.testing.assert_allclose(trace.taste, rewards_of(TASTE, trace.images), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(trace.r_psi, rewards_of(TASTE, trace.images), rtol=1e-4, atol=1e-5)
 
 
 class Echo(Ensemble):
@@ -124,7 +123,7 @@ def test_disagreement_is_about_the_action_that_was_taken(sensei):
     config = agent.config
     size, model = WORLD.actions.size, config.world_model
     echo = Echo(config.ensemble, model.deter, size, model.stoch, model.classes, key=KEY)
-    told = play_trace(eqx.tree_at(lambda a: a.ensemble, agent, echo), WORLD, key=KEY)
+    told = play_trace(eqx.tree_at(lambda a: a.streams["disagreement"].network, agent, echo), WORLD, key=KEY)
     np.testing.assert_array_equal(told.actions, trace.actions)
     np.testing.assert_array_equal(told.disagreement, trace.actions)
 
@@ -137,7 +136,7 @@ def test_thoughts_belong_to_their_states():
     z = jax.nn.one_hot(jax.random.randint(KEY, (time, model.stoch), 0, model.classes), model.classes)
     actions = jnp.eye(WORLD.actions.size)[jnp.arange(time - 1)]
     images = jnp.zeros((time, *WORLD.image_shape), jnp.uint8)
-    think = eqx.filter_jit(lambda h: thoughts_of(agent, State(h, z), actions, images, None))
+    think = eqx.filter_jit(lambda h: agent_internals(agent, State(h, z), actions, images, None))
     thoughts, other = think(h), think(h.at[-1].add(1.0))
     for name, kept in (("semantic", 4), ("compared", 4), ("disagreement", 3)):
         same = np.isclose(thoughts[name], other[name], rtol=1e-4)
@@ -145,7 +144,11 @@ def test_thoughts_belong_to_their_states():
         assert not same[kept:].any(), name
     one, two = State(h[2], z[2]).features, State(h[1:3], z[1:3])
     alone = eqx.filter_jit(
-        lambda a: (a.world_model.semantic(one), a.critics["semantic"](one), a.ensemble.reward(two, actions[1:2])[0])
+        lambda a: (
+            a.world_model.semantic(one),
+            a.critics["semantic"](one),
+            a.streams["disagreement"].network.reward(two, actions[1:2])[0],
+        )
     )(agent)
     told = [thoughts["semantic"][2], thoughts["compared"][2], thoughts["disagreement"][1]]
     np.testing.assert_allclose(told, alone, rtol=1e-4)
@@ -158,7 +161,7 @@ def test_the_switch_stands_as_what_it_compares_says(sensei):
     np.testing.assert_array_equal(trace.exploring, trace.compared >= trace.threshold)
     assert 0 < trace.exploring.sum() < len(trace.exploring)
     assert not np.allclose(trace.compared, trace.semantic)
-    settings = agent.switch.settings
+    settings = agent.rule.settings
     for name in ("semantic", "disagreement"):
         go, explore = dict(settings.go)[name], dict(settings.explore)[name]
         np.testing.assert_allclose(trace.weights[name], np.where(trace.exploring, explore, go), rtol=1e-6)
@@ -166,7 +169,7 @@ def test_the_switch_stands_as_what_it_compares_says(sensei):
 
 def test_the_papers_switch_compares_the_reward_itself():
     trace = play_trace(with_threshold(explorer("sensei-paper"), 0.0), WORLD, key=KEY)
-    assert (trace.compares, trace.threshold, trace.taste) == ("reward", 0.0, None)
+    assert (trace.compares, trace.threshold, trace.r_psi) == ("reward", 0.0, None)
     np.testing.assert_array_equal(trace.compared, trace.semantic)
     assert "semantic reward" in drawn(trace_figure(trace))
 
@@ -227,7 +230,7 @@ def test_a_state_is_drawn_with_both_rewards_threshold_branch_and_weights(sensei)
     t = int(trace.exploring.argmax())
     alt = drawn(state_figure(trace, t))
     assert f"Explore: the semantic critic's value {trace.compared[t]:.2f} is at or above the threshold" in alt
-    for values in (trace.taste, trace.semantic, trace.compared, trace.disagreement):
+    for values in (trace.r_psi, trace.semantic, trace.compared, trace.disagreement):
         assert f" {rounded(float(values[t]))}" in alt
     assert "Weights: semantic 0.3, disagreement 1" in alt
     t = int(trace.exploring.argmin())
@@ -237,14 +240,9 @@ def test_a_state_is_drawn_with_both_rewards_threshold_branch_and_weights(sensei)
         state_figure(trace, trace.steps + 1)
 
 
-def test_spans_and_words_and_numbers():
+def test_spans_are_half_open():
     assert spans(np.array([True, True, False, True])) == [(0, 2), (3, 4)]
     assert spans(np.zeros(3, bool)) == spans(None) == []
-    assert words_for(["door_reached", "door_reached_with_key"]) == "stands at the door with the key"
-    assert words_for(["key_seen", "lever_pulled"]) == "sees the key and lever pulled"
-    assert [rounded(x) for x in (1234.5, 107.2, 12.345, 0.0012345, 0.0, -2.0, float("nan"))] == [
-        *("1,234", "107", "12.3", "0.00123", "0", "-2", "none")
-    ]
 
 
 def write_events(folder, counts, steps=200):
@@ -266,16 +264,21 @@ def test_rates_are_those_of_whole_windows():
         rates(chunks, "a", 4)
 
 
-def test_curves_have_a_panel_for_each_event_and_a_named_line_for_each_agent(tmp_path):
-    runs = {"one": write_events(tmp_path / "a", [0] * 10 + [4] * 10), "two": write_events(tmp_path / "b", [1] * 20)}
+def test_curves_have_a_panel_for_each_event_and_a_line_for_each_agent(tmp_path):
+    """However many agents there are: five were drawn once, and the sixth was dropped."""
+    counts = {"plan2explore": [0] * 10 + [4] * 10, "sensei": [1] * 20} | {f"agent-{n}": [n] * 20 for n in range(8)}
+    runs = {name: write_events(tmp_path / name, each) for name, each in counts.items()}
     drawing = curves_figure(runs, ["door_opened", "exit_reached"])
     alt = drawn(drawing)
-    assert "opens the door, one: 0 at first, 20 at the end" in alt
-    assert "opens the door, two: 5 at first, 5 at the end" in alt
+    assert "opens the door, Plan2Explore: 0 at first, 20 at the end" in alt
+    assert "opens the door, SENSEI: 5 at first, 5 at the end" in alt
     assert "exit" not in alt, "nobody counted it"
     door = drawing.figure.axes[0]
     assert door.get_title() == "opens the door"
-    assert [text.get_text().strip() for text in door.texts] == ["two", "one"], "the lower line first"
-    assert len({line.get_linestyle() for line in door.lines}) == len({line.get_color() for line in door.lines}) == 2
+    assert [float(line.get_ydata()[-1]) for line in door.lines] == [5.0 * each[-1] for each in counts.values()]
+    (legend,) = drawing.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["Plan2Explore", "SENSEI", *list(counts)[2:]]
+    looks = {(line.get_color(), str(line.get_linestyle()), line.get_marker()) for line in door.lines}
+    assert len(looks) == len(counts)
     with pytest.raises(ValueError, match="no events"):
         curves_figure(runs, [])

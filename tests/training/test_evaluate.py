@@ -1,6 +1,7 @@
 """Agents are judged by whole episodes, and seeds by their spread."""
 
 import csv
+import dataclasses
 import shutil
 
 import jax
@@ -15,6 +16,7 @@ from sensei_lite.training import seeds as devices
 from sensei_lite.training.evaluate import over_seeds, perplexity, play_episodes, play_random_episodes, steps_to_success
 from sensei_lite.training.jax_loop import add_up, random_chunks, start_training, train_chunk
 from sensei_lite.training.pipeline import load_explorer
+from sensei_lite.training.plan import StudyPlan
 from sensei_lite.training.study import ANNOTATIONS, run_study
 from sensei_lite.worlds import KeyRoom, make_world, reset_batch
 from sensei_lite.worlds.grid.oracle import shortest_plan
@@ -121,10 +123,10 @@ def test_a_chunk_and_random_chunks_count_alike():
 
 def test_a_study_compares_agents_over_seeds_and_goes_on(tmp_path, monkeypatch):
     settings = {"size": 4, "decorations": 0, "max_steps": 12}
-    names = ["random", "plan2explore", "sensei:scripted", "task-after-sensei:scripted"]
+    names = ("random", "plan2explore", "sensei:scripted", "task-after-sensei:scripted")
 
     def study():
-        return run_study(tmp_path, "keyroom", settings, preset="smoke", agents=names, seeds=[0, 1], updates=40)
+        return run_study(tmp_path, StudyPlan(names, "keyroom", settings, "smoke", updates=40, seeds=2, first_seed=0))
 
     rows = study()
     with (tmp_path / "table.csv").open() as file:
@@ -152,11 +154,11 @@ def test_a_study_compares_agents_over_seeds_and_goes_on(tmp_path, monkeypatch):
 
 
 def test_a_study_can_train_its_seeds_side_by_side(tmp_path, monkeypatch):
-    settings, names = {"size": 4, "decorations": 0, "max_steps": 12}, ["plan2explore", "sensei:scripted", "task"]
+    settings, names = {"size": 4, "decorations": 0, "max_steps": 12}, ("plan2explore", "sensei:scripted", "task")
 
     def study(folder, **changes):
-        order = {"preset": "smoke", "agents": names, "seeds": [0, 1], "updates": 40} | changes
-        return run_study(tmp_path / folder, "keyroom", settings, **order)
+        order = StudyPlan(names, "keyroom", settings, "smoke", updates=40, seeds=2, first_seed=0)
+        return run_study(tmp_path / folder, dataclasses.replace(order, **changes))
 
     programs = []
     monkeypatch.setattr(
@@ -180,7 +182,7 @@ def test_a_study_can_train_its_seeds_side_by_side(tmp_path, monkeypatch):
     assert not programs
     # Only what is not finished is trained.
     shutil.rmtree(tmp_path / "together" / "seed-1" / "plan2explore")
-    study("together", side_by_side=True, agents=["plan2explore"])
+    study("together", side_by_side=True, agents=("plan2explore",))
     assert set(programs) == {(1,)}
     with pytest.raises(ValueError, match="updates is 41; it must be a multiple of chunk_updates"):
         study("odd", side_by_side=True, updates=41)
@@ -197,17 +199,17 @@ def test_tastes_of_ones_own_are_made_of_the_worlds_facts(annotation, world):
 
 def test_a_study_refuses_what_it_does_not_know(tmp_path):
     def study(**changes):
-        order = {"preset": "smoke", "agents": ["task"], "seeds": [0, 1], "updates": 2} | changes
-        return run_study(tmp_path, "keyroom", {}, **order)
+        order = StudyPlan(("task",), "keyroom", preset="smoke", updates=2, seeds=2, first_seed=0)
+        return run_study(tmp_path, dataclasses.replace(order, **changes))
 
     with pytest.raises(ValueError, match="there are 1 seeds"):
-        study(seeds=[0])
+        study(seeds=1)
     with pytest.raises(ValueError, match="no agent called 'bored'"):
-        study(agents=["bored"])
+        study(agents=("bored",))
     with pytest.raises(ValueError, match="no annotation called 'rude'"):
-        study(agents=["sensei:rude"])
+        study(agents=("sensei:rude",))
     with pytest.raises(ValueError, match="plan2explore asks nobody"):
-        study(agents=["plan2explore:llava"])
+        study(agents=("plan2explore:llava",))
     assert not list(tmp_path.iterdir())
 
 

@@ -1,5 +1,6 @@
 """From pictures to R_psi in one folder: stages can be stopped and repeated, and refuse what is not theirs."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -7,20 +8,27 @@ import sys
 
 import numpy as np
 import pytest
-from sensei_lite.plots.reward_model import draw_taste
 
 from sensei_lite.annotators.base import Answer
-from sensei_lite.annotators.query import Budget
+from sensei_lite.config import DistilConfig
+from sensei_lite.plots.reward import save_reward_figures
 from sensei_lite.reward.model import rewards_of
 from sensei_lite.training import pipeline
+from sensei_lite.training.plan import AnnotatePlan, CollectPlan, DistilPlan
 from sensei_lite.training.storage import RunError, load_reward, read_manifest, write_or_verify_manifest
 
 WORLD = {"size": 4, "max_steps": 40}
-ASKED = {"pairs": 150, "choose": "random", "both_orders": True, "budget": Budget(), "seed": 0}
+ASKED = AnnotatePlan(annotator="scripted", pairs=150, both_orders=True)
+PLAYED = CollectPlan("keyroom", WORLD, episodes=24)
 
 
 def collected(folder, **other):
-    return pipeline.collect(folder, "keyroom", WORLD, **({"episodes": 24, "guided": True, "seed": 0} | other))
+    return pipeline.collect(folder, dataclasses.replace(PLAYED, **other))
+
+
+def draw(folder, made):
+    measures = made.calibration, made.situations, made.reward_hacks
+    return save_reward_figures(folder, pipeline.world_of(folder), made.distilled, *measures)
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +36,18 @@ def folder(tmp_path_factory):
     """A run folder with pictures, answers in two sittings, and R_psi."""
     folder = tmp_path_factory.mktemp("taste")
     collected(folder)
-    first = pipeline.annotate(folder, "scripted", {}, **(ASKED | {"budget": Budget(calls=60)}))
+    first = pipeline.annotate(folder, dataclasses.replace(ASKED, budget_calls=60))
     assert (first.asked, first.left) == (60, 240)
     return folder
 
 
 def test_a_stage_goes_on_where_it_was_stopped(folder, capsys):
-    rest = pipeline.annotate(folder, "scripted", {}, **ASKED)
+    rest = pipeline.annotate(folder, ASKED)
     assert (rest.asked, rest.skipped, rest.left) == (240, 60, 0)
     said = capsys.readouterr().out
     assert "240 questions answered now" in said
     assert "contradicts itself in 0.0%" in said, "the report is there, and the truth does not contradict itself"
-    again = pipeline.annotate(folder, "scripted", {}, **ASKED)
+    again = pipeline.annotate(folder, ASKED)
     assert (again.asked, again.skipped) == (0, 300)
 
 
@@ -52,8 +60,8 @@ def test_what_is_there_is_loaded_and_not_played_again(folder, monkeypatch):
 
 
 def test_r_psi_learns_the_annotators_taste_and_is_kept(folder):
-    pipeline.annotate(folder, "scripted", {}, **ASKED)
-    reward_model = pipeline.distil_taste(folder, {"epochs": 6}, annotator=None, version=None, seed=0)
+    pipeline.annotate(folder, ASKED)
+    reward_model = pipeline.distil_reward(folder, DistilPlan(config=DistilConfig(epochs=6)))
     observations = collected(folder)
     kept = load_reward(folder / pipeline.REWARD)
     made_from = read_manifest(folder / pipeline.REWARD / "made_from.json")
@@ -66,41 +74,41 @@ def test_r_psi_learns_the_annotators_taste_and_is_kept(folder):
     rewards = rewards_of(kept, observations.images)
     np.testing.assert_array_equal(rewards, rewards_of(reward_model.distilled.reward, observations.images))
 
-    written = draw_taste(folder, reward_model)
-    assert {path.stem for path in written} >= {"learning", "calibration", "situations", "landscape", "episode", "taste"}
+    written = draw(folder, reward_model)
+    assert {path.stem for path in written[:-1]} == {"learning", "calibration", "situations", "landscape", "episode"}
     assert all(path.stat().st_size > 0 for path in written)
-    page = (folder / "taste.md").read_text()
+    page = written[-1].read_text()
     assert all(len(alt) > 40 for alt in re.findall(r"!\[(.*?)\]\(", page)), "every figure is told in words"
 
 
 @pytest.mark.parametrize(
-    ("world", "settings", "situation", "farms"),
+    ("world", "settings", "situation", "reward_hacks"),
     [
         ("keychest-lab", {"max_steps": 60}, "chest_opened", ["chest_opened"]),  # the event is the end of the episode
         ("tabletop", {"max_steps": 60, "image_size": 32}, "2 of these", []),  # no end, facts that count
     ],
 )
 def test_taste_is_taught_in_other_worlds(tmp_path, world, settings, situation, reward_hacks):
-    pipeline.collect(tmp_path, world, settings, episodes=24, guided=True, seed=0)
-    pipeline.annotate(tmp_path, "scripted", {}, **ASKED)
-    reward_model = pipeline.distil_taste(tmp_path, {"epochs": 2}, annotator=None, version=None, seed=0)
+    pipeline.collect(tmp_path, CollectPlan(world, settings, episodes=24))
+    pipeline.annotate(tmp_path, ASKED)
+    reward_model = pipeline.distil_reward(tmp_path, DistilPlan(config=DistilConfig(epochs=2)))
     assert situation in reward_model.situations
     assert [hack.event for hack in reward_model.reward_hacks] == reward_hacks
-    assert (tmp_path / "taste.md") in draw_taste(tmp_path, reward_model)
+    assert draw(tmp_path, reward_model)[-1] == tmp_path / "semantic_reward.md"
 
 
 def test_one_of_several_annotators_must_be_named(folder):
-    pipeline.annotate(folder, "scripted", {"noise": 0.2}, **(ASKED | {"pairs": 20}))
+    pipeline.annotate(folder, dataclasses.replace(ASKED, settings={"noise": 0.2}, pairs=20))
     with pytest.raises(ValueError, match="2 annotators are called scripted"):
-        pipeline.distil_taste(folder, {}, annotator="scripted", version=None, seed=0)
+        pipeline.distil_reward(folder, DistilPlan("scripted"))
 
 
 def test_a_missing_stage_is_named(tmp_path):
     with pytest.raises(FileNotFoundError):
-        pipeline.annotate(tmp_path, "scripted", {}, **ASKED)
+        pipeline.annotate(tmp_path, ASKED)
     collected(tmp_path, episodes=2)
     with pytest.raises(FileNotFoundError, match="annotate first"):
-        pipeline.distil_taste(tmp_path, {}, annotator=None, version=None, seed=0)
+        pipeline.distil_reward(tmp_path, DistilPlan())
 
 
 @pytest.mark.parametrize(
@@ -115,15 +123,15 @@ def test_a_missing_stage_is_named(tmp_path):
 def test_wrong_orders_are_refused_before_anything_is_asked(tmp_path, annotator, settings, message):
     collected(tmp_path, episodes=2)
     with pytest.raises(ValueError, match=message):
-        pipeline.annotate(tmp_path, annotator, settings, **ASKED)
+        pipeline.annotate(tmp_path, dataclasses.replace(ASKED, annotator=annotator, settings=settings))
     assert not (tmp_path / pipeline.PREFERENCES).exists()
 
 
 def test_host_worlds_and_unknown_settings_are_refused(tmp_path):
     with pytest.raises(TypeError, match="keyroom has no setting colour"):
-        pipeline.collect(tmp_path, "keyroom", {"colour": 1}, episodes=1, guided=True, seed=0)
+        pipeline.collect(tmp_path, CollectPlan("keyroom", {"colour": 1}, episodes=1))
     with pytest.raises(ValueError, match="only a curious agent can collect there"):
-        pipeline.collect(tmp_path, "gymnasium:SenseiLite/KeyRoom-v0", {}, episodes=1, guided=True, seed=0)
+        pipeline.collect(tmp_path, CollectPlan("gymnasium:SenseiLite/KeyRoom-v0", episodes=1))
     assert not list(tmp_path.iterdir())
 
 

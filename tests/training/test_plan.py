@@ -20,7 +20,8 @@ from sensei_lite.annotators.store import Store
 from sensei_lite.course.pretrained import curious_observations, trained_agent, trained_reward_model, trained_world
 from sensei_lite.reward.model import content_hash
 from sensei_lite.training import pipeline
-from sensei_lite.training.plan import PLANS, RunPlan, run
+from sensei_lite.training.method import run
+from sensei_lite.training.plan import PLANS, ExplorePlan, RunPlan, TaskPlan
 from sensei_lite.training.run import load_run
 from sensei_lite.training.stages import read_stages, timed_stage
 from sensei_lite.training.storage import RunError, folder_lock, load_reward, read_manifest
@@ -63,7 +64,7 @@ def test_a_run_leaves_what_it_promises(done):
     assert len(observations.images) >= 100
     assert set(observations.facts) >= {"key_picked_up", "exit_reached"}
     reward_model = load_reward(done / "sensei" / "semantic_reward")
-    assert json.loads((done / "sensei" / "config.json").read_text())["taste"] == results(done)["taste"]
+    assert json.loads((done / "sensei" / "config.json").read_text())["reward_model"] == results(done)["taste"]
     assert reward_model.image_shape == observations.images.shape[1:]
     rows = pipeline.read_evaluation(done)
     assert {row["agent"] for row in rows} == {"plan2explore", "sensei"}
@@ -146,8 +147,8 @@ def test_a_folder_of_another_version_is_refused(tmp_path):
 
 def test_only_one_process_works_in_a_folder(tmp_path):
     with folder_lock(tmp_path), folder_lock(tmp_path):  # whoever has it may take it again
-        code = "import pathlib, sys; from sensei_lite.training.storage import only_one\n"
-        code += "with only_one(pathlib.Path(sys.argv[1])): pass"
+        code = "import pathlib, sys; from sensei_lite.training.storage import folder_lock\n"
+        code += "with folder_lock(pathlib.Path(sys.argv[1])): pass"
         other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert other.returncode == 1
     assert "another process works in" in other.stderr
@@ -161,17 +162,17 @@ def test_a_second_generation_asks_about_what_sensei_saw(done, tmp_path):
     seen = load_observations(tmp_path / "observations.npz")
     remembered = {picture.tobytes() for picture in earlier.in_order()[0].image.reshape(-1, *seen.images.shape[1:])}
     assert {picture.tobytes() for picture in seen.images} <= remembered
-    assert json.loads((tmp_path / "collect.json").read_text())["sensei"]["taste"] == results(done)["taste"]
+    assert json.loads((tmp_path / "collect.json").read_text())["sensei"]["reward_model"] == results(done)["taste"]
 
 
 def test_an_agent_with_changed_settings_stands_beside_the_others(done, tmp_path):
     shutil.copytree(done, tmp_path / "run")
-    order = {"preset": "smoke", "updates": 4, "seed": 0, "changes": {"switch.percentile": 60.0}}
+    order = ExplorePlan("sensei", "smoke", updates=4, changes={"switch.percentile": 60.0}, name="k60")
     with pytest.raises(ValueError, match="a name of its own"):
-        pipeline.explore(tmp_path / "run", "sensei", **order)
+        pipeline.explore(tmp_path / "run", dataclasses.replace(order, name=None))
     with pytest.raises(ValueError, match=r"no setting 'switch\.k'"):
-        pipeline.explore(tmp_path / "run", "sensei", **order | {"changes": {"switch.k": 60}}, name="k60")
-    pipeline.explore(tmp_path / "run", "sensei", **order, name="k60")
+        pipeline.explore(tmp_path / "run", dataclasses.replace(order, changes={"switch.k": 60}))
+    pipeline.explore(tmp_path / "run", order)
     settings = {name: read_manifest(tmp_path / "run" / name / "config.json")["agent"] for name in ("sensei", "k60")}
     assert settings["k60"]["switch"]["percentile"] == 60
     settings["k60"]["switch"]["percentile"] = settings["sensei"]["switch"]["percentile"]
@@ -181,12 +182,12 @@ def test_an_agent_with_changed_settings_stands_beside_the_others(done, tmp_path)
 
 def test_missing_stages_are_named(tmp_path):
     with pytest.raises(FileNotFoundError):
-        pipeline.explore(tmp_path, "sensei", preset="smoke", updates=2, seed=0)
+        pipeline.explore(tmp_path, ExplorePlan("sensei", "smoke", updates=2))
     pipeline.begin(tmp_path, "keyroom", {"size": 4})
     with pytest.raises(FileNotFoundError, match="distil first"):
-        pipeline.explore(tmp_path, "sensei", preset="smoke", updates=2, seed=0)
+        pipeline.explore(tmp_path, ExplorePlan("sensei", "smoke", updates=2))
     with pytest.raises(FileNotFoundError, match="nobody has trained"):
-        pipeline.learn_task(tmp_path, "sensei", preset="smoke", updates=2, seed=0)
+        pipeline.learn_task(tmp_path, TaskPlan("sensei", "smoke", updates=2))
     with pytest.raises(FileNotFoundError):
         pipeline.evaluate(tmp_path, ["sensei"], seed=0)
 
@@ -195,6 +196,12 @@ def test_missing_stages_are_named(tmp_path):
 def test_plans_that_make_no_sense_are_refused(field, value):
     with pytest.raises(ValueError, match=field):
         RunPlan(**{field: value})
+
+
+def test_a_run_of_another_version_is_named(tmp_path):
+    (tmp_path / "run.json").write_text('{"format": 1, "world": "keyroom-lab"}')
+    with pytest.raises(RunError, match=r"begun by another version of sensei_lite \(format 1, and this one's is 2\)"):
+        run(tmp_path, PLAN)
 
 
 def test_a_stage_is_finished_only_if_nothing_went_wrong(tmp_path):

@@ -97,7 +97,7 @@ def stage(book: Book) -> Path:
 
 
 def check_editions() -> None:
-    """Raises SystemExit where a notebook in the table of contents is missing."""
+    """Raise SystemExit where a notebook in the table of contents is missing."""
     listed = {line.split("notebooks/")[1].strip() for line in _toc().splitlines() if "notebooks/" in line}
     there = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     if different := sorted(listed ^ there):

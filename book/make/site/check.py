@@ -51,7 +51,7 @@ class Check:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The folder's address on this machine, while the block lasts."""
+    """Serve the folder: its address on this machine, while the block lasts."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
@@ -68,7 +68,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def pages_of(html: Path) -> list[Path]:
-    """The book's pages, without the theme's templates."""
+    """List the book's pages, without the theme's templates."""
     return sorted(path for path in html.rglob("*.html") if "_static" not in path.relative_to(html).parts)
 
 
@@ -104,7 +104,7 @@ def axe_source() -> str:
 
 
 def look(page: Page, address: str, axe: str) -> list[str]:
-    """What is wrong with one page."""
+    """List what is wrong with one page."""
     wrong: list[str] = []
     host = address.split("/")[2]
     page.on(
@@ -134,7 +134,7 @@ def look(page: Page, address: str, axe: str) -> list[str]:
 
 
 def first_load_kb(page: Page, address: str) -> float:
-    """What a reader of the first page has to load, in kB; texts are sent compressed, as any web host does."""
+    """Measure what a reader of the first page has to load, in kB; texts are sent compressed, as any web host does."""
     sizes: list[int] = []
 
     def count(response: Response) -> None:
@@ -147,7 +147,7 @@ def first_load_kb(page: Page, address: str) -> float:
 
 
 def check_dream(page: Page, base: str, html: Path) -> list[str]:
-    """The browser's numbers against JAX's, the keys, and the time of a step."""
+    """Check the browser's numbers against JAX's, the keys, and the time of a step."""
     page.goto(f"{base}/dream.html")
     page.click(".dream-begin")
     page.wait_for_selector(".dream-live:not([hidden])", timeout=60_000)
@@ -184,7 +184,7 @@ def check_dream(page: Page, base: str, html: Path) -> list[str]:
 
 
 def check_live(page: Page, base: str, html: Path) -> list[str]:
-    """The switch's numbers against NumPy's, its knobs, and twenty answers of an annotator."""
+    """Check the switch's numbers against NumPy's, its knobs, and twenty answers of an annotator."""
     wrong = []
     trace = json.loads((html / "_static/live/trace.json").read_text())
     page.goto(f"{base}/switch.html", wait_until="networkidle")

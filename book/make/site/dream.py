@@ -35,7 +35,7 @@ SEED = 3
 
 
 def dream_step(agent: AgentState) -> Callable[[Array, Array, Array, Array], tuple[Array, ...]]:
-    """The function to export: (h [deter], z [stoch classes], action [action], uniform [stoch]) to `OUTPUTS`.
+    """Make the function to export: (h [deter], z [stoch classes], action [action], uniform [stoch]) to `OUTPUTS`.
 
     ``picture`` is [height width 3] from 0 to 1, ``semantic`` r_sem, ``value`` the semantic critic's v_sem,
     ``disagreement`` the r_dis of this step, ``continue_head`` a probability, ``policy`` the chance of each next action.
@@ -104,7 +104,7 @@ def write_dream(folder: Path) -> None:
 
 
 def _stamp() -> str:
-    """Changes when the agent or this file does."""
+    """Compute a stamp that changes when the agent or this file does."""
     parts = [Path(__file__), pretrained.FOLDER / "sensei.npz", pretrained.FOLDER / "sensei.json"]
     return hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()
 
@@ -161,7 +161,7 @@ def _begin(start: dict[str, Any], sizes: dict[str, tuple[int, ...]]) -> tuple[Ar
 def _walk(
     step: Callable[..., tuple[Array, ...]], start: dict[str, Any], sizes: dict[str, tuple[int, ...]], steps: int
 ) -> list[tuple[dict[str, Any], tuple[Array, ...]]]:
-    """A dream in which the agent plays: each step's inputs and outputs."""
+    """Record a dream in which the agent plays: each step's inputs and outputs."""
     h, z = _begin(start, sizes)
     compiled, chance = jax.jit(step), np.random.default_rng(SEED)
     policy, told = np.full(sizes["action"][0], 1 / sizes["action"][0]), []
@@ -175,7 +175,7 @@ def _walk(
 
 
 def reference(step: Any, start: dict[str, Any], sizes: dict[str, tuple[int, ...]], steps: int = 6) -> list[dict]:
-    """What JAX gives for some steps; of the picture only a part, to keep the file small."""
+    """Compute what JAX gives for some steps; of the picture only a part, to keep the file small."""
     rows = []
     for inputs, outputs in _walk(step, start, sizes, steps):
         given = {"h": inputs["h"].tolist(), "z": np.asarray(inputs["z"]).argmax(-1).tolist()}
@@ -187,6 +187,6 @@ def reference(step: Any, start: dict[str, Any], sizes: dict[str, tuple[int, ...]
 
 
 def film(step: Any, start: dict[str, Any], sizes: dict[str, tuple[int, ...]], steps: int = 24) -> list[np.ndarray]:
-    """The pictures of a dream, for browsers without WebAssembly."""
+    """Draw the pictures of a dream, for browsers without WebAssembly."""
     pictures = [np.asarray(outputs[2]) for _, outputs in _walk(step, start, sizes, steps)]
     return [(255 * picture).round().astype(np.uint8) for picture in pictures]

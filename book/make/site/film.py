@@ -64,7 +64,7 @@ def _play(world: World, steps: int, agent: Any, *, key: Array) -> tuple[Array, A
 
 
 def _frame(panels: list[tuple[str, np.ndarray, int, int]]) -> np.ndarray:
-    """The pictures side by side; over each its title and what has happened so far (a player covers the bottom)."""
+    """Put the pictures side by side; over each its title and what has happened so far (a player covers the bottom)."""
     side = panels[0][1].shape[1] * SCALE
     height = panels[0][1].shape[0] * SCALE
     width = len(panels) * (side + MARGIN) + MARGIN

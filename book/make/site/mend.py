@@ -19,7 +19,7 @@ SCROLLS = "pst-scrollable-table-container"
 
 
 def without_badges(notebook_json: str) -> str:
-    """A notebook's text without the badges of its first cell: pictures of other hosts. The book has buttons instead."""
+    """Return a notebook's text without the badges of its first cell, pictures of other hosts: the book has buttons."""
     return re.sub(r'\s*"\[!\[Open in (?:Colab|Binder)\][^\n]*\n', "\n", notebook_json)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import tyro
+from PIL import Image
 
 from sensei_lite.plots.style import episode, filmstrip, save_figure
-from sensei_lite.plots.video import save_gif
 from sensei_lite.worlds import KeyChest, KeyRoom
 from sensei_lite.worlds.grid.oracle import shortest_plan
 from sensei_lite.worlds.grid.world import GridWorld
@@ -25,7 +25,12 @@ def _show_solution(name: str, world: GridWorld, folder: Path, seed: int) -> None
     states, _ = episode(world, state, plan)
     draw = jax.jit(lambda state: world.render(state, 4))
     film, strip = folder / f"{name.lower()}.gif", folder / f"{name.lower()}.png"
-    save_gif([np.asarray(draw(state)) for state in states], film)
+    first, *others = [
+        Image.fromarray(np.asarray(draw(state))).quantize(64, dither=Image.Dither.NONE) for state in states
+    ]
+    durations = [*[170] * len(others), 1500]  # in ms: it rests on its last frame
+    film.parent.mkdir(parents=True, exist_ok=True)
+    first.save(film, save_all=True, append_images=others, duration=durations, loop=0)
     save_figure(filmstrip(world, state, plan, f"{name}: a shortest solution takes {len(plan)} steps"), strip)
     print(f"A shortest solution takes {len(plan)} steps: {film}, {strip}\n")
 

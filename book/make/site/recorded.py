@@ -29,7 +29,7 @@ def write_recorded(folder: Path) -> None:
 
 
 def recorded_trace(tries: int = 8) -> dict[str, Any]:
-    """The longest of some episodes of the trained agent in which it reaches the exit."""
+    """Play the longest of some episodes of the trained agent in which it reaches the exit."""
     agent, world = pretrained.trained_agent("sensei"), pretrained.trained_world()
     traces = [play_trace(agent, world, key=jax.random.fold_in(jax.random.key(SEED), n)) for n in range(tries)]
     trace = max((one for one in traces if one.is_terminal), key=lambda one: one.steps)
@@ -72,7 +72,7 @@ def sample_pairs() -> list[dict[str, Any]]:
 
 
 def address(picture: np.ndarray) -> str:
-    """A picture as PNG inside of an address."""
+    """Encode a picture as PNG inside of an address."""
     png = io.BytesIO()
     Image.fromarray(picture).save(png, format="PNG")
     return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()

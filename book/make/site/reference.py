@@ -129,7 +129,7 @@ def _function(found: griffe.Function, level: int) -> list[str]:
 
 
 def _described(found: griffe.Object) -> list[str]:
-    """The docstring's sections as Markdown; lists of arguments become lists."""
+    """Write the docstring's sections as Markdown; lists of arguments become lists."""
     if found.docstring is None:
         return []
     lines: list[str] = []

@@ -16,12 +16,12 @@ ASKED = re.compile(r"<!-- summary (\w+): (.+?) -->", re.DOTALL)
 
 
 def with_summaries(text: str) -> str:
-    """A page with its tables. Raises FileNotFoundError or KeyError where there is no such table or figure."""
+    """Return a page with its tables. Raises FileNotFoundError or KeyError where there is no such table or figure."""
     return ASKED.sub(lambda asked: summary(asked[1], re.split(r";\s*", " ".join(asked[2].split()))), text)
 
 
 def summary(name: str, figures: list[str]) -> str:
-    """The Markdown table of one study; a field is empty where an agent has no such figure."""
+    """Write the Markdown table of one study; a field is empty where an agent has no such figure."""
     with (STUDY / f"{name}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     there = {(row["agent"], row["figure"]): row for row in rows}

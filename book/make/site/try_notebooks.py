@@ -58,7 +58,7 @@ class Try:
 
 @contextmanager
 def jupyterlab(check: Try, place: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """The address of a JupyterLab on a copy of the notebooks, and its process, while the block lasts."""
+    """Start a JupyterLab on a copy of the notebooks: its address and its process, while the block lasts."""
     copy, settings = place / "notebooks", place / "settings"
     shutil.copytree(check.notebooks, copy, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     chosen = {"themes": {"theme": f"JupyterLab {check.theme.title()}"}, "notification": {"fetchNews": "false"}}
@@ -111,7 +111,7 @@ def run_all(page: Page, seconds: int) -> list[dict[str, Any]]:
 
 
 def complaints(cells: list[dict[str, Any]]) -> list[str]:
-    """What must not be in the outputs: errors, warnings, paths of this machine, progress bars that stay."""
+    """List what must not be in the outputs: errors, warnings, paths of this machine, progress bars that stay."""
     wrong = []
     for cell in cells:
         for output in cell["outputs"]:
@@ -144,7 +144,7 @@ def changes(page: Page, widget: ElementHandle, part: str, do: Callable[..., None
 
 
 def try_game(page: Page, widget: ElementHandle) -> list[float]:
-    """A game, and a dream to step inside: keys after a click on the picture, then the buttons."""
+    """Try a game, and a dream to step inside: keys after a click on the picture, then the buttons."""
     screen, again = widget.wait_for_selector(".screen"), widget.query_selector(".side > p button")
     assert screen is not None
     assert again is not None
@@ -213,7 +213,7 @@ def try_widgets(page: Page, cells: list[dict[str, Any]], shot: Callable[[str], N
 
 
 def photograph(page: Page, shot: Callable[[str], None]) -> None:
-    """The notebook from top to bottom, screen by screen."""
+    """Photograph the notebook from top to bottom, screen by screen."""
     page.evaluate(SHOW, 0)
     page.evaluate(f"{SCROLLER}.scrollTop = 0")
     number, more = 0, True

@@ -30,7 +30,7 @@ def lambda_return(attempt: Callable[..., Any]) -> str:
         "a dream of one step": (tuple(x[:2] for x in long), 0.95),
     }
     for name, ((r, v, d), lam) in cases.items():
-        wanted = np.asarray(returns.lambda_return(*map(jnp.asarray, (r, v, d)), lam))
+        wanted = np.asarray(returns.lambda_return(jnp.asarray(r), jnp.asarray(v), jnp.asarray(d), lam))
         late, one = np.append(r[0], r[:-1]), np.ones_like(d)
         mistakes = {
             "Is it the reward of the arrival, r[t + 1]? Yours looks like r[t].": _backwards(late, v, d, lam, _right),

@@ -31,7 +31,7 @@ def a_trace(**changes) -> Trace:
         events={"key_picked_up": happened},
         is_terminal=False,
         semantic=semantic,
-        taste=None,
+        r_psi=None,
         disagreement=chance.uniform(size=STEPS).astype(np.float32),
         weights={},
         compares="return",
