@@ -1,4 +1,4 @@
-"""The run that many tests look at: every stage of the method, at the smallest size. `conftest.smoke_run` is its folder."""
+"""The run that many tests look at: the whole method at the smallest size. `conftest.smoke_run` is its folder."""
 
 import dataclasses
 
