@@ -23,6 +23,7 @@ from sensei_lite.models.rssm import State
 from sensei_lite.models.world_model import PosteriorRollout, Transition, WorldModel
 from sensei_lite.presets import paper, smoke
 from sensei_lite.training.jax_loop import start_training, train_chunk
+from sensei_lite.types import Box, Discrete
 from sensei_lite.worlds import KeyRoom
 
 CONFIG = smoke()
