@@ -15,8 +15,10 @@ import ctypes.util
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 IN_A_HURRY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 OWN_FOLDER: str | None = None
@@ -39,6 +41,24 @@ def pytest_unconfigure():
     """Remove the compiled programs, unless whoever started the tests named a folder for them."""
     if OWN_FOLDER:
         shutil.rmtree(OWN_FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory) -> Path:
+    """The folder of a whole run (`smoke_plan.PLAN`), made once for all workers. Copy it to change something."""
+    from smoke_plan import PLAN
+
+    from sensei_lite.training.method import run
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, done = shared / "smoke run", shared / "smoke run is done"
+    with FileLock(shared / "smoke run.lock"):
+        if not done.exists():
+            run(folder, PLAN)
+            done.touch()
+    return folder
 
 
 @pytest.fixture(scope="module", autouse=True)

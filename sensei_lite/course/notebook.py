@@ -1,9 +1,11 @@
 """What every notebook begins and ends with, and the study's tables, which some of them read.
 
-notebook = start_notebook()
-EPISODES = 40 if notebook.smoke else 100
-...
-notebook.finish()
+    notebook = start_notebook()
+    EPISODES = 40 if notebook.smoke else 100
+    ...
+    notebook.finish()
+
+Used in all notebooks.
 """
 
 import csv
@@ -11,8 +13,6 @@ import dataclasses
 import os
 import time
 from pathlib import Path
-
-import jax
 
 from sensei_lite.plots.style import use_style
 from sensei_lite.training.machine import keep_compiled_programs
@@ -36,15 +36,10 @@ class Notebook:
 
 
 def start_notebook() -> Notebook:
-    """Set a notebook up: keep compiled programs for the next time, draw in the style of the book, start the clock.
-
-    With ``SENSEI_LITE_PRESET=smoke`` the compiler does not optimise either: tests compile more than they compute.
-    """
-    smoke = os.environ.get(PRESET) == "smoke"
-    jax.config.update("jax_disable_most_optimizations", smoke)
+    """Set a notebook up: keep compiled programs for the next time, draw in the style of the book, start the clock."""
     keep_compiled_programs()
     use_style()
-    return Notebook(smoke, time.perf_counter())
+    return Notebook(os.environ.get(PRESET) == "smoke", time.perf_counter())
 
 
 def study_table(name: str) -> list[dict[str, str]]:

@@ -108,7 +108,7 @@ def test_a_dream_lets_the_gradient_through_only_where_it_is_wanted(gradient):
 
     def advantage(behaviour):
         learner = dataclasses.replace(agent, actor=behaviour[0], critics=behaviour[1])
-        return learning.dream(learner, start, jnp.zeros(8), key=KEY).advantage.mean()
+        return learning.dream(learner, start, jnp.zeros(8), key=KEY).judgement.advantage.mean()
 
     of_actor, of_critics = eqx.filter_jit(eqx.filter_grad(advantage))((agent.actor, agent.critics))
     assert not any(leaf.any() for leaf in jax.tree.leaves(of_critics)), "a critic is not taught to flatter the policy"

@@ -14,7 +14,8 @@ from sensei_lite.agent import state as agents
 from sensei_lite.agent import update as learning
 from sensei_lite.agent.actor_critic import Actor, actor_loss
 from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, discount_weights, lambda_return
-from sensei_lite.agent.switch import ReturnSwitch, RewardSwitch, advantages
+from sensei_lite.agent.streams import stream
+from sensei_lite.agent.switch import FixedWeights, ReturnSwitch, RewardSwitch, advantages
 from sensei_lite.config import BehaviourConfig, SwitchConfig
 from sensei_lite.models.distributions import symexp
 from sensei_lite.presets import agent_config, smoke
@@ -166,8 +167,8 @@ def test_the_papers_form_has_one_critic_and_the_research_codes_has_two():
     assert set(an_agent(sensei(rule="reward")).critics) == {"exploration"}
     agent = an_agent(sensei(rule="return"))
     assert set(agent.critics) == set(agent.normalisers) == {"semantic", "disagreement"}
-    assert agent.rule is not None
-    assert an_agent(smoke()).switch is None
+    assert isinstance(agent.rule, ReturnSwitch)
+    assert isinstance(an_agent(smoke()).rule, FixedWeights)
     assert smoke().streams == ("disagreement",)
 
 
@@ -193,7 +194,11 @@ def test_an_end_is_worth_an_average_state_to_the_curious():
     values = {"semantic": jnp.full((3, 5), 7.0), "disagreement": jax.random.normal(KEY, (3, 5))}
     rewards = {"semantic": jnp.full((3, 5), 2.0), "disagreement": jnp.full((3, 5), 0.1)}
     continues = jnp.ones((3, 5)).at[1, 0].set(0.0)
-    told = learning.terminal_bootstrap(settings, rewards, values, continues)
+
+    def followed(settings):
+        return {name: stream(name).bootstrap(settings, rewards[name], values[name], continues) for name in rewards}
+
+    told = followed(settings)
     average = values["disagreement"][0].mean()
     assert abs(float(average)) > 0.01
     discount = settings.discount
@@ -204,4 +209,4 @@ def test_an_end_is_worth_an_average_state_to_the_curious():
     close(told["disagreement"][untouched], 0.1)
 
     nothing = dataclasses.replace(settings, semantic_end="nothing", curiosity_end="nothing")
-    assert learning.terminal_bootstrap(nothing, rewards, values, continues) == rewards
+    assert followed(nothing) == rewards

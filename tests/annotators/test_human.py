@@ -1,6 +1,7 @@
 """The person as annotator: the panel, driven as a browser drives it, and the notebook that the command line opens."""
 
 import base64
+import dataclasses
 import importlib
 import io
 import re
@@ -17,9 +18,11 @@ from sensei_lite.annotators.data import Observations, save_observations
 from sensei_lite.annotators.human import lab
 from sensei_lite.annotators.human.panel import ANSWERS, WORDS, HumanPanel, human_id
 from sensei_lite.annotators.pairs import random_pairs
-from sensei_lite.annotators.query import Budget
 from sensei_lite.annotators.store import Store
 from sensei_lite.training import pipeline
+from sensei_lite.training.method import teach_reward
+from sensei_lite.training.plan import AnnotatePlan, RunPlan
+from sensei_lite.training.storage import RunError, write_or_verify_manifest
 
 FIRST, SECOND, TIE, UNKNOWN = Answer
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 5, 4, 3), np.uint8)
@@ -238,7 +241,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch):
 # --- from the command line -------------------------------------------------------------------------------------------
 
 
-ASKED = {"pairs": 5, "choose": "random", "both_orders": False, "budget": Budget(), "seed": 3}
+ASKED = AnnotatePlan(annotator="human", settings={"person": "ada"}, pairs=5, seed=3)
 
 
 @pytest.fixture
@@ -267,7 +270,7 @@ def test_the_command_opens_a_notebook_that_asks_and_runs_headless(folder, monkey
             send(panel, "first", "tie", "first")
 
     monkeypatch.setattr(lab, "subprocess", _stand_in(answer_three))
-    stats = pipeline.annotate(folder, "human", {"person": "ada"}, **ASKED)
+    stats = pipeline.annotate(folder, ASKED)
     assert (stats.asked, stats.skipped, stats.left) == (3, 0, 2)
     assert stats.answers == {FIRST: 2, SECOND: 0, TIE: 1, UNKNOWN: 0}
     said = capsys.readouterr().out
@@ -275,7 +278,7 @@ def test_the_command_opens_a_notebook_that_asks_and_runs_headless(folder, monkey
     assert "3 questions answered now" in said
     assert "human ada" in said
     monkeypatch.setattr(lab, "subprocess", _stand_in(lambda command: None))
-    again = pipeline.annotate(folder, "human", {"person": "ada"}, **ASKED)
+    again = pipeline.annotate(folder, ASKED)
     assert (again.asked, again.skipped, again.left) == (0, 3, 2)
 
 
@@ -304,20 +307,28 @@ def _stand_in(work):
     return types.SimpleNamespace(Popen=Program)
 
 
+def test_a_run_goes_on_only_when_all_is_answered(folder, monkeypatch):
+    monkeypatch.setattr(lab, "subprocess", _stand_in(lambda command: None))
+    write_or_verify_manifest(folder / pipeline.WORLD, {"world": "keyroom", "settings": {}})
+    for _ in range(2):  # and the stage stays open
+        with pytest.raises(RunError, match="10 questions are still open"):
+            teach_reward(folder, RunPlan(annotator="human", pairs=5, rounds=1))
+
+
 @pytest.mark.parametrize(
-    ("settings", "budget", "error", "message"),
+    ("changes", "error", "message"),
     [
-        ({}, Budget(calls=3), ValueError, "budget"),
-        ({"port": 8888}, Budget(), TypeError, "port"),
+        ({"budget_calls": 3}, ValueError, "budget"),
+        ({"settings": {"port": 8888}}, TypeError, "port"),
     ],
 )
-def test_settings_that_a_person_has_not_are_refused(folder, settings, budget, error, message):
+def test_settings_that_a_person_has_not_are_refused(folder, changes, error, message):
     with pytest.raises(error, match=message):
-        pipeline.annotate(folder, "human", settings, **(ASKED | {"budget": budget}))
+        pipeline.annotate(folder, dataclasses.replace(ASKED, **changes))
 
 
 def test_without_jupyterlab_the_error_names_the_extra(folder, monkeypatch):
     monkeypatch.setattr(lab.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"jupyterlab and jupytext .*sensei-lite\[notebooks\]"):
-        pipeline.annotate(folder, "human", {}, **ASKED)
+        pipeline.annotate(folder, ASKED)
     assert not (folder / "annotate.ipynb").exists()

@@ -12,8 +12,6 @@ def test_every_name_is_there():
     pytest.importorskip("anywidget")
     assert all(getattr(annotators, name) is not None for name in annotators.__all__)
     assert set(annotators.__all__) <= set(dir(annotators))
-    with pytest.raises(AttributeError, match="no attribute 'oracle'"):
-        annotators.oracle  # noqa: B018
 
 
 def test_nothing_heavy_is_loaded_before_it_is_used():

@@ -12,7 +12,6 @@ import pytest
 from sensei_lite.agent import state as agents
 from sensei_lite.presets import smoke
 from sensei_lite.training import evaluate, side_by_side
-from sensei_lite.training import seeds as devices
 from sensei_lite.training.evaluate import over_seeds, perplexity, play_episodes, play_random_episodes, steps_to_success
 from sensei_lite.training.jax_loop import add_up, random_chunks, start_training, train_chunk
 from sensei_lite.training.pipeline import load_explorer
@@ -160,10 +159,8 @@ def test_a_study_can_train_its_seeds_side_by_side(tmp_path, monkeypatch):
         order = StudyPlan(names, "keyroom", settings, "smoke", updates=40, seeds=2, first_seed=0)
         return run_study(tmp_path / folder, dataclasses.replace(order, **changes))
 
-    programs = []
-    monkeypatch.setattr(
-        side_by_side, "train_seeds", lambda *a: (programs.append(a[2].steps.shape), devices.train_seeds(*a))[1]
-    )
+    programs, train_seeds = [], side_by_side.train_seeds
+    monkeypatch.setattr(side_by_side, "train_seeds", lambda *a: (programs.append(a[2].steps.shape), train_seeds(*a))[1])
     together = study("together", side_by_side=True)
     assert programs == [(2,)] * 2 * (40 // smoke().train.chunk_updates), "two explorers, each with both seeds at once"
     alone = {(row["agent"], row["figure"]): row for row in study("alone")}

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 from make.trained import keep
+from smoke_plan import PLAN
 
 from sensei_lite.annotators.data import load_observations
 from sensei_lite.annotators.store import Store
@@ -21,20 +22,11 @@ from sensei_lite.course.pretrained import curious_observations, trained_agent, t
 from sensei_lite.reward.model import content_hash
 from sensei_lite.training import pipeline
 from sensei_lite.training.method import run
-from sensei_lite.training.plan import PLANS, ExplorePlan, RunPlan, TaskPlan
+from sensei_lite.training.plan import ExplorePlan, RunPlan, TaskPlan
 from sensei_lite.training.run import load_run
 from sensei_lite.training.stages import read_stages, timed_stage
 from sensei_lite.training.storage import RunError, folder_lock, load_reward, read_manifest
 
-PLAN = dataclasses.replace(
-    PLANS["smoke"],
-    world="keyroom",
-    settings={"size": 4, "rooms": 1, "max_steps": 20},
-    annotator="scripted",
-    pictures=200,
-    pairs=100,
-    updates=12,
-)
 WORDS = ("--world", "keyroom", "--settings", "size=4", "rooms=1", "max_steps=20", "--annotator", "scripted")
 NUMBERS = ("plan2explore/events.csv", "plan2explore/metrics.csv", "sensei/events.csv", "sensei/metrics.csv")
 
@@ -45,28 +37,19 @@ def results(folder: Path) -> dict[str, object]:
     return found | {"taste": json.loads((folder / "semantic_reward" / "reward.json").read_text())["content_hash"]}
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """A run that nobody stopped."""
-    folder = tmp_path_factory.mktemp("run")
-    told = run(folder, PLAN)
-    assert [line.split(",")[0] for line in told] == ["plan2explore", "sensei"]
-    return folder
-
-
-def test_a_run_leaves_what_it_promises(done):
-    stages = read_stages(done)
+def test_a_run_leaves_what_it_promises(smoke_run):
+    stages = read_stages(smoke_run)
     reward_model = ["annotate", "distil", "annotate-again", "distil-again"]
     assert list(stages) == ["collect", *reward_model, "explore-plan2explore", "explore-sensei", "evaluate"]
     assert all(row["finished"] and row["peak_memory_mb"] > 50 for row in stages.values())
     assert sum(row["seconds"] for row in stages.values()) > 1
-    observations = load_observations(done / "observations.npz")
+    observations = load_observations(smoke_run / "observations.npz")
     assert len(observations.images) >= 100
     assert set(observations.facts) >= {"key_picked_up", "exit_reached"}
-    reward_model = load_reward(done / "sensei" / "semantic_reward")
-    assert json.loads((done / "sensei" / "config.json").read_text())["reward_model"] == results(done)["taste"]
+    reward_model = load_reward(smoke_run / "sensei" / "semantic_reward")
+    assert json.loads((smoke_run / "sensei" / "config.json").read_text())["reward_model"] == results(smoke_run)["taste"]
     assert reward_model.image_shape == observations.images.shape[1:]
-    rows = pipeline.read_evaluation(done)
+    rows = pipeline.read_evaluation(smoke_run)
     assert {row["agent"] for row in rows} == {"plan2explore", "sensei"}
     assert {"door_opened per 1000 steps", "situations visited evenly"} <= {row["figure"] for row in rows}
 
@@ -81,7 +64,7 @@ def test_a_run_leaves_what_it_promises(done):
         ("sensei_lite.training.pipeline.play_episodes", 1),
     ],
 )
-def test_a_run_that_was_stopped_goes_on_as_if_it_was_not(done, tmp_path, monkeypatch, where, calls):
+def test_a_run_that_was_stopped_goes_on_as_if_it_was_not(smoke_run, tmp_path, monkeypatch, where, calls):
     """Ctrl-C in the given call, counted from 0, of each stage in turn; the second attempt has nobody to stop it."""
     module, _, name = where.rpartition(".")
     original, left = getattr(sys.modules[module], name), [calls]
@@ -98,10 +81,11 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_was_not(done, tmp_path, monkeyp
     unfinished = [row for row in read_stages(tmp_path).values() if not row["finished"]]
     assert len(unfinished) == 1
     run(tmp_path, PLAN)
-    assert results(tmp_path) == results(done)
+    assert results(tmp_path) == results(smoke_run)
 
 
-def test_a_run_that_was_killed_goes_on_as_if_it_was_not(done, tmp_path):
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_as_if_it_was_not(smoke_run, tmp_path):
     plan = ("--preset", "smoke", *WORDS, "--pairs", "100", "--pictures", "200", "--updates", "12")
     call = [sys.executable, "-m", "sensei_lite", "run", "--folder", str(tmp_path), *plan]
     process = subprocess.Popen(call, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -115,13 +99,13 @@ def test_a_run_that_was_killed_goes_on_as_if_it_was_not(done, tmp_path):
     with folder_lock(tmp_path):
         pass  # whoever was killed holds nothing
     run(tmp_path, PLAN)
-    assert results(tmp_path) == results(done)
+    assert results(tmp_path) == results(smoke_run)
 
 
-def test_the_second_round_asks_where_it_is_interesting(done):
+def test_the_second_round_asks_where_it_is_interesting(smoke_run):
     """Call-out P1."""
-    reward_model = load_reward(done / "semantic_reward")
-    with Store(done / "preferences.sqlite") as store:
+    reward_model = load_reward(smoke_run / "semantic_reward")
+    with Store(smoke_run / "preferences.sqlite") as store:
         preferences = store.preferences(store.find())
     rewards = np.asarray(reward_model(preferences.images))
     # Each round asked about half of the pairs, and the store has them in order.
@@ -132,11 +116,11 @@ def test_the_second_round_asks_where_it_is_interesting(done):
     assert asked[1].mean() > asked[0].mean() + 0.2
 
 
-def test_another_order_for_the_folder_is_refused_and_changes_nothing(done):
-    before = results(done)
+def test_another_order_for_the_folder_is_refused_and_changes_nothing(smoke_run):
+    before = results(smoke_run)
     with pytest.raises(RunError, match=r"run.json belongs to another run: updates was 12 and is 8"):
-        run(done, dataclasses.replace(PLAN, updates=8))
-    assert results(done) == before
+        run(smoke_run, dataclasses.replace(PLAN, updates=8))
+    assert results(smoke_run) == before
 
 
 def test_a_folder_of_another_version_is_refused(tmp_path):
@@ -154,30 +138,35 @@ def test_only_one_process_works_in_a_folder(tmp_path):
     assert "another process works in" in other.stderr
 
 
-def test_a_second_generation_asks_about_what_sensei_saw(done, tmp_path):
-    plan = dataclasses.replace(PLAN, first_generation=str(done), agents=("sensei",))
+def test_a_second_generation_asks_about_what_sensei_saw(smoke_run, tmp_path):
+    plan = dataclasses.replace(PLAN, first_generation=str(smoke_run), agents=("sensei",))
     run(tmp_path, plan)
     assert not (tmp_path / "plan2explore").exists()
-    earlier = pipeline.load_explorer(done, "sensei").replay
+    earlier = pipeline.load_explorer(smoke_run, "sensei").replay
     seen = load_observations(tmp_path / "observations.npz")
     remembered = {picture.tobytes() for picture in earlier.in_order()[0].image.reshape(-1, *seen.images.shape[1:])}
     assert {picture.tobytes() for picture in seen.images} <= remembered
-    assert json.loads((tmp_path / "collect.json").read_text())["sensei"]["reward_model"] == results(done)["taste"]
+    assert json.loads((tmp_path / "collect.json").read_text())["sensei"]["reward_model"] == results(smoke_run)["taste"]
 
 
-def test_an_agent_with_changed_settings_stands_beside_the_others(done, tmp_path):
-    shutil.copytree(done, tmp_path / "run")
+@pytest.mark.slow
+def test_an_agent_with_changed_settings_stands_beside_the_others(smoke_run, tmp_path):
+    shutil.copytree(smoke_run, tmp_path / "run")
     order = ExplorePlan("sensei", "smoke", updates=4, changes={"switch.percentile": 60.0}, name="k60")
-    with pytest.raises(ValueError, match="a name of its own"):
-        pipeline.explore(tmp_path / "run", dataclasses.replace(order, name=None))
-    with pytest.raises(ValueError, match=r"no setting 'switch\.k'"):
-        pipeline.explore(tmp_path / "run", dataclasses.replace(order, changes={"switch.k": 60}))
     pipeline.explore(tmp_path / "run", order)
     settings = {name: read_manifest(tmp_path / "run" / name / "config.json")["agent"] for name in ("sensei", "k60")}
     assert settings["k60"]["switch"]["percentile"] == 60
     settings["k60"]["switch"]["percentile"] = settings["sensei"]["switch"]["percentile"]
     assert settings["k60"] == settings["sensei"]
     assert {row["agent"] for row in pipeline.evaluate(tmp_path / "run", ["sensei", "k60"], seed=0)} == {"sensei", "k60"}
+
+
+def test_changed_settings_need_a_name_and_must_exist(smoke_run):
+    order = ExplorePlan("sensei", "smoke", updates=4, changes={"switch.percentile": 60.0})
+    with pytest.raises(ValueError, match="a name of its own"):
+        pipeline.explore(smoke_run, order)
+    with pytest.raises(ValueError, match=r"no setting 'switch\.k'"):
+        pipeline.explore(smoke_run, dataclasses.replace(order, changes={"switch.k": 60}, name="k60"))
 
 
 def test_missing_stages_are_named(tmp_path):
@@ -230,8 +219,9 @@ def command(folder: Path, **options) -> subprocess.CompletedProcess:
     return subprocess.run(call, capture_output=True, text=True, check=False, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of a process's files")
-def test_a_full_disk_ends_in_one_line_and_loses_nothing(done, tmp_path):
+def test_a_full_disk_ends_in_one_line_and_loses_nothing(smoke_run, tmp_path):
     """No file may grow over 100 kB, so the first checkpoint fails; without the limit the run goes on."""
     import resource
 
@@ -241,7 +231,7 @@ def test_a_full_disk_ends_in_one_line_and_loses_nothing(done, tmp_path):
     assert "File too large" in told.stderr.splitlines()[-1]
     assert not [path for path in tmp_path.rglob("*.unfinished")], "nothing half written is left"
     run(tmp_path, PLAN)
-    assert results(tmp_path) == results(done)
+    assert results(tmp_path) == results(smoke_run)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is a folder in which nobody may write")
@@ -253,19 +243,19 @@ def test_a_folder_that_cannot_be_written_ends_in_one_line():
     assert "Traceback" not in told.stderr
 
 
-def test_agents_for_the_notebooks_are_taken_out_of_a_run(done, tmp_path):
-    keep(done, tmp_path, pictures=60)
+def test_agents_for_the_notebooks_are_taken_out_of_a_run(smoke_run, tmp_path):
+    keep(smoke_run, tmp_path, pictures=60)
     world = trained_world(tmp_path)
     for name in PLAN.agents:
-        kept, whole = trained_agent(name, tmp_path), load_run(done / name, world).agent
+        kept, whole = trained_agent(name, tmp_path), load_run(smoke_run / name, world).agent
         assert jax.tree.structure(kept) == jax.tree.structure(whole)
         for part in ("world_model", "actor", "critics"):
             for ours, theirs in zip(
                 jax.tree.leaves(getattr(kept, part)), jax.tree.leaves(getattr(whole, part)), strict=True
             ):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)  # half precision
-    assert content_hash(trained_reward_model(tmp_path)) == content_hash(load_reward(done / "semantic_reward"))
-    some, seen = curious_observations(tmp_path), load_observations(done / "observations.npz")
+    assert content_hash(trained_reward_model(tmp_path)) == content_hash(load_reward(smoke_run / "semantic_reward"))
+    some, seen = curious_observations(tmp_path), load_observations(smoke_run / "observations.npz")
     for episode in np.unique(some.episode):
         np.testing.assert_array_equal(some.images[some.episode == episode], seen.images[seen.episode == episode])
     assert 20 <= len(some.images) < len(seen.images)
