@@ -506,8 +506,10 @@ def test_a_chunk_collects_learns_and_repeats_exactly():
         (lambda: BehaviourConfig(horizon=0), "behaviour.horizon is 0"),
         (lambda: BehaviourConfig(discount=1.0), "behaviour.discount is 1.0"),
         (
-            lambda: BehaviourConfig(reward_weights=(("curiosity", 1.0),)),
-            r"names \['curiosity'\]; streams are extrinsic",
+            lambda: agents.init(
+                Config(behaviour=BehaviourConfig(reward_weights=(("curiosity", 1.0),))), SHAPE, FIVE, key=KEY
+            ),
+            "no reward stream 'curiosity'; there are disagreement, extrinsic",
         ),
         (lambda: BehaviourConfig(starts=0), "behaviour.starts is 0"),
         (lambda: EnsembleConfig(heads=1), "fewer than 2 cannot disagree"),
