@@ -65,7 +65,7 @@ def test_one_update_in_bfloat16_is_nearly_that_in_float32(actions):
         found[precision] = {name: float(value) for name, value in metrics.items()}
         types = {str(leaf.dtype) for leaf in jax.tree.leaves(after)}
         assert types == {"float32", "int32", "bool"}, "weights and optimisers are float32 before and after"
-        parts = ("world_model", "ensemble", "novelty", "actor", "critics")
+        parts = ("world_model", "streams", "actor", "critics")
         assert all(_differ(getattr(after, part), getattr(agent, part)) for part in parts)
     assert found["bfloat16"] != found["float32"]
     for name, value in found["float32"].items():
