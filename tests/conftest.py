@@ -14,6 +14,7 @@ same process and reaches it through EGL where there is one, so that is what is d
 import ctypes.util
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -59,6 +60,20 @@ def smoke_run(tmp_path_factory) -> Path:
             run(folder, PLAN)
             done.touch()
     return folder
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """The command line in this process: gives what it prints, and raises SystemExit where the process would end."""
+    from sensei_lite import cli
+
+    def run(*words) -> str:
+        monkeypatch.setattr(sys, "argv", ["sensei-lite", *map(str, words)])
+        capsys.readouterr()
+        cli.main()
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -41,35 +41,31 @@ def test_a_measurement_leaves_the_first_call_out():
     assert speed.fastest <= speed.median <= speed.slowest
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "sensei_lite", *arguments], capture_output=True, text=True)
+def test_the_command_line_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        command("--help")
+    assert end.value.code == 0
+    assert {"run", "study"} <= set(capsys.readouterr().out.split())
 
 
-def test_the_command_line_explains_itself():
-    told = command("--help")
-    assert told.returncode == 0
-    assert {"run", "study"} <= set(told.stdout.split())
-
-
-def test_a_folder_that_cannot_be_written_ends_in_one_line(tmp_path):
+def test_a_process_that_cannot_write_its_folder_ends_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    told = command("run", "--preset", "smoke", "--folder", str(tmp_path / "file"))
+    call = [sys.executable, "-m", "sensei_lite", "run", "--preset", "smoke", "--folder", str(tmp_path / "file")]
+    told = subprocess.run(call, capture_output=True, text=True, check=False)
     assert told.returncode == 1
     assert told.stderr.splitlines()[-1].startswith("sensei-lite: ")
     assert "Traceback" not in told.stderr
 
 
-def test_training_by_command_goes_on_where_it_stopped(tmp_path):
+def test_training_by_command_goes_on_where_it_stopped(tmp_path, command):
     settings = ("--settings", "size=4", "decorations=0", "max_steps=9")
-    folder = ("--folder", str(tmp_path / "run"), "--preset", "smoke", "--agent", "task")
+    folder = ("--folder", tmp_path / "run", "--preset", "smoke", "--agent", "task")
     for updates in ("2", "4"):
-        told = command("train", *folder, "--updates", updates, *settings)
-        assert told.returncode == 0, told.stderr
+        command("train", *folder, "--updates", updates, *settings)
     with (tmp_path / "run" / "events.csv").open() as file:
         assert [row["updates"] for row in csv.DictReader(file)] == ["2", "4"]
-    told = command("train", *folder, "--updates", "4", "--settings", "size=5")
-    assert told.returncode == 1
-    assert "world.decorations was 0 and is 2" in told.stderr.splitlines()[-1]
+    with pytest.raises(SystemExit, match=r"world.decorations was 0 and is 2"):
+        command("train", *folder, "--updates", "4", "--settings", "size=5")
 
 
 @pytest.mark.parametrize(
@@ -81,10 +77,12 @@ def test_training_by_command_goes_on_where_it_stopped(tmp_path):
         (("--updates", "7"), "updates is 7; it must be a multiple of chunk_updates (2)"),
     ],
 )
-def test_wrong_training_ends_in_one_line(tmp_path, arguments, complaint):
-    told = command("train", "--folder", str(tmp_path), "--preset", "smoke", *arguments)
-    assert told.returncode == 1
-    assert complaint in told.stderr.splitlines()[-1]
+def test_wrong_training_ends_in_one_line(tmp_path, command, arguments, complaint):
+    with pytest.raises(SystemExit) as end:
+        command("train", "--folder", tmp_path, "--preset", "smoke", *arguments)
+    assert end.value.code.startswith("sensei-lite: ")
+    assert complaint in end.value.code
+    assert "\n" not in end.value.code
 
 
 def test_a_full_disk_is_no_end(monkeypatch):

@@ -73,7 +73,7 @@ def test_make_and_the_readme_name_the_same_commands():
     targets = set(re.findall(r"^([\w-]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
     named = set(re.findall(r"\bmake ([a-z][a-z-]*)", (ROOT / "README.md").read_text()))
     assert named <= targets, f"the README names commands that do not exist: {named - targets}"
-    assert {"run", "test", "lab", "play", "bench"} <= named
+    assert {"run", "test", "lab", "bench"} <= named
 
 
 def test_installed_versions_are_the_tested_ones():

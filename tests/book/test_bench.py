@@ -187,6 +187,7 @@ def test_rows_carry_finite_positive_numbers(tmp_path, capsys):
     assert "smoke task: policy step for 2" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_sizes_of_the_paper_are_benched_like_any_other(tmp_path):
     cases = (Case("smoke", "sensei", "chunk", "bfloat16"), Case("smoke", "plan2explore", "seeds 2", "float32"))
     chunk, seeds = learner.bench_paper(tmp_path / "paper.csv", repeats=1, cases=cases)

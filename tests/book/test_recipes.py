@@ -48,6 +48,7 @@ def test_a_reward_stream_is_a_file_and_a_line(monkeypatch, tmp_path):
     sys.modules.pop("sensei_lite.agent.streams.entropy")
 
 
+@pytest.mark.slow
 def test_a_switch_is_a_class_and_a_name(monkeypatch):
     code, names = recipe("Add a switch")
     monkeypatch.setattr(switch, "RULES", dict(switch.RULES))
@@ -65,6 +66,7 @@ def test_a_switch_is_a_class_and_a_name(monkeypatch):
     del switch.SoftSwitch
 
 
+@pytest.mark.slow
 def test_a_world_is_a_dataclass_and_a_name():
     code, line = recipe("Add a world")
     module = types.ModuleType("corridor")

@@ -172,10 +172,9 @@ def said_by(check: str, names: dict[str, Any]) -> str:
 
 
 @one_per_notebook
-def test_checks_tell_right_answers_from_wrong_ones(source, tmp_path, monkeypatch):
+def test_checks_tell_right_answers_from_wrong_ones(source, monkeypatch):
     """In this process, with as much of the notebook as an exercise needs; the whole of it runs in the next test."""
     monkeypatch.setenv("SENSEI_LITE_PRESET", "smoke")
-    monkeypatch.chdir(tmp_path)
     notebook, names = notebook_of(source), {"__name__": "__main__"}
     right, wrong, done = solutions(notebook), wrong_answers(source), []
     for number in checked_exercises(notebook):

@@ -213,19 +213,19 @@ def test_a_stage_is_finished_only_if_nothing_went_wrong(tmp_path):
     assert read_stages(tmp_path)["distil"] == first
 
 
-def command(folder: Path, **options) -> subprocess.CompletedProcess:
-    plan = ("--preset", "smoke", *WORDS, "--pairs", "100", "--pictures", "200", "--updates", "12")
-    call = [sys.executable, "-m", "sensei_lite", "run", "--folder", str(folder), *plan]
-    return subprocess.run(call, capture_output=True, text=True, check=False, **options)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of a process's files")
 def test_a_full_disk_ends_in_one_line_and_loses_nothing(smoke_run, tmp_path):
     """No file may grow over 100 kB, so the first checkpoint fails; without the limit the run goes on."""
     import resource
 
-    told = command(tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)))
+    plan = ("--preset", "smoke", *WORDS, "--pairs", "100", "--pictures", "200", "--updates", "12")
+    call = [sys.executable, "-m", "sensei_lite", "run", "--folder", str(tmp_path), *plan]
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    told = subprocess.run(call, capture_output=True, text=True, check=False, preexec_fn=limit)
     assert told.returncode == 1
     assert told.stderr.splitlines()[-1].startswith("sensei-lite: ")
     assert "File too large" in told.stderr.splitlines()[-1]
@@ -235,12 +235,9 @@ def test_a_full_disk_ends_in_one_line_and_loses_nothing(smoke_run, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is a folder in which nobody may write")
-def test_a_folder_that_cannot_be_written_ends_in_one_line():
-    told = command(Path("/proc/run"))
-    assert told.returncode == 1
-    assert told.stderr.splitlines()[-1].startswith("sensei-lite: ")
-    assert "/proc/run" in told.stderr.splitlines()[-1]
-    assert "Traceback" not in told.stderr
+def test_a_folder_that_cannot_be_written_ends_in_one_line(command):
+    with pytest.raises(SystemExit, match=r"^sensei-lite: .*/proc/run[^\n]*$"):
+        command("run", "--folder", "/proc/run", "--preset", "smoke", *WORDS)
 
 
 def test_agents_for_the_notebooks_are_taken_out_of_a_run(smoke_run, tmp_path):
