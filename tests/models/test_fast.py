@@ -62,6 +62,24 @@ def test_a_twin_computes_what_its_definition_says_and_so_does_its_gradient(name)
         assert all(jnp.abs(gradient).max() > 0 for gradient in jax.grad(number)(arguments, definition))
 
 
+class Rows(eqx.Module):
+    mlp: MLP
+
+    def apply(self, x):
+        return jax.vmap(self.mlp)(x)
+
+
+def test_a_method_of_a_layer_is_applied_in_parts_and_learns():
+    """`ConvEncoder` hands over a method of its own, and while it learns its weights are traced."""
+    x, (definition, twin) = drawn((12, 3))[0], _fast.TWINS["microbatch"]
+    ours, theirs = (
+        eqx.filter_grad(lambda rows, f=f: jnp.square(f(rows.apply, x, size=4)).sum())(Rows(MLP_OF_3))
+        for f in (twin, definition)
+    )
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(("n", "size"), [(12, 4), (12, 100), (7, 3), (1, 4)])
 def test_an_accumulated_mean_teaches_network_and_inputs(n, size):
     x, targets = jax.random.normal(KEYS[1], (n, 3)), jax.random.normal(KEYS[2], (n, 2))

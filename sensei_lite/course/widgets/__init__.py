@@ -1,11 +1,6 @@
 """Parts of a notebook that a reader can touch. Each shows what a static figure cannot, and needs no network."""
 
-try:
-    import anywidget  # noqa: F401
-    import ipywidgets  # noqa: F401
-except ImportError as error:
-    raise ImportError('widgets need more packages: pip install "sensei-lite[notebooks]"') from error
+from importlib.util import find_spec
 
-from sensei_lite.course.widgets.play import PlayWidget, play
-
-__all__ = ["PlayWidget", "play"]
+if not (find_spec("anywidget") and find_spec("ipywidgets")):  # found, but not imported: a progress bar needs one only
+    raise ImportError('widgets need more packages: pip install "sensei-lite[notebooks]"')

@@ -60,14 +60,18 @@ DECORATION_COLOURS = [
 ]
 
 
+SMALLEST = 4
+"""Pixels of the side of the smallest tile at which tiles can be told apart."""
+
+
 @functools.cache
 def atlas(pixels: int) -> npt.NDArray[np.uint8]:
     """Draw all tiles at ``pixels`` x ``pixels``, uint8 [3 KINDS pixels pixels 3]; index: ``on_top * KINDS + kind``.
 
-    Raises ValueError where a tile is under 4 pixels, too small to be told apart.
+    Raises ValueError where a tile is under `SMALLEST` pixels.
     """
-    if pixels < 4:
-        raise ValueError(f"tile size is {pixels} pixels; 4 is the smallest at which tiles can be told apart")
+    if pixels < SMALLEST:
+        raise ValueError(f"tile size is {pixels} pixels; {SMALLEST} is the smallest at which tiles can be told apart")
     raster = _raster(pixels)
     tiles = []
     for on_top in (NOTHING, AGENT, KEY):

@@ -72,7 +72,8 @@ class GridWorld(World):
             most = 2 * max(self.grid_shape) - 1
             _require(self.view % 2 == 1, f"view is {self.view}; a crop with the agent in its middle has an odd side")
             _require(3 <= self.view <= most, f"view is {self.view}; on this grid it makes sense from 3 to {most}")
-        tiles.atlas(self.tile_pixels)  # raises where tiles are too small
+        least = tiles.SMALLEST  # the tiles are drawn when they are first looked at, not when a world is named
+        _require(self.tile_pixels >= least, f"tile_pixels is {self.tile_pixels}; {least} is the smallest")
         height, width, _ = self._drawn_shape(1)
         if self.image_size is not None and self.image_size < max(height, width):
             raise ValueError(
