@@ -25,7 +25,7 @@ OWN_FOLDER: str | None = None
 
 if os.environ.get("MUJOCO_GL", "egl") == "egl" and ctypes.util.find_library("EGL"):
     os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
-if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the environment of the process that starts them
+if IN_A_HURRY not in os.environ.get("XLA_FLAGS", ""):  # workers and other processes inherit it
     os.environ["XLA_FLAGS"] = f"{IN_A_HURRY} {os.environ.get('XLA_FLAGS', '')}".strip()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         OWN_FOLDER = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="compiled-for-tests-")

@@ -39,7 +39,15 @@ def test_agents_differ_only_in_what_they_want():
         agent_config(smoke(), "bored")
 
 
-@pytest.mark.parametrize("name", [name for name in AGENTS if learns(name)])
+# One of the simple ones and one with everything stand for all where minutes count.
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("rnd", "sensei") else pytest.param(name, marks=pytest.mark.slow)
+        for name in AGENTS
+        if learns(name)
+    ],
+)
 def test_every_agent_learns_in_a_chunk(name, reward_model):
     config = agent_config(smoke(), name)
     state = start_training(config, WORLD, reward_model if needs_reward_model(config) else None, key=KEY)

@@ -8,8 +8,8 @@ rate it is compared with is a rate of matrix products. XLA has a count of its ow
 body of a loop once, however often the loop runs (`tests/book/test_bench.py` shows it), and this agent is loops: over
 time in the world model, over time in the dream, over updates in a chunk. So the program is read as JAX wrote it down,
 and what stands in a loop counts as often as the loop runs. What the program says twice counts twice, though XLA may
-notice and do it once. Where a program is written in one way for CPUs and in another for GPUs, the way with fewer
-operations counts: what a faster way spends on zeros at a picture's edge is not needed.
+notice and do it once. The definitions are counted, not their fast twins: what these
+spend on zeros at a picture's edge is not needed.
 """
 
 import math
@@ -19,13 +19,16 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
+from sensei_lite.models import _fast
+
 
 def flops_of(function: Callable, *arguments: Any) -> int:
     """Count the matrix products' operations in one call of ``function``, which is traced and not run.
 
     Raises ValueError as `matrix_flops` does.
     """
-    return matrix_flops(jax.make_jaxpr(function)(*arguments).jaxpr)
+    with _fast.off():
+        return matrix_flops(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
 def matrix_flops(program: Jaxpr) -> int:

@@ -73,12 +73,13 @@ def trace_figure(trace: Trace, *, width: float = 9.0) -> FigureWithAlt:
     labels = [f"{_letter(i)}: step {t}\n" + _wrapped(trace, t, 15 * width / columns) for i, t in enumerate(moments)]
     shape = trace.images.shape[1] / trace.images.shape[2]
     lines = max(label.count("\n") for label in labels) + 1
-    pictures = strips * (shape * width / columns + 0.17 * lines)
+    pictures = strips * (shape * width / columns + 0.19 * lines + 0.1)
     figure = Figure(figsize=(width, pictures + sum(heights) + 0.7))
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[pictures, sum(heights) + 0.7])[:, 0]
     cells = above.subplots(strips, columns, squeeze=False).reshape(-1)
     for axes in cells:
         axes.set_axis_off()
+        axes.set_anchor("S")  # what height is left over belongs to the words above
     for axes, t, label in zip(cells[: len(moments)], moments, labels, strict=True):
         axes.imshow(trace.images[t], interpolation="nearest")
         axes.set_title(label, fontsize=8)
@@ -219,17 +220,14 @@ def _draw_number(axes: Axes, key: str, values: np.ndarray, value: float | None, 
     axes.plot(values, np.zeros(len(values)), "|", color="0.65", markersize=7)
     if threshold is not None:
         axes.axvline(threshold, **_DOTTED)
-        # On the side where the number of this state is not.
-        side = -1 if value is not None and value > threshold else 1
-        place: dict[str, Any] = {"ha": "left" if side > 0 else "right", "textcoords": "offset points", "fontsize": 8}
-        axes.annotate(f"threshold {threshold:.2f}", (threshold, 0.8), (4 * side, 0), **place)
     if value is not None:
         axes.plot(value, 0, "o", color="black", markersize=8)
         axes.annotate(rounded(value), (value, 0), (0, 8), textcoords="offset points", ha="center", fontsize=10)
     axes.set(ylim=(-0.6, 1.4), yticks=[])
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(labelsize=8)
-    axes.set_title(LABELS[key], loc="left", fontsize=9)
+    mark = "" if threshold is None else f"; dotted: the threshold {threshold:.2f}"
+    axes.set_title(LABELS[key] + mark, loc="left", fontsize=9)
     axes.spines["left"].set_visible(False)
 
 

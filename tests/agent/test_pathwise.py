@@ -49,7 +49,7 @@ def worth(actor: Actor) -> jax.Array:
 
 def test_the_gradient_is_that_of_finite_differences(actor):
     # A policy that reads nothing: then it makes no difference that no gradient flows through what it reads.
-    blind = eqx.tree_at(lambda a: a.mlp.blocks[0].linear.weight, actor, replace_fn=jnp.zeros_like)
+    blind = eqx.tree_at(lambda a: a.mlp.blocks[0].normed.weight, actor, replace_fn=jnp.zeros_like)
     bias = blind.mlp.out.bias
     gradient = eqx.filter_jit(eqx.filter_grad(worth))(blind).mlp.out.bias
     value = eqx.filter_jit(lambda bias: worth(with_bias(blind, bias)))

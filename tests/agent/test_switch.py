@@ -18,7 +18,7 @@ from sensei_lite.agent.streams import stream
 from sensei_lite.agent.switch import FixedWeights, ReturnSwitch, RewardSwitch, advantages
 from sensei_lite.config import BehaviourConfig, SwitchConfig
 from sensei_lite.models.distributions import symexp
-from sensei_lite.presets import agent_config, smoke
+from sensei_lite.presets import smoke
 from sensei_lite.types import Discrete
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "go_explore_switch.json"
@@ -156,7 +156,7 @@ def test_settings_that_make_no_switch_are_refused(settings, said):
 
 
 def sensei(**switch):
-    return agent_config(dataclasses.replace(smoke(), switch=SwitchConfig(**switch)), "sensei")
+    return dataclasses.replace(smoke(), switch=SwitchConfig(**switch))
 
 
 def an_agent(config):

@@ -81,12 +81,12 @@ def size(tree) -> float:
 @pytest.mark.parametrize(
     ("term", "moves", "leaves_alone"),
     [
-        ("image", ["decoder", "encoder", "rssm"], ["reward", "semantic", "goes_on"]),
-        ("reward", ["reward", "encoder", "rssm"], ["decoder", "semantic", "goes_on"]),
-        ("continue", ["goes_on", "encoder", "rssm"], ["decoder", "reward", "semantic"]),
-        ("semantic", ["semantic", "encoder", "rssm"], ["decoder", "reward", "goes_on"]),
-        ("dynamics", ["rssm", "encoder"], ["decoder", "reward", "semantic", "goes_on"]),
-        ("representation", ["rssm", "encoder"], ["decoder", "reward", "semantic", "goes_on"]),
+        ("image", ["decoder", "encoder", "rssm"], ["reward", "semantic", "continue_head"]),
+        ("reward", ["reward", "encoder", "rssm"], ["decoder", "semantic", "continue_head"]),
+        ("continue", ["continue_head", "encoder", "rssm"], ["decoder", "reward", "semantic"]),
+        ("semantic", ["semantic", "encoder", "rssm"], ["decoder", "reward", "continue_head"]),
+        ("dynamics", ["rssm", "encoder"], ["decoder", "reward", "semantic", "continue_head"]),
+        ("representation", ["rssm", "encoder"], ["decoder", "reward", "semantic", "continue_head"]),
     ],
 )
 def test_every_term_moves_its_own_weights(term_gradients, term, moves, leaves_alone):
@@ -114,7 +114,7 @@ def test_numbers_beside_the_picture_are_seen_and_foretold():
     (term, states), gradient = eqx.filter_jit(eqx.filter_value_and_grad(loss, has_aux=True))(model, rows)
     told = jax.vmap(jax.vmap(model.vector_decoder))(states.features)
     assert term == pytest.approx(float(jnp.square(told - symlog(numbers)).sum(-1).mean()), rel=1e-4)
-    for part in ("read_vector", "tell_vector", "rssm"):
+    for part in ("vector_encoder", "vector_decoder", "rssm"):
         assert size(getattr(gradient, part)) > 0, part
     assert size(gradient.decoder) == 0
     last = rows._replace(vector=numbers.at[:, -1].add(5.0))
@@ -148,7 +148,7 @@ def test_a_model_without_eyes_lives_on_numbers_alone():
     with pytest.raises(ValueError, match="encoder is 'none', and this world gives no numbers"):
         WorldModel(settings, SHAPE, 5, key=KEY)
     with pytest.raises(ValueError, match="tells no numbers"):
-        WorldModel(CONFIG.world_model, SHAPE, 5, key=KEY).tell(rollout.states.features)
+        WorldModel(CONFIG.world_model, SHAPE, 5, key=KEY).decode_vector(rollout.states.features)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -506,8 +506,10 @@ def test_a_chunk_collects_learns_and_repeats_exactly():
         (lambda: BehaviourConfig(horizon=0), "behaviour.horizon is 0"),
         (lambda: BehaviourConfig(discount=1.0), "behaviour.discount is 1.0"),
         (
-            lambda: BehaviourConfig(reward_weights=(("curiosity", 1.0),)),
-            r"names \['curiosity'\]; streams are extrinsic",
+            lambda: agents.init(
+                Config(behaviour=BehaviourConfig(reward_weights=(("curiosity", 1.0),))), SHAPE, FIVE, key=KEY
+            ),
+            "no reward stream 'curiosity'; there are disagreement, extrinsic",
         ),
         (lambda: BehaviourConfig(starts=0), "behaviour.starts is 0"),
         (lambda: EnsembleConfig(heads=1), "fewer than 2 cannot disagree"),

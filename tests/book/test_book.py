@@ -46,7 +46,7 @@ def test_a_step_of_the_dream_is_the_packages(agent):
         "semantic": model.semantic(state.features),
         "value": agent.critics["semantic"](state.features),
         "goes_on": model.continues(state.features),
-        "disagreement": agent.ensemble.reward(pair, action[None, None])[0, 0],
+        "disagreement": agent.streams["disagreement"].network.reward(pair, action[None, None])[0, 0],
         "policy": jnp.exp(agent.actor(state.features).log_probs),
         "picture": jnp.clip(model.decoder(state.features) + 0.5, 0, 1),
     }

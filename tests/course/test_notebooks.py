@@ -83,14 +83,6 @@ def test_no_cell_is_long(source):
         assert len(lines) <= LONGEST_CELL, f"{len(lines)} lines in the cell that begins {lines[0]!r}"
 
 
-@one_per_notebook
-def test_it_can_be_read_in_one_sitting(source):
-    text = "\n".join(cell.source for cell in notebook_of(source).cells if cell.cell_type == "markdown")
-    for not_read in (r"```.*?```", r"\]\([^)]*\)", r"<[^>]*>"):  # folded code, addresses, tags
-        text = re.sub(not_read, " ", text, flags=re.DOTALL)
-    assert 1000 <= len(re.findall(r"[A-Za-z][\w'-]*", text)) <= 2000
-
-
 def _edit_py(source: Path, notebook: Path) -> None:
     source.write_text(source.read_text(encoding="utf-8").replace("Predict first", "Guess first", 1), encoding="utf-8")
 

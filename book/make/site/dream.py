@@ -23,6 +23,7 @@ from sensei_lite.agent import state as agents
 from sensei_lite.agent.state import AgentState
 from sensei_lite.agent.switch import Switch
 from sensei_lite.course import pretrained
+from sensei_lite.models import _fast
 from sensei_lite.models.distributions import unimix
 from sensei_lite.models.ensemble import mutual_information
 from sensei_lite.models.rssm import State
@@ -83,7 +84,8 @@ def write_dream(folder: Path) -> None:
     sizes = {"h": (model.start.size,), "z": (model.stoch, model.classes)}
     sizes |= {"action": (world.actions.size,), "uniform": (model.stoch,)}
     inputs = [jax.ShapeDtypeStruct(size, jnp.float32) for size in sizes.values()]
-    program = to_onnx(step, inputs=inputs, model_name="dream")
+    with _fast.off():  # the definitions, for which jax2onnx has rules
+        program = to_onnx(step, inputs=inputs, model_name="dream")
     _rename(program.graph, list(sizes), list(OUTPUTS))
     onnx.save(program, folder / "dream.onnx")
     starts = real_starts(agent, world)

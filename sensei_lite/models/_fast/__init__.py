@@ -8,9 +8,10 @@ cache. A twin says the same in an order of arithmetic that suits it. The environ
 switches all twins off; `tests/models/test_fast.py` holds every pair together, values and gradients.
 """
 
+import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -24,6 +25,18 @@ TWINS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
 def is_on() -> bool:
     """Return whether twins are used by what is traced now: on a CPU, unless ``SENSEI_LITE_FAST`` is 0."""
     return os.environ.get("SENSEI_LITE_FAST", "1") != "0" and jax.default_backend() == "cpu"
+
+
+@contextlib.contextmanager
+def off() -> Iterator[None]:
+    """Switch twins off for what is traced inside, to count or export what the definitions say."""
+    before = os.environ.get("SENSEI_LITE_FAST")
+    os.environ["SENSEI_LITE_FAST"] = "0"
+    try:
+        yield
+    finally:
+        del os.environ["SENSEI_LITE_FAST"]
+        os.environ.update({} if before is None else {"SENSEI_LITE_FAST": before})
 
 
 def on_cpu(twin: Callable[..., Any]) -> Callable[[Definition], Definition]:

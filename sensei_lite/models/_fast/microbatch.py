@@ -40,9 +40,13 @@ def microbatch(f: Callable[..., Array], *arrays: Float[Array, "n *_"], size: int
     size = _size_of_a_part(n, size)
     if size == n:
         return f(*arrays)
-    # A function of its own: jax.checkpoint hashes what it is given, and the hash of a layer's method asks its weights.
-    part_of_f = jax.checkpoint(lambda part: f(*part), policy=jax.checkpoint_policies.save_only_these_names(KEPT))
-    results = jax.lax.map(part_of_f, tuple(_split(array, size) for array in arrays))
+
+    def of_part(*part: Array) -> Array:
+        return f(*part)
+
+    # A function of its own: `jax.checkpoint` hashes what it is given, and f may be a method of a layer, full of arrays.
+    of_part = jax.checkpoint(of_part, policy=jax.checkpoint_policies.save_only_these_names(KEPT))
+    results = jax.lax.map(lambda part: of_part(*part), tuple(_split(array, size) for array in arrays))
     return results.reshape(n, *results.shape[2:])
 
 
