@@ -112,7 +112,7 @@ def combined_advantage(attempt: Callable[..., Any]) -> str:
     """Check the research code's advantage: attempt(returns, values, scales, exploring, go, explore) -> array."""
     chance = np.random.default_rng(9)
     mixed = chance.uniform(size=(5, 7)) < 0.4
-    cases = {"states that go": np.zeros(6, bool), "states that explore": np.ones(6, bool), "a batch of dreams": mixed}
+    cases = {"states that go": np.zeros((6, 1), bool), "states that explore": np.ones((6, 1), bool), "dreams": mixed}
     for number, (of, exploring) in enumerate(cases.items()):
         returns = {name: chance.normal(4.0, 3.0, exploring.shape) for name in GO}
         values = {name: chance.normal(3.0, 2.0, exploring.shape) for name in GO}
