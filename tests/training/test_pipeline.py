@@ -147,10 +147,10 @@ def test_the_commands_do_the_same(tmp_path, command):
     assert "pictures of 12 episodes" in said
     said = command("annotate", *folder, "--annotator", "scripted", "--settings", "noise_model=gpt4", "--pairs", "100")
     assert "200 questions answered now" in said
-    assert "held-out pairs" in command("distil", *folder, "--settings", "epochs=2")
+    assert "held-out pairs" in command("distil", *folder, "--epochs", "2")
     assert json.loads((tmp_path / "semantic_reward" / "made_from.json").read_text())["pairs"] == 100
     with pytest.raises(SystemExit) as end:
-        command("distil", *folder, "--settings", "epochs=two")
+        command("distil", *folder, "--epochs", "two")
     assert end.value.code != 0
     said = command("annotate", *folder, "--annotator", "scripted", "--pairs", "100")
     assert Answer.TIE.name.lower() in said
