@@ -123,12 +123,6 @@ def test_another_order_for_the_folder_is_refused_and_changes_nothing(smoke_run):
     assert results(smoke_run) == before
 
 
-def test_a_folder_of_another_version_is_refused(tmp_path):
-    (tmp_path / "run.json").write_text(json.dumps({"format": 0}))
-    with pytest.raises(RunError, match=r"agents was None"):
-        run(tmp_path, PLAN)
-
-
 def test_only_one_process_works_in_a_folder(tmp_path):
     with folder_lock(tmp_path), folder_lock(tmp_path):  # whoever has it may take it again
         code = "import pathlib, sys; from sensei_lite.training.storage import folder_lock\n"
