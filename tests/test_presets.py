@@ -12,7 +12,7 @@ from sensei_lite.agent import update as learning
 from sensei_lite.agent.switch import RULES
 from sensei_lite.config import Config, DistilConfig, changed, config_from
 from sensei_lite.models.rssm import State
-from sensei_lite.models.world_model import PosteriorRollout
+from sensei_lite.models.world_model import PosteriorRollout, Transition
 from sensei_lite.presets import AGENTS, PRESETS, agent_config, lab, learns, needs_reward_model, smoke
 from sensei_lite.reward.model import SemanticReward
 from sensei_lite.training.jax_loop import start_task, start_training, train_chunk
@@ -150,9 +150,12 @@ def test_random_distillation_is_surprised_by_what_is_rare():
     z = known[None, :, deter:].reshape(1, 64, config.world_model.stoch, -1)
     rollout = PosteriorRollout(State(h=known[None, :, :deter], z=z), z)
 
+    no, zeros = jnp.zeros((1, 64), bool), jnp.zeros((1, 64))
+    batch = Transition(jnp.zeros((1, 64, 1, 1, 3), jnp.uint8), jnp.zeros((1, 64, 1)), zeros, zeros, no, no)
+
     @jax.jit
     def learn(agent):
-        return learning.learn_streams(agent, rollout, None)[0]
+        return learning.learn_streams(agent, rollout, batch)[0]
 
     before = float(agent.streams["novelty"].network.error(known).mean())
     for _ in range(300):
