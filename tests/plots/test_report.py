@@ -66,12 +66,13 @@ def test_every_event_of_every_agent_has_a_curve(page):
 def test_the_headline_has_the_rates_of_events_csv(run, page):
     said = [quote.text.strip() for quote in page.find_all("blockquote")]
     assert len(said) == len(AGENTS)
-    for line, agent in zip(said, AGENTS, strict=True):
+    for agent in AGENTS:
+        (line,) = (line for line in said if line.startswith(f"{agent_style(agent).label}: "))
         chunks = read_chunks(run / agent)
         steps = sum(chunk["steps"] for chunk in chunks)
         total = 1000 * sum(chunk[event] for chunk in chunks for event in EVENTS if event in MEANINGFUL) / steps
-        found = re.match(rf"{agent_style(agent).label}: ([\d.,]+) meaningful .* in ([\d,]+) steps\.", line)
-        assert float(found[1].replace(",", "")) == pytest.approx(total, rel=0.01)
+        found = re.match(rf"{re.escape(agent_style(agent).label)}: ([\d.,]+) meaningful .* in ([\d,]+) steps\.", line)
+        assert float(found[1].replace(",", "")) == pytest.approx(total, rel=0.01, abs=0.5)
         assert float(found[2].replace(",", "")) == steps
 
 
