@@ -1,14 +1,19 @@
 """Imports point one way, names are handed on lazily, and a notebook loads nothing heavy that it does not use."""
 
 import ast
+import contextlib
 import importlib
 import pkgutil
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
 from make.bench.imports import import_lines
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import sensei_lite
 
@@ -64,6 +69,34 @@ def violations(package: Path) -> list[str]:
 
 def test_imports_go_down_only():
     assert violations(PACKAGE) == []
+
+
+def undeclared(packages: set[str]) -> list[str]:
+    """Find the installed packages that pyproject.toml neither names nor gets directly with one that it names."""
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    named = {Requirement(line).name for line in sum(project["optional-dependencies"].values(), project["dependencies"])}
+    known = {canonicalize_name(name) for name in named}
+    for name in named:
+        with contextlib.suppress(PackageNotFoundError):
+            known |= {canonicalize_name(Requirement(line).name) for line in requires(name) or ()}
+    home = packages_distributions()
+    return sorted(name for name in packages if name in home and known.isdisjoint(map(canonicalize_name, home[name])))
+
+
+def test_every_package_that_is_imported_is_declared():
+    """A package that happens to stand on the developer's machine is missing on everyone else's."""
+    found = set()
+    for path in [
+        path for folder in ("sensei_lite", "book", "notebooks") for path in (PACKAGE.parent / folder).rglob("*.py")
+    ]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(part_of(f".{node.module}"))
+            elif isinstance(node, ast.Import):
+                found |= {part_of(f".{alias.name}") for alias in node.names}
+    assert undeclared(found - {"sensei_lite"}) == []
+    assert undeclared({"jax", "packaging"}) == []
+    assert undeclared({"parso"}) == ["parso"]
 
 
 def test_a_wrong_import_is_found(tmp_path):
