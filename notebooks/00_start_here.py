@@ -228,7 +228,7 @@ plt.show()
 
 # %%
 rates = {
-    row["agent"]: float(row["value"]) for row in provenance()["scores"] if row["figure"].startswith("door_opened per")
+    row["agent"]: float(row["value"]) for row in provenance()["scores"] if row["measure"].startswith("door_opened per")
 }
 for name, rate in rates.items():
     print(f"{NAMES[name]}: the door opened {rate:.1f} times per 1,000 steps of training")

@@ -66,7 +66,7 @@ EPISODES, SEEDS = (100, 2) if notebook.smoke else (1000, 5)
 # a few seconds.)
 
 # %%
-play("keyroom", seed=1)
+play("keyroom-whole", seed=1)
 
 # %% [markdown]
 # These are the agent's own few pixels, only enlarged. Figure 1 draws such a room finer and names what is in it.

@@ -593,7 +593,7 @@ def per_1000_steps(chunks, event, window=1 if notebook.smoke else 10):
 
 # %%
 study = {
-    (row["agent"], row["figure"]): [float(row[f"seed_{seed}"]) for seed in range(1, 6)]
+    (row["agent"], row["measure"]): [float(row[f"seed_{seed}"]) for seed in range(1, 6)]
     for row in study_table("keyroom_lab.csv")
 }
 

@@ -534,7 +534,7 @@ my_predictions = {
 
 # %%
 DOORS, EXITS = "door_opened per 1000 steps", "exit_reached per 1000 steps"
-study = {(row["agent"], row["figure"]): row for row in study_table("keyroom_lab.csv")}
+study = {(row["agent"], row["measure"]): row for row in study_table("keyroom_lab.csv")}
 there = [name for name in my_predictions if (name, DOORS) in study]
 for name in there:
     (low, high), ours = ([float(study[agent, DOORS][edge]) for edge in ("low", "high")] for agent in (name, "sensei"))

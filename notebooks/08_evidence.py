@@ -63,7 +63,7 @@ DOORS, EXITS = "door_opened per 1000 steps", "exit_reached per 1000 steps"
 SUCCESS, EVENLY = "steps to 80% success", "situations visited evenly"
 study, committed = {}, {}
 for row in study_table("keyroom_lab.csv"):
-    row_name = row["agent"], row["figure"]
+    row_name = row["agent"], row["measure"]
     study[row_name] = np.array([float(value) for key, value in row.items() if key.startswith("seed_")])
     committed[row_name] = [float(row[key]) for key in ("iqm", "low", "high")]
 agents = list(dict.fromkeys(agent for agent, _ in study))
@@ -670,7 +670,7 @@ print(f"the wrong agent wins in {wrong_wins(my_factor, my_seeds):.1%} of such st
 # |---|---|
 # | IQM and interval; test episodes | `sensei_lite/training/evaluate.py`: `over_seeds`, `play_episodes` |
 # | steps to success; events per 1,000 steps | `sensei_lite/training/evaluate.py` |
-# | all figures of one agent; the task agent | `sensei_lite/training/pipeline.py`: `figures_of`, `learn_task` |
+# | all figures of one agent; the task agent | `sensei_lite/training/pipeline.py`: `measures_of`, `learn_task` |
 # | agents × seeds, one table | `sensei_lite/training/study.py` |
 # | the table, and what it says | `book/results.md`; checked by `book/make/site/claims.py` |
 

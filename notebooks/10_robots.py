@@ -78,11 +78,11 @@ print("names for +1:", world.actions.names, " and for -1:", world.actions.opposi
 
 # %%
 shapes = {}
-for name in ("keyroom", "tabletop-lab"):
+for name in ("keyroom-whole", "tabletop-lab"):
     rssm = RSSM(sl.PRESETS["lab-tabletop"]().world_model, sl.make_world(name).actions.size, 64, key=KEY)
     arrays = jax.tree_util.tree_leaves_with_path(eqx.filter(rssm, eqx.is_array))
     shapes[name] = {jax.tree_util.keystr(path): array.shape for path, array in arrays}
-for part, shape in shapes["keyroom"].items():
+for part, shape in shapes["keyroom-whole"].items():
     if shape != shapes["tabletop-lab"][part]:
         print(f"rssm{part}: {shape} for KeyRoom, {shapes['tabletop-lab'][part]} for the desk; all others are alike")
 
@@ -523,7 +523,7 @@ print("the gripper of the dream is off by", ", ".join(f"{off[t]:.1f}" for t in (
 
 
 # %%
-table = {(row["agent"], row["figure"]): row for row in study_table("tabletop_lab.csv")}
+table = {(row["agent"], row["measure"]): row for row in study_table("tabletop_lab.csv")}
 THINGS = {
     "drawer": "drawer_moved",
     "sliding door": "slide_moved",
@@ -608,7 +608,7 @@ print(f"rows learned from: Robodesk {rows_large:,}, here {rows_small:,}: {rows_l
 # This reason was taken away, in `tabletop-numbers`. Interactions per 1,000 steps, all of them:
 
 # %%
-told_table = {(row["agent"], row["figure"]): row for row in study_table("tabletop_numbers.csv")}
+told_table = {(row["agent"], row["measure"]): row for row in study_table("tabletop_numbers.csv")}
 print(f"{'':14}{'random':>18}{'Plan2Explore':>22}{'SENSEI':>22}{'Plan2Explore, eyes':>24}")
 for thing, event in THINGS.items():
     line = f"{thing:14}"

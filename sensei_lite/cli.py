@@ -28,6 +28,7 @@ from sensei_lite.training.plan import (
     TrainPlan,
 )
 from sensei_lite.training.storage import folder_lock
+from sensei_lite.worlds import World
 
 LAB, OWN = Path("runs/lab"), Path("runs/mine")
 
@@ -161,9 +162,30 @@ def evaluate(agents: tuple[str, ...] = ("sensei", "plan2explore"), seed: int = 0
         folder: a run folder in which these agents explored.
     """
     rows = pipeline.evaluate(folder, agents, seed=seed)
-    width = max(len(str(row["figure"])) for row in rows)
+    width = max(len(str(row["measure"])) for row in rows)
     for row in rows:
-        print(f"{row['agent']:18}{row['figure']:{width}}{row['value']:10.4g}")
+        print(f"{row['agent']:18}{row['measure']:{width}}{row['value']:10.4g}")
+
+
+def health(agents: tuple[str, ...] = ("vlm-motif", "sensei"), seed: int = 0, folder: Path = LAB) -> None:
+    """Print and draw how well agents' dreams foretell what is interesting, in layouts that they have never seen.
+
+    Args:
+        agents: who knows an R_psi.
+        seed: chooses the layouts.
+        folder: a run folder in which these agents explored.
+    """
+    from sensei_lite.plots.exploration import health_figure
+    from sensei_lite.plots.style import save_figure
+
+    with closing(pipeline.world_of(folder)) as world:
+        if not isinstance(world, World):
+            raise ValueError(f"{folder} is of a host world, whose layouts cannot be played anew from here")
+        found = {agent: pipeline.health_of(folder, agent, world, seed=seed) for agent in agents}
+    for agent, r2 in found.items():
+        print(f"{agent:18}" + "  ".join(f"{k} steps ahead {value:.2f}" for k, value in r2.items()))
+    save_figure(health_figure(found).figure, folder / "figures" / "health.png")
+    print(folder / "figures" / "health.png")
 
 
 def report(folder: Path = LAB) -> None:
@@ -179,7 +201,7 @@ def report(folder: Path = LAB) -> None:
 
 COMMANDS = {
     command.__name__.replace("_", "-"): command
-    for command in (run, train, study, collect, annotate, distil, explore, learn_task, evaluate, report)
+    for command in (run, train, study, collect, annotate, distil, explore, learn_task, evaluate, health, report)
 }
 
 

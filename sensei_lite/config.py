@@ -119,7 +119,7 @@ class NoveltyConfig:
         _check_sizes("novelty", self, "features", "hidden", "layers")
 
 
-Rule = Literal["fixed", "return", "reward"]
+Rule = Literal["fixed", "return", "value", "reward"]
 """How streams of rewards become one advantage (see `agent.switch`)."""
 
 
@@ -132,14 +132,17 @@ class SwitchConfig:
 
     rule: Rule = "fixed"
     """How streams of rewards become one advantage. fixed: by ``behaviour.reward_weights``, without a switch. return:
-    the switch compares the semantic lambda-return, and advantages are weighed (the research code). reward: it compares
-    the predicted semantic reward, and rewards are weighed (the paper's text)."""
+    the switch compares the semantic lambda-return, and advantages are weighed (the research code). value: the same
+    with the semantic value. reward: it compares the predicted semantic reward, and rewards are weighed (the paper's
+    text), those of curiosity in units of their standard deviation."""
     percentile: float = 90.0
     """k: the share of imagined states, in percent, that are not interesting enough to explore. Paper: 90."""
-    threshold: Literal["percentile", "range"] = "percentile"
-    """percentile: that percentile. range: its distance to the 5th, at least 1, as the research code computes it."""
-    decay: float = 0.99
-    """Memory of the threshold's moving average. Paper: 0.99."""
+    threshold: Literal["percentile", "range", "experience"] = "percentile"
+    """percentile: that percentile of dreams. range: its distance to the 5th, at least 1, as the research code computes
+    it. experience: that percentile of what was replayed, for the rule ``reward``."""
+    decay: float = 0.9
+    """Memory of the threshold's moving average, and of the deviations'. Paper: 0.99, with learning rates that are 20 to
+    30 times as small: the threshold must keep up with what it is a threshold of."""
     go: tuple[tuple[str, float], ...] = (("semantic", 1.0), ("disagreement", 0.1))
     """Weights of the streams below the threshold. Paper: semantic 1, disagreement 0.1."""
     explore: tuple[tuple[str, float], ...] = (("semantic", 0.3), ("disagreement", 1.0))
@@ -149,6 +152,10 @@ class SwitchConfig:
         _check_choices("switch", self)
         _require(0 < self.percentile < 100, f"switch.percentile is {self.percentile}; it must be between 0 and 100")
         _require(0 <= self.decay < 1, f"switch.decay is {self.decay}; it must be from 0 to under 1")
+        _require(
+            self.threshold != "experience" or self.rule in ("fixed", "reward"),
+            "switch.threshold is experience, which is of rewards; the switch compares them with switch.rule reward",
+        )
         names, others = [name for name, _ in self.go], [name for name, _ in self.explore]
         _require(
             sorted(names) == sorted(others) and "semantic" in names,
@@ -169,14 +176,14 @@ class BehaviourConfig:
     pathwise where they are numbers, as in Robodesk."""
     horizon: int = 10
     """Imagined steps. Paper: 15."""
-    starts: int | None = None
+    starts: int | None = 64
     """How many replayed states of a batch imagination starts from, drawn anew each update; None: all. Paper: all."""
     discount: float = 0.95
     """The discount: worth of a reward one step later. Paper: 1 - 1/333."""
     semantic_end: Literal["lasts", "nothing"] = "lasts"
     """What follows an episode's end in the semantic stream: its last reward for ever (see
     `agent.returns.absorbing_state_reward`), or nothing. Paper: nothing."""
-    curiosity_end: Literal["average", "nothing"] = "nothing"
+    curiosity_end: Literal["average", "nothing"] = "average"
     """What follows an episode's end in the streams of disagreement and novelty: an average state (see
     `agent.streams.base.average_state`), or nothing. Paper: nothing."""
     lam: float = 0.95
@@ -185,8 +192,8 @@ class BehaviourConfig:
     """Weight of the policy's entropy. Paper: 3e-4."""
     slow_rate: float = 0.02
     """Share of the critic in its slow copy per update. Paper: 0.02."""
-    return_decay: float = 0.99
-    """Memory of the return normaliser. Paper: 0.99."""
+    return_decay: float = 0.95
+    """Memory of the return normaliser. Paper: 0.99, with smaller learning rates (see ``switch.decay``)."""
     hidden: int = 128
     """Width of actor and critics. Paper: 512."""
     layers: int = 1
@@ -211,14 +218,14 @@ class TrainConfig:
     """The loop: how much to collect, remember and learn. Raises ValueError for sizes that cannot work."""
 
     envs: int = 16
-    """Worlds side by side. Paper: 1."""
-    batch: int = 8
+    """Worlds side by side. Paper: 4."""
+    batch: int = 16
     """Sequences in an update. Paper: 16."""
-    length: int = 8
+    length: int = 16
     """Rows in a sequence. Paper: 64."""
     env_steps_per_update: float = 8.0
     """Environment steps (all worlds together) for each update. Paper: 2, which it calls a train ratio of 512."""
-    capacity: int = 24_576
+    capacity: int = 49_152
     """Rows that the replay holds, all worlds together. Paper: 1e6."""
     prefill_steps: int = 2_048
     """Rows collected at random before the first update."""

@@ -22,13 +22,13 @@ from sensei_lite.config import (
     changed,
 )
 
-PAPER_FORM = {
+PAPER_RULE = {
     "switch.rule": "reward",
-    "switch.go": (("semantic", 1.0), ("disagreement", 1.0)),
-    "switch.explore": (("semantic", 1.0), ("disagreement", 10.0)),
+    "switch.threshold": "percentile",
+    "switch.go": (("semantic", 1.0), ("disagreement", 0.1)),
+    "switch.explore": (("semantic", 1.0), ("disagreement", 1.0)),
 }
-"""The paper's form adds rewards that nothing has brought to one scale: the paper gives its beta for each environment,
-and these are KeyRoom's, for `measure="mutual_information"` at `scale=0.1`."""
+"""The paper's rule: r_sem + beta r_dis, here with r_dis in units of its standard deviation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,15 @@ def _fixed(**weights: float) -> dict[str, Any]:
     return {"switch.rule": "fixed", "behaviour.reward_weights": tuple(weights.items())}
 
 
+def _mixture(semantic: float, colour: str) -> Agent:
+    return Agent(
+        f"mixture {semantic:g}",
+        colour,
+        _fixed(semantic=semantic, disagreement=round(1.0 - semantic, 6)),
+        f"semantic reward and disagreement with the fixed weights {semantic:g} and {1.0 - semantic:g} (no switch)",
+    )
+
+
 AGENTS: dict[str, Agent] = {
     "random": Agent("random", "#666666", {}, "nothing: it acts at random and learns nothing"),
     "rnd": Agent(
@@ -63,18 +72,13 @@ AGENTS: dict[str, Agent] = {
     "vlm-motif": Agent(
         "VLM-Motif", "#009E73", _fixed(semantic=1.0), "the semantic reward alone (an ablation: no disagreement)"
     ),
-    "sensei-no-switch": Agent(
-        "SENSEI without switch",
-        "#56B4E9",
-        _fixed(semantic=0.5, disagreement=0.5),
-        "semantic reward and disagreement with fixed weights (an ablation: no switch)",
-    ),
-    "sensei-paper": Agent(
-        "SENSEI, paper's form", "#E69F00", PAPER_FORM, "both, with the go/explore switch as the paper writes it"
-    ),
-    "sensei": Agent(
-        "SENSEI",
-        "#D55E00",
+    "mixture-0.23": _mixture(0.23, "#56B4E9"),
+    "mixture-0.5": _mixture(0.5, "#4477AA"),
+    "mixture-0.77": _mixture(0.77, "#332288"),
+    "sensei": Agent("SENSEI", "#D55E00", PAPER_RULE, "both, with the go/explore switch as the paper writes it"),
+    "sensei-return": Agent(
+        "SENSEI, returns",
+        "#E69F00",
         {"switch.rule": "return"},
         "both, with the research code's switch on returns, and the paper's threshold, a percentile",
     ),
@@ -135,10 +139,10 @@ def lab_tabletop() -> Config:
         world_model=change(base.world_model, depth=64),
         # A normal's entropy changes more than a choice's: with the lab's weights it stays at its highest for ever.
         ensemble=change(base.ensemble, scale=1.0),
-        behaviour=change(base.behaviour, entropy=3e-4),
+        behaviour=change(base.behaviour, entropy=3e-4, starts=None),
         switch=change(base.switch, percentile=75.0, go=_ROBODESK_GO, explore=_ROBODESK_EXPLORE),
         # All that happens: a drawer is opened a few times in a run, and what is forgotten nobody can be asked about.
-        train=change(base.train, capacity=86_016),
+        train=change(base.train, batch=8, length=8, capacity=86_016),
     )
 
 
@@ -180,7 +184,7 @@ def paper() -> Config:
             learning_rate=1e-4,
             beta2=0.999,
         ),
-        switch=SwitchConfig(threshold="range"),
+        switch=SwitchConfig(threshold="range", decay=0.99),
         novelty=NoveltyConfig(hidden=512, layers=2, learning_rate=1e-4, beta2=0.999),
         behaviour=BehaviourConfig(
             horizon=15,
@@ -189,12 +193,13 @@ def paper() -> Config:
             semantic_end="nothing",
             curiosity_end="nothing",
             entropy=3e-4,
+            return_decay=0.99,
             hidden=512,
             layers=2,
             learning_rate=3e-5,
             beta2=0.999,
         ),
-        train=TrainConfig(envs=1, batch=16, length=64, env_steps_per_update=2.0, capacity=1_000_000),
+        train=TrainConfig(envs=4, batch=16, length=64, env_steps_per_update=2.0, capacity=1_000_000),
     )
 
 
@@ -208,7 +213,6 @@ def paper_robodesk() -> Config:
         switch=change(base.switch, percentile=75.0, go=_ROBODESK_GO, explore=_ROBODESK_EXPLORE),
         novelty=change(base.novelty, hidden=640, layers=3),
         behaviour=change(base.behaviour, hidden=640, layers=3, gradient="pathwise"),
-        train=change(base.train, envs=4),
     )
 
 

@@ -6,8 +6,8 @@ from sensei_lite.training.plan import PLANS, RunPlan
 
 PLAN: RunPlan = dataclasses.replace(
     PLANS["smoke"],
-    world="keyroom",
-    settings={"size": 4, "rooms": 1, "max_steps": 20},
+    world="keyroom-lab",
+    settings={"size": 4, "max_steps": 20},
     annotator="scripted",
     pictures=200,
     pairs=100,

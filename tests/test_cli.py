@@ -64,7 +64,7 @@ def test_training_by_command_goes_on_where_it_stopped(tmp_path, command):
         command("train", *folder, "--updates", updates, *settings)
     with (tmp_path / "run" / "events.csv").open() as file:
         assert [row["updates"] for row in csv.DictReader(file)] == ["2", "4"]
-    with pytest.raises(SystemExit, match=r"world.decorations was 0 and is 2"):
+    with pytest.raises(SystemExit, match=r"world.max_steps was 9 and is 100"):
         command("train", *folder, "--updates", "4", "--settings", "size=5")
 
 
@@ -72,7 +72,7 @@ def test_training_by_command_goes_on_where_it_stopped(tmp_path, command):
     ("arguments", "complaint"),
     [
         (("--settings", "size"), "a setting is written name=value, and 'size' has no '='"),
-        (("--settings", "siez=4"), "keyroom-lab has no setting siez"),
+        (("--settings", "siez=4"), "keyroom has no setting siez"),
         (("--world", "keyrom"), "there is no world called 'keyrom'"),
         (("--updates", "7"), "updates is 7; it must be a multiple of chunk_updates (2)"),
     ],

@@ -32,7 +32,7 @@ def test_agents_differ_only_in_what_they_want():
         config = agent_config(smoke(), name)
         same = dataclasses.replace(config, behaviour=smoke().behaviour, switch=smoke().switch)
         assert same == smoke(), name
-        assert needs_reward_model(config) == (name.startswith("sensei") or name == "vlm-motif")
+        assert needs_reward_model(config) == name.startswith(("sensei", "mixture", "vlm-motif"))
         assert learns(name) == (name != "random")
     assert agent_config(smoke(), "task").behaviour.reward_weights == (("extrinsic", 1.0),)
     with pytest.raises(ValueError, match="no agent called 'bored'; there are random, rnd, plan2explore"):
@@ -60,7 +60,7 @@ def test_every_agent_learns_in_a_chunk(name, reward_model):
     )
     changed = jax.tree.map(lambda a, b: (a != b).any(), before, state.agent.actor)
     assert any(jax.tree.leaves(changed))
-    assert ("switch/threshold" in metrics) == name.startswith("sensei") - (name == "sensei-no-switch")
+    assert ("switch/threshold" in metrics) == name.startswith("sensei")
 
 
 def test_rows_are_remembered_with_what_r_psi_says_of_their_pictures(reward_model):
@@ -130,7 +130,7 @@ def test_single_settings_can_be_changed():
         ({"percentile": 75}, "no setting 'percentile'.*world_model"),
         ({"world_model.check_image": 1}, "no setting"),
         ({"switch.percentile": "high"}, "must be like 90.0"),
-        ({"train.batch": 2.5}, "must be like 8"),
+        ({"train.batch": 2.5}, "must be like 16"),
         ({"switch.percentile": 120}, "between 0 and 100"),
     ],
 )

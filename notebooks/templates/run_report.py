@@ -29,6 +29,7 @@ from sensei_lite.presets import AGENTS
 from sensei_lite.reward.metrics import mean_rewards
 from sensei_lite.reward.model import rewards_of
 from sensei_lite.training import evaluate, machine, pipeline, stages, storage
+from sensei_lite.training.jax_loop import EPISODES_WITH, REWARDED
 from sensei_lite.worlds.grid.world import GridWorld
 from sensei_lite.worlds.registry import JAX_WORLDS
 
@@ -54,27 +55,27 @@ def say(text):
 # ## Events
 
 # %%
-counted = set().union(*(rows[0] for rows in chunks.values())) - {"updates", "steps", "episodes", "reward", "situations"}
+columns = [name.removeprefix(EPISODES_WITH) for rows in chunks.values() for name in rows[0] if EPISODES_WITH in name]
+counted = {*columns} - {REWARDED}
 events = [*filter(counted.__contains__, EVENT_WORDS), *sorted(counted - set(EVENT_WORDS))]
 meaningful = [event for event in events if event in evaluate.MEANINGFUL]
 for name, rows in chunks.items():
+    late = rows[-max(1, len(rows) // 5) :]
+    each = "; ".join(f"{words_for([event])} **{evaluate.share_of_episodes(late, event):.0%}**" for event in meaningful)
     steps = sum(row["steps"] for row in rows)
-    rates = {event: 1000 * sum(row.get(event, 0.0) for row in rows) / steps for event in meaningful}
-    each = "; ".join(f"{words_for([event])} {rounded(rate)}" for event, rate in rates.items())
-    total = f"**{rounded(sum(rates.values()))}** meaningful events per 1,000 environment steps ({each})"
-    say(f"> {label[name]}: {total if rates else 'no event of this world counts as meaningful'}, in {steps:,.0f} steps.")
+    say(f"> {label[name]}, of the episodes in the last fifth of {steps:,.0f} steps: {each or 'nothing that counts'}.")
 one_seed = "This is one run with one seed; only several seeds (`sensei-lite study`) can tell a difference from chance."
 say(one_seed if chunks else "No agent has explored yet.")
 if events:
     wide, narrow = (exploration.curves_figure({name: run / name for name in chunks}, events, columns=n) for n in (3, 1))
-    caption = """How often each event happened while the agents explored. Each point is the rate over a tenth of the
-    run; a line that stays at zero is an event that this agent never caused."""
+    caption = """In which share of their episodes the agents caused each event while they explored. Each point is over a
+    tenth of the run; a line that stays at zero is an event that this agent never caused."""
     show(wide, run / "figures" / "curves.png", caption, narrow)
 if (run / pipeline.EVALUATION).exists():
-    values = {(row["figure"], row["agent"]): f"{float(row['value']):,.10g}" for row in pipeline.read_evaluation(run)}
+    values = {(row["measure"], row["agent"]): f"{float(row['value']):,.10g}" for row in pipeline.read_evaluation(run)}
     figures, agents = (list(dict.fromkeys(names)) for names in zip(*values, strict=True))
     body = [[figure.replace("_", " "), *(values.get((figure, agent), "") for agent in agents)] for figure in figures]
-    caption = "Event rates while exploring, and shares of test episodes after it in which events happened."
+    caption = "What happened while exploring, and in test episodes after it, in layouts of their own."
     display(table(["evaluation.csv", *(agent_style(agent).label for agent in agents)], body, caption))
 else:
     say("There are no test episodes: the stage `evaluate` was not run.")

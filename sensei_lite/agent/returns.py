@@ -143,5 +143,35 @@ class RunningQuantile(eqx.Module):
         return RunningQuantile(value=value, initialised=jnp.ones((), bool))
 
 
+class RunningDeviation(eqx.Module):
+    """A moving average of a reward's mean and of its square, for its standard deviation: what brings it to one scale.
+
+    The paper gives its beta for each environment. With rewards of deviation 1 one beta means the same everywhere,
+    however disagreement is measured and however much is still unknown.
+    """
+
+    mean: Scalar
+    square: Scalar
+    initialised: Flag
+
+    @staticmethod
+    def create() -> "RunningDeviation":
+        """Return the state before anything was seen: deviation 1."""
+        return RunningDeviation(jnp.zeros(()), jnp.ones(()), jnp.zeros((), bool))
+
+    def update(self, x: Float[Array, "..."], *, decay: float = 0.99) -> "RunningDeviation":
+        """Return the state after a batch of any shape; the first sets it. No gradient flows through it."""
+        x = jax.lax.stop_gradient(x)
+        seen = [x.mean(), jnp.square(x).mean()]
+        kept = [jnp.where(self.initialised, old, new) for old, new in zip((self.mean, self.square), seen, strict=True)]
+        mean, square = (_moving_average(old, new, decay) for old, new in zip(kept, seen, strict=True))
+        return RunningDeviation(mean, square, jnp.ones((), bool))
+
+    @property
+    def scale(self) -> Scalar:
+        """The standard deviation, in the unit of the rewards; never below 1e-6, where nothing varies."""
+        return jnp.sqrt(jnp.maximum(self.square - jnp.square(self.mean), 1e-12))
+
+
 def _moving_average(old: Scalar, new: Scalar, decay: float) -> Scalar:
     return decay * old + (1 - decay) * new

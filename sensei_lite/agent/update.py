@@ -49,7 +49,7 @@ def update(agent: AgentState, batch: Transition, *, key: Seed) -> tuple[AgentSta
     agent, rollout, of_model = learn_model(agent, batch, key=model_key)
     agent, of_streams = learn_streams(agent, rollout, batch)
     start, start_is_terminal = dream_starts(rollout.states, batch, agent.config.behaviour.starts, key=start_key)
-    agent, of_behaviour = learn_to_act(agent, start, start_is_terminal, key=dream_key)
+    agent, of_behaviour = learn_to_act(agent, start, start_is_terminal, batch.semantic, key=dream_key)
     return dataclasses.replace(agent, updates=agent.updates + 1), of_model | of_streams | of_behaviour
 
 
@@ -109,8 +109,17 @@ class Dream(NamedTuple):
     metrics: Metrics
 
 
-def dream(agent: AgentState, start: State, start_is_terminal: Float[Array, " starts"], *, key: Seed) -> Dream:
+def dream(
+    agent: AgentState,
+    start: State,
+    start_is_terminal: Float[Array, " starts"],
+    experience: Float[Array, "..."] | None = None,
+    *,
+    key: Seed,
+) -> Dream:
     """Dream from ``start`` [starts ...] under the agent's policy, and judge every step by the streams that count.
+
+    ``experience`` are the semantic rewards of what was replayed, for a switch whose threshold is of them.
 
     The gradient of ``policy`` reaches the actor and that of ``predicted`` the critics. That of the judgement's
     advantage reaches the actor where the pathwise one is wanted (``behaviour.gradient``), and nothing otherwise.
@@ -122,6 +131,8 @@ def dream(agent: AgentState, start: State, start_is_terminal: Float[Array, " sta
     )
     features = states.features
     rewards = {name: stream.reward(agent.world_model, states, actions) for name, stream in agent.streams.items()}
+    # Call-out A6 (ours): a dream that may end counts for as much as it is likely to go on. The research code takes the
+    # mode: it goes on or it does not.
     continues = jax.vmap(jax.vmap(agent.world_model.continues))(features)
 
     predicted = {name: jax.vmap(jax.vmap(critic.predict))(stop(features)) for name, critic in agent.critics.items()}
@@ -131,14 +142,9 @@ def dream(agent: AgentState, start: State, start_is_terminal: Float[Array, " sta
         values = {name: stop(answer).mean() for name, answer in predicted.items()}
     slow_values = {name: jax.vmap(jax.vmap(slow))(features[:-1]) for name, slow in agent.slow_critics.items()}
 
-    bootstrapped = {
-        name: stream.bootstrap(settings, rewards[name], values.get(name), continues)
-        for name, stream in agent.streams.items()
-    }
-    discount_continue = settings.discount * continues
-    judgement = agent.rule.judge(
-        Imagined(rewards, bootstrapped, values, discount_continue), agent.normalisers, settings
-    )
+    bootstrap = {name: stream.bootstrap for name, stream in agent.streams.items()}
+    imagined = Imagined(rewards, values, continues, bootstrap, experience)
+    judgement = agent.rule.judge(imagined, agent.normalisers, settings)
     metrics = {f"reward/{name}": reward[1:].mean() for name, reward in rewards.items()} | judgement.metrics
     for name, returns in judgement.returns.items():
         metrics |= {f"return/{name}": returns.mean(), f"scale/{name}": judgement.normalisers[name].scale}
@@ -148,21 +154,29 @@ def dream(agent: AgentState, start: State, start_is_terminal: Float[Array, " sta
         predicted=jax.tree.map(lambda x: x[:-1], predicted),
         slow_values=slow_values,
         judgement=judgement,
-        weight=dream_weights(discount_continue, start_is_terminal),
+        weight=dream_weights(settings.discount * continues, start_is_terminal),
         metrics=metrics,
     )
 
 
 def learn_to_act(
-    agent: AgentState, start: State, start_is_terminal: Float[Array, " starts"], *, key: Seed
+    agent: AgentState,
+    start: State,
+    start_is_terminal: Float[Array, " starts"],
+    experience: Float[Array, "..."] | None = None,
+    *,
+    key: Seed,
 ) -> tuple[AgentState, Metrics]:
-    """Dream from ``start`` [starts ...], and take one step of the policy and its critics on what was dreamt."""
+    """Dream from ``start`` [starts ...], and take one step of the policy and its critics on what was dreamt.
+
+    ``experience`` as in `dream`.
+    """
     settings = agent.config.behaviour
 
     def loss(behaviour: tuple[Actor, dict[str, TwoHotHead]]) -> tuple[Array, tuple[Metrics, Judgement]]:
         actor, critics = behaviour
         learner = cast_networks(dataclasses.replace(agent, actor=actor, critics=critics))
-        dreamt = dream(learner, start, start_is_terminal, key=key)
+        dreamt = dream(learner, start, start_is_terminal, experience, key=key)
         advantage, returns = dreamt.judgement.advantage, dreamt.judgement.returns
         # Call-out A5 (ours): `lab` takes REINFORCE for actions that are numbers, too, as danijar/dreamerv3 does today.
         # Version 1 and SENSEI take the pathwise gradient there.

@@ -26,7 +26,7 @@ from sensei_lite.models import _fast
 from sensei_lite.models._fast.normed_linear import mean_over_heads
 from sensei_lite.models.distributions import categorical_entropy, unimix
 from sensei_lite.models.layers import MLP, microbatch
-from sensei_lite.models.rssm import State
+from sensei_lite.models.rssm import State, clip_action
 from sensei_lite.models.world_model import PosteriorRollout
 from sensei_lite.types import Seed
 
@@ -90,7 +90,7 @@ class Ensemble(eqx.Module):
         """Predict z_{t+1} with every head: numbers, or for ``measure="mutual_information"`` log-probabilities."""
         # Call-out E2 (ours): `reads="memory"` makes each head a prior of its own. The RSSM has already worked out where
         # a_t leads, so heads fit much sooner, and what they still disagree about is what is rare.
-        x = h_tp1 if self.config.reads == "memory" else jnp.concatenate([s_t, a_t], axis=-1)
+        x = h_tp1 if self.config.reads == "memory" else jnp.concatenate([s_t, clip_action(a_t)], axis=-1)
         flat = x.reshape(-1, x.shape[-1])
         predictions = eqx.filter_vmap(lambda head: jax.vmap(head)(flat))(self.heads)
         predictions = predictions.reshape(len(predictions), *x.shape[:-1], -1, self.classes).astype(jnp.float32)

@@ -41,6 +41,16 @@ class State(NamedTuple):
         return jnp.concatenate([self.h, z.astype(self.h.dtype)], axis=-1)
 
 
+def clip_action(action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
+    """Clip an action to [-1, 1] as the world does, a / max(1, |a|); the gradient does not see the denominator.
+
+    A policy draws numbers from a normal distribution, so many lie outside, and a model that was taught by what the
+    world did would be asked about actions that no world ever carried out. One-hot actions stay as they are. Source:
+    SENSEI's research code, which clips wherever it observes and imagines.
+    """
+    return action * jax.lax.stop_gradient(1.0 / jnp.maximum(1.0, jnp.abs(action)))
+
+
 class RSSM(eqx.Module):
     """Memory, prior and posterior."""
 
@@ -78,8 +88,8 @@ class RSSM(eqx.Module):
         return State(h, jax.lax.stop_gradient(mode_one_hot(self.prior(h))))
 
     def recur(self, state: State, action: Float[Array, " action"]) -> Float[Array, " deter"]:
-        """Compute the deterministic state h_t from s_{t-1} and a_{t-1}."""
-        return self.cell(self.into(jnp.concatenate([state.z.reshape(-1), action])), state.h)
+        """Compute the deterministic state h_t from s_{t-1} and a_{t-1}, whose numbers are clipped to [-1, 1]."""
+        return self.cell(self.into(jnp.concatenate([state.z.reshape(-1), clip_action(action)])), state.h)
 
     def prior(self, h: Float[Array, " deter"]) -> LogProbs:
         """Compute the prior ln p(z_t | h_t)."""

@@ -118,7 +118,8 @@ class WorldModel(eqx.Module):
         embedding_size = 0 if self.encoder is None else self.encoder.size(image_shape)
         self.vector_encoder = self.vector_decoder = None
         if vector_size:
-            encoder, decoder = jax.random.split(jax.random.fold_in(key, 1))
+            # A large constant: split(key, n)[i] is fold_in(key, i), and these are taken.
+            encoder, decoder = jax.random.split(jax.random.fold_in(key, 0x566563))
             self.vector_encoder = MLP(vector_size, config.hidden, config.hidden, config.layers, key=encoder)
             self.vector_decoder = MLP(size, vector_size, config.hidden, config.layers, key=decoder)
             embedding_size += config.hidden

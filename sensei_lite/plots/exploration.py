@@ -19,7 +19,8 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from sensei_lite.plots.style import FigureWithAlt, agent_style, in_style, rounded, words_for
 from sensei_lite.plots.trace import Trace
-from sensei_lite.training.evaluate import read_chunks
+from sensei_lite.training.evaluate import over_seeds, read_chunks
+from sensei_lite.training.jax_loop import EPISODES_WITH
 
 LABELS = {
     "r_psi": "$R_\\psi$ of the picture",
@@ -257,19 +258,32 @@ def rates(chunks: Sequence[Mapping[str, float]], event: str, window: int) -> tup
     A point stands in the middle of its window, and no number is made from less than a whole one. ``chunks`` are rows of
     events.csv. Raises ValueError where there are fewer chunks than that.
     """
+    middle, steps, happened = _windows(chunks, window, "steps", event)
+    return middle, 1000 * happened / np.maximum(steps, 1.0)
+
+
+def shares(chunks: Sequence[Mapping[str, float]], event: str, window: int) -> tuple[Float[np.ndarray, " n"], ...]:
+    """Return environment steps, and the share of episodes in which an event happened, over every ``window`` chunks.
+
+    As `rates`; it is not a number where no episode ended.
+    """
+    middle, ended, happened = _windows(chunks, window, "episodes", f"{EPISODES_WITH}{event}")
+    return middle, np.where(ended > 0, happened / np.maximum(ended, 1.0), np.nan)
+
+
+def _windows(chunks: Sequence[Mapping[str, float]], window: int, *names: str) -> list[Float[np.ndarray, " n"]]:
+    """Return the middle of every window in environment steps, and what was counted in it."""
     if not 1 <= window <= len(chunks):
         raise ValueError(f"window is {window}; of {len(chunks)} chunks it can be 1 to {len(chunks)}")
-    steps, happened = (np.cumsum([0.0] + [chunk[name] for chunk in chunks]) for name in ("steps", event))
-    in_window = steps[window:] - steps[:-window]
-    rate = 1000 * (happened[window:] - happened[:-window]) / np.maximum(in_window, 1.0)
-    return (steps[window:] + steps[:-window]) / 2, rate
+    steps, *sums = (np.cumsum([0.0] + [chunk[name] for chunk in chunks]) for name in ("steps", *names))
+    return [(steps[window:] + steps[:-window]) / 2, *(of[window:] - of[:-window] for of in sums)]
 
 
 @in_style
 def curves_figure(
     runs: Mapping[str, Path], events: Sequence[str], *, window: int | None = None, columns: int = 3
 ) -> FigureWithAlt:
-    """Draw how often each event happened while agents learned, per 1,000 environment steps, a panel for each event.
+    """Draw in which share of the episodes each event happened while agents learned, a panel for each event.
 
     ``runs`` gives an agent's name (see `style.agent_style`) and the folder of its training run; an event that a run
     never counted is left out there. ``window``: how many chunks are taken together; None takes a tenth of them.
@@ -286,15 +300,16 @@ def curves_figure(
     told, lines = [], {}
     for axes, event in zip(panels[: len(events)], events, strict=True):
         for agent, chunks in counts.items():
-            if event in chunks[0]:
+            if f"{EPISODES_WITH}{event}" in chunks[0]:
                 style = agent_style(agent)
-                steps, rate = rates(chunks, event, window or max(1, len(chunks) // 10))
+                steps, share = shares(chunks, event, window or max(1, len(chunks) // 10))
                 (lines[style.label],) = axes.plot(
-                    steps, rate, **style.line, linewidth=1.7, markersize=4, markevery=max(1, len(steps) // 6)
+                    steps, 100 * share, **style.line, linewidth=1.7, markersize=4, markevery=max(1, len(steps) // 6)
                 )
-                ends = f"{rounded(rate[0])} at first, {rounded(rate[-1])} at the end"
+                known = share[np.isfinite(share)]
+                ends = f"{known[0]:.0%} at first, {known[-1]:.0%} at the end" if len(known) else "no episode ended"
                 told.append(f"{words_for([event])}, {style.label}: {ends}")
-        axes.set_ylim(bottom=0, top=max(axes.get_ylim()[1], 0.1))
+        axes.set_ylim(0, 104)
         axes.set_title(words_for([event]))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.xaxis.set_major_locator(MaxNLocator(3))
@@ -303,6 +318,66 @@ def curves_figure(
     for axes in panels[len(events) :]:
         axes.set_axis_off()
     figure.supxlabel("environment steps", fontsize=10)
-    figure.supylabel("times per 1,000 steps", fontsize=10)
+    figure.supylabel("% of episodes", fontsize=10)
     figure.legend(lines.values(), lines, loc="outside upper center", ncols=columns, fontsize=9)
-    return FigureWithAlt(figure, f"Events per 1,000 environment steps while the agents learned. {'; '.join(told)}.")
+    return FigureWithAlt(figure, f"Share of episodes with each event while the agents learned. {'; '.join(told)}.")
+
+
+@in_style
+def health_figure(found: Mapping[str, Mapping[int, float]]) -> FigureWithAlt:
+    """Draw R2 of the predicted semantic reward against how many steps were dreamt (see `training.health`), by agent."""
+    figure = Figure(figsize=(5.6, 3.6))
+    axes = figure.subplots()
+    for agent, r2 in found.items():
+        style = agent_style(agent)
+        axes.plot(list(r2), list(r2.values()), **style.line, label=style.label)
+    axes.axhline(0, color="0.6", linestyle=":", label="no better than the mean")
+    axes.set(xlabel="steps ahead (0: what is seen)", ylabel="$R^2$ of $r_{sem}$")
+    axes.set_ylim(min(-0.1, axes.get_ylim()[0]), 1.02)
+    axes.legend(fontsize=9)
+    told = "; ".join(
+        f"{agent_style(agent).label}: " + ", ".join(f"{value:.2f} at {k}" for k, value in r2.items())
+        for agent, r2 in found.items()
+    )
+    return FigureWithAlt(figure, f"How well dreams foretell the semantic reward, R2 by steps ahead. {told}.")
+
+
+@in_style
+def study_figure(
+    curves: Sequence[Mapping[str, str]], events: Sequence[str], agents: Sequence[str], *, columns: int = 3
+) -> FigureWithAlt:
+    """Draw the share of episodes with each event over training, from a study's curves.csv, a panel for each event.
+
+    A line is the interquartile mean over seeds, a band its 95% interval (see `evaluate.over_seeds`); an agent with one
+    seed has no band. Raises ValueError where an agent is not in the rows.
+    """
+    figure = Figure(figsize=(3.2 * columns + 0.3, 2.4 * math.ceil(len(events) / columns) + 0.8))
+    panels = figure.subplots(math.ceil(len(events) / columns), columns, sharex=True, squeeze=False).reshape(-1)
+    told, lines = [], {}
+    for axes, event in zip(panels[: len(events)], events, strict=True):
+        for agent in agents:
+            rows = [row for row in curves if (row["agent"], row["event"]) == (agent, event)]
+            seeds = sorted({row["seed"] for row in rows}, key=int)
+            if not seeds:
+                raise ValueError(f"nobody measured {event} of {agent}")
+            steps = [int(row["steps"]) for row in rows if row["seed"] == seeds[0]]
+            shares = 100 * np.array([[float(row["share"]) for row in rows if row["seed"] == seed] for seed in seeds])
+            style = agent_style(agent)
+            middle = shares[0]
+            if len(seeds) > 1:
+                summaries = [over_seeds(column) for column in shares.T]
+                middle = np.array([one.iqm for one in summaries])
+                low, high = [one.low for one in summaries], [one.high for one in summaries]
+                axes.fill_between(steps, low, high, color=style.line["color"], alpha=0.15, linewidth=0)
+            (lines[style.label],) = axes.plot(steps, middle, **style.line, linewidth=1.6, markersize=4, markevery=4)
+            told.append(f"{words_for([event])}, {style.label}: {middle[-1]:.0f}% at the end, {len(seeds)} seeds")
+        axes.set(ylim=(0, 104), title=words_for([event]))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+        axes.tick_params(labelsize=8, labelbottom=True)
+    for axes in panels[len(events) :]:
+        axes.set_axis_off()
+    figure.supxlabel("environment steps", fontsize=10)
+    figure.supylabel("% of episodes", fontsize=10)
+    figure.legend(lines.values(), lines, loc="outside upper center", ncols=columns, fontsize=9)
+    return FigureWithAlt(figure, f"Share of episodes with each event over training. {'; '.join(told)}.")

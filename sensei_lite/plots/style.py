@@ -58,8 +58,10 @@ _DASHES = (
     "-",
     (0, (4, 1)),
     (0, (6, 2, 1, 2)),
+    (0, (2, 2)),
+    (0, (10, 2, 2, 2)),
 )
-_MARKERS = "xvs^<PoXD"
+_MARKERS = "xvs^<PoXDh*"
 
 
 def agent_style(name: str) -> AgentStyle:

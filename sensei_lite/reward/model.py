@@ -163,6 +163,7 @@ class SemanticReward(eqx.Module):
 
         Raises ValueError where all of them have the same score: then there is no scale.
         """
+        # Call-out P2 (ours): the research code takes R_psi as it comes, with a constant that no preference decides.
         scores = scores_of(self, images)
         mean, std = float(scores.mean()), float(scores.std())
         if not std > 1e-6:

@@ -91,11 +91,11 @@ def _ordered(images: np.ndarray, valid: np.ndarray, facts: dict, *, first_episod
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _play(world: World, episodes: int, guided: bool, scale: int, *, key: Seed) -> tuple[Array, Array, dict[str, Array]]:
     """Sample pictures [time episodes ...], which of them belong to first episodes, and facts [time episodes]."""
-    begin_key, boldness_key, play_key = jax.random.split(key, 3)
+    begin_key, boldness_key, play_key, purpose_key = jax.random.split(key, 4)
     start = begin_rollout(world, episodes, key=begin_key)
     experts = None
     if guided:  # with one purpose for a whole episode
-        purposes = jax.random.randint(jax.random.fold_in(key, 3), (episodes,), 0, len(world.purposes))
+        purposes = jax.random.randint(purpose_key, (episodes,), 0, len(world.purposes))
         experts = jax.vmap(world.expert)(start.state, purposes)
     boldness = jax.random.uniform(boldness_key, (episodes,))
 

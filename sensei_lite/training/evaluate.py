@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent.state import AgentState
+from sensei_lite.training.jax_loop import EPISODES_WITH, REWARDED
 from sensei_lite.types import Seed
 from sensei_lite.worlds.base import TimeStep, World, step_limit
 from sensei_lite.worlds.rollout import Policy, begin_rollout, random_policy, rollout
@@ -85,7 +86,7 @@ def _first_episodes(world: World, episodes: int, policy: Policy, policy_state: A
 
 
 class Summary(NamedTuple):
-    """A figure over seeds."""
+    """A measure over seeds."""
 
     iqm: float
     """The interquartile mean: the mean of the middle half, the lowest and highest quarter of seeds left out."""
@@ -96,7 +97,7 @@ class Summary(NamedTuple):
 
 
 def over_seeds(values: Sequence[float]) -> Summary:
-    """Compute the interquartile mean of one figure over seeds, with its 95% interval by the percentile bootstrap.
+    """Compute the interquartile mean of one measure over seeds, with its 95% interval by the percentile bootstrap.
 
     Raises ValueError where there are fewer than two seeds: one says nothing about spread.
     """
@@ -116,8 +117,13 @@ def over_seeds(values: Sequence[float]) -> Summary:
     return Summary(float(stats.trim_mean(values, 0.25)), float(interval.low), float(interval.high), n)
 
 
+SHARE = " in training episodes"
+LATE_SHARE = " in the last fifth of training"
+AREA = " area under the curve"
+FIRST = " first step"
 RATE = " per 1000 steps"
-LATE_RATE = " per 1000 steps in the second half"
+SLICES = 10
+"""Parts of a training run of equally many steps, over which a curve of shares is drawn."""
 
 MEANINGFUL = (
     "door_opened",
@@ -156,23 +162,58 @@ def perplexity(visits: np.ndarray) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def training_figures(chunks: list[dict[str, float]], event_names: Sequence[str]) -> dict[str, float]:
-    """Compute how often each event happened in training, and how many situations a chunk had, from `read_chunks`.
+def share_of_episodes(chunks: Sequence[dict[str, float]], name: str) -> float:
+    """Compute the share of the episodes that ended in these chunks in which an event happened; 0 if none ended."""
+    episodes = sum(chunk["episodes"] for chunk in chunks)
+    return sum(chunk[f"{EPISODES_WITH}{name}"] for chunk in chunks) / episodes if episodes else 0.0
 
-    Rates are those of all of training and, because an effect may come late, of its second half.
+
+def share_curve(chunks: Sequence[dict[str, float]], name: str, slices: int = SLICES) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the share of episodes with an event over training, as (environment steps, shares) [slices].
+
+    A slice stands at its last step; one in which no episode ended has the share of the one before.
+    """
+    parts = [part for part in np.array_split(np.arange(len(chunks)), slices) if len(part)]
+    shares: list[float] = []
+    for part in parts:
+        seen = [chunks[i] for i in part]
+        ended = any(chunk["episodes"] for chunk in seen)
+        shares.append(share_of_episodes(seen, name) if ended or not shares else shares[-1])
+    steps = np.cumsum([chunk["steps"] for chunk in chunks])
+    return steps[[part[-1] for part in parts]], np.asarray(shares)
+
+
+def training_measures(chunks: list[dict[str, float]], event_names: Sequence[str]) -> dict[str, float]:
+    """Compute what happened in training, from `read_chunks`: for every event four measures, and the paper's rate.
+
+    - the share of all episodes in which it happened, and of those in the last fifth of training;
+    - the area under the curve of that share over training, from 0 to 1: what comes early counts more;
+    - the environment step of its first time, to within a chunk; where it never happened all steps of the run;
+    - how often it happened per 1,000 steps, as in the paper. This also measures how short episodes are: who ends
+      them early has more of them.
     """
     steps = sum(chunk["steps"] for chunk in chunks)
-    rates = {f"{name}{RATE}": 1000 * sum(chunk[name] for chunk in chunks) / steps for name in event_names}
-    later = chunks[len(chunks) // 2 :]
-    steps = sum(chunk["steps"] for chunk in later)
-    rates |= {f"{name}{LATE_RATE}": 1000 * sum(chunk[name] for chunk in later) / steps for name in event_names}
-    rates["steps to 80% success"] = steps_to_success(chunks, 0.8)
+    late = chunks[-max(1, len(chunks) // 5) :]
+    measures = {}
+    for name in event_names:
+        measures[f"{name}{SHARE}"] = share_of_episodes(chunks, name)
+        measures[f"{name}{LATE_SHARE}"] = share_of_episodes(late, name)
+        measures[f"{name}{AREA}"] = float(share_curve(chunks, name)[1].mean())
+        measures[f"{name}{FIRST}"] = first_step(chunks, name)
+        measures[f"{name}{RATE}"] = 1000 * sum(chunk[name] for chunk in chunks) / steps
+    measures["steps to 80% success"] = steps_to_success(chunks, 0.8)
     if "situations" not in chunks[0]:
-        return rates
-    return rates | {"situations per chunk": float(np.mean([chunk["situations"] for chunk in chunks]))}
+        return measures
+    return measures | {"situations per chunk": float(np.mean([chunk["situations"] for chunk in chunks]))}
 
 
-def switch_figures(chunks: list[dict[str, float]]) -> dict[str, float]:
+def first_step(chunks: Sequence[dict[str, float]], name: str) -> float:
+    """Count the environment steps to the end of the first chunk in which an event happened; all where it never did."""
+    before = next((i for i, chunk in enumerate(chunks) if chunk[name]), len(chunks))
+    return sum(chunk["steps"] for chunk in chunks[: before + 1])
+
+
+def switch_measures(chunks: list[dict[str, float]]) -> dict[str, float]:
     """Compute how much of its dreams an agent with a switch explored in the last tenth of its metrics.csv."""
     last = chunks[-max(1, len(chunks) // 10) :]
     name = "switch/exploring"
@@ -182,20 +223,19 @@ def switch_figures(chunks: list[dict[str, float]]) -> dict[str, float]:
 
 
 def steps_to_success(chunks: list[dict[str, float]], share: float, window: int = 10) -> float:
-    """Count the steps after which at least ``share`` of the episodes of ``window`` chunks in a row had earned 1.
+    """Count the steps after which at least ``share`` of the episodes of ``window`` chunks in a row had earned a reward.
 
     The end of the first such window; where there was none, all steps of the run: it would have taken longer than that.
-    Worlds pay 1 for a solved task and 0 otherwise.
+    An episode counts once, however often its world pays.
     """
     for end in range(window, len(chunks) + 1):
         seen = chunks[end - window : end]
-        episodes = sum(chunk["episodes"] for chunk in seen)
-        if episodes and sum(chunk["reward"] for chunk in seen) >= share * episodes:
+        if share_of_episodes(seen, REWARDED) >= share:
             return sum(chunk["steps"] for chunk in chunks[:end])
     return sum(chunk["steps"] for chunk in chunks)
 
 
-def episode_figures(outcome: Outcome) -> dict[str, float]:
+def episode_measures(outcome: Outcome) -> dict[str, float]:
     """Compute the share of test episodes in which each event happened, and how many situations there were."""
     shares = {f"{name} in test episodes": float(share) for name, share in outcome.reached.items()}
     coverage = {"situations in all test episodes": outcome.situations, "situations in one": outcome.situations_each}

@@ -26,7 +26,9 @@ from sensei_lite.training.jax_loop import (
     check_reward_model,
     chunk_schedule,
     count_row,
+    happened_by,
     learn_step,
+    nothing_happened,
     to_transition,
 )
 from sensei_lite.types import Box, Discrete, Seed
@@ -52,7 +54,16 @@ def begin_host_training(
     policy_state = agents.initial_policy_state(agent, settings.envs, world.actions.size)
     replay = _remember(replay, world.actions, timestep, reward_model)
     return TrainState(
-        agent, replay, (), timestep, policy_state, key, jnp.zeros((), jnp.int32), jnp.zeros(0, jnp.int32), reward_model
+        agent,
+        replay,
+        (),
+        timestep,
+        policy_state,
+        key,
+        steps=jnp.zeros((), jnp.int32),
+        visits=jnp.zeros(0, jnp.int32),
+        happened=nothing_happened(timestep),
+        reward_model=reward_model,
     )
 
 
@@ -90,12 +101,14 @@ def train_host_chunk(
     for _ in range(rounds):
         key, collect_key, learn_key = jax.random.split(state.key, 3)
         agent, replay, timestep, policy_state = state.agent, state.replay, state.timestep, state.policy_state
+        happened = state.happened
         for act_key in jax.random.split(collect_key, collects):
             policy_state, action = _choose(agent, policy_state, timestep._replace(events={}), actions, key=act_key)
             timestep = world.step(np.asarray(action))
             replay = _remember(replay, actions, timestep, state.reward_model)
-            rows.append(count_row(timestep))
-        state = state._replace(replay=replay, timestep=timestep, policy_state=policy_state, key=key)
+            happened = happened_by(happened, timestep)
+            rows.append(count_row(timestep, happened))
+        state = state._replace(replay=replay, timestep=timestep, policy_state=policy_state, key=key, happened=happened)
         for update_key in jax.random.split(learn_key, updates):
             agent, new = _learn(config, state.agent, state.replay, key=update_key)
             state = state._replace(agent=agent)

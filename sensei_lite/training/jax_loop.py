@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from sensei_lite.agent import state as agents
 from sensei_lite.agent import update as learning
@@ -27,6 +27,14 @@ from sensei_lite.types import Box, Discrete, Seed
 from sensei_lite.worlds.base import TimeStep, World
 from sensei_lite.worlds.gym_adapter import HostWorld
 from sensei_lite.worlds.rollout import RolloutState, begin_rollout, random_policy, rollout
+
+REWARDED = "rewarded"
+"""What stands beside a world's events: that the episode has earned a reward."""
+EPISODES_WITH = "episodes with "
+"""Prefix of a count: of the episodes that ended, those in which an event had happened."""
+
+Happened = dict[str, Bool[Array, " envs"]]
+"""By event: whether it has happened in each world's episode so far; ``rewarded`` is that the world has paid."""
 
 
 class TrainState(NamedTuple):
@@ -44,6 +52,8 @@ class TrainState(NamedTuple):
     """Environment steps so far, all worlds together."""
     visits: Int[Array, " situations"]
     """How often the agent was in each situation of the world (see `World.situation`), random play not counted."""
+    happened: Happened
+    """What has happened in the episodes that are running."""
     reward_model: SemanticReward | None = None
     """R_psi, which never changes here; None: nothing is interesting."""
 
@@ -104,8 +114,18 @@ def start_training(
     steps = jnp.asarray(number * settings.envs, jnp.int32)
     # A copy of R_psi: the state is used up by training, and the caller's must not be.
     reward_model = jax.tree.map(jnp.copy, reward_model)
-    visits = no_visits(world)
-    return TrainState(agent, end.memory, end.state, end.timestep, policy_state, key, steps, visits, reward_model)
+    return TrainState(
+        agent,
+        end.memory,
+        end.state,
+        end.timestep,
+        policy_state,
+        key,
+        steps,
+        visits=no_visits(world),
+        happened=nothing_happened(end.timestep),
+        reward_model=reward_model,
+    )
 
 
 def start_task(config: Config, world: World | HostWorld, explored: TrainState, *, key: Seed) -> TrainState:
@@ -115,6 +135,7 @@ def start_task(config: Config, world: World | HostWorld, explored: TrainState, *
     its counts begin at 0.
     """
     agent_key, key = jax.random.split(key)
+    # Call-out T1 (ours): there a task policy learns in imagination all through exploration, and takes over at the end.
     fresh = eqx.filter_jit(agents.init)(config, world.image_shape, world.actions, world.vector_size, key=agent_key)
     optimisers = fresh.optimisers._replace(world_model=explored.agent.optimisers.world_model)
     fresh = dataclasses.replace(fresh, world_model=explored.agent.world_model, optimisers=optimisers)
@@ -138,25 +159,28 @@ def facts_of(world: World, state: PyTree) -> dict[str, Array]:
 def collect(world: World, state: TrainState, steps: int, *, key: Seed) -> tuple[TrainState, dict[str, Array]]:
     """Act ``steps`` times in every world and remember what came back. Also returns the counts of each step [steps]."""
     policy = agents.policy(state.agent, world.actions)
-    Memory = tuple[PolicyState, Replay, Array, Array]
+    Memory = tuple[PolicyState, Replay, Array, Array, Happened]
 
     def act(memory: Memory, timestep: TimeStep, key: Seed) -> tuple[Memory, Array]:
         policy_state, action = policy(memory[0], timestep, key)
         return (policy_state, *memory[1:]), action
 
     def remember(memory: Memory, world_state: PyTree, timestep: TimeStep) -> tuple[Memory, dict[str, Array]]:
-        policy_state, replay, steps, visits = memory
+        policy_state, replay, steps, visits, happened = memory
         transition = to_transition(world.actions, timestep, state.reward_model)
         replay = replay.add(transition, facts_of(world, world_state))
-        counts = count(world, world_state, timestep)
+        happened = happened_by(happened, timestep)
+        counts = count(world, world_state, timestep, happened)
         visits = visits.at[counts["situations"]].add(1) if world.situations else visits
-        return (policy_state, replay, steps + counts["steps"], visits), counts
+        return (policy_state, replay, steps + counts["steps"], visits, happened), counts
 
-    start = RolloutState(state.world, state.timestep, (state.policy_state, state.replay, state.steps, state.visits))
-    end, counts = rollout(world, act, start, steps, observe=remember, key=key)
-    policy_state, replay, total, visits = end.memory
+    memory = (state.policy_state, state.replay, state.steps, state.visits, state.happened)
+    end, counts = rollout(
+        world, act, RolloutState(state.world, state.timestep, memory), steps, observe=remember, key=key
+    )
+    policy_state, replay, total, visits, happened = end.memory
     state = state._replace(world=end.state, timestep=end.timestep, policy_state=policy_state)
-    return state._replace(replay=replay, steps=total, visits=visits), counts
+    return state._replace(replay=replay, steps=total, visits=visits, happened=happened), counts
 
 
 def no_visits(world: World) -> Int[Array, " situations"]:
@@ -164,14 +188,30 @@ def no_visits(world: World) -> Int[Array, " situations"]:
     return jnp.zeros(world.situations, jnp.int32)
 
 
-def count(world: World, state: PyTree, timestep: TimeStep) -> dict[str, Array]:
+def nothing_happened(timestep: TimeStep) -> Happened:
+    """Return what has happened where episodes begin, for the events of these worlds."""
+    return {name: jnp.zeros(timestep.is_last.shape, bool) for name in (*timestep.events, REWARDED)}
+
+
+def happened_by(happened: Happened, timestep: TimeStep) -> Happened:
+    """Return what has happened in the running episodes when this time step is over; its first row begins anew."""
+    now = {**timestep.events, REWARDED: timestep.reward > 0}
+    return {name: (before & ~timestep.is_first) | now[name] for name, before in happened.items()}
+
+
+def count(world: World, state: PyTree, timestep: TimeStep, happened: Happened) -> dict[str, Array]:
     """Count what one step of all worlds adds to a chunk; ``situations`` are numbers [envs], not yet a count."""
-    return count_row(timestep) | ({"situations": jax.vmap(world.situation)(state)} if world.situations else {})
+    counts = count_row(timestep, happened)
+    return counts | ({"situations": jax.vmap(world.situation)(state)} if world.situations else {})
 
 
-def count_row(timestep: TimeStep) -> dict[str, Any]:
-    """Count events, episodes, steps and reward of one time step of all worlds."""
+def count_row(timestep: TimeStep, happened: Happened) -> dict[str, Any]:
+    """Count events, episodes, steps and reward of one time step of all worlds; and episodes that ended, by event.
+
+    ``happened`` is that of `happened_by`, with this time step in it.
+    """
     counts = {name: happened.sum() for name, happened in timestep.events.items()}
+    counts |= {f"{EPISODES_WITH}{name}": (so_far & timestep.is_last).sum() for name, so_far in happened.items()}
     return counts | {
         "episodes": timestep.is_last.sum(),
         "steps": (~timestep.is_first).sum(),
@@ -244,14 +284,19 @@ def random_chunks(
     rounds, collects, _ = chunk_schedule(config.train)
     begin_key, play_key = jax.random.split(key)
 
-    def observe(visits: Array, state: PyTree, timestep: TimeStep) -> tuple[Array, dict[str, Array]]:
-        counts = count(world, state, timestep)
-        return (visits.at[counts["situations"]].add(1) if world.situations else visits), counts
+    Memory = tuple[Array, Happened]
+
+    def observe(memory: Memory, state: PyTree, timestep: TimeStep) -> tuple[Memory, dict[str, Array]]:
+        visits, happened = memory
+        happened = happened_by(happened, timestep)
+        counts = count(world, state, timestep, happened)
+        return ((visits.at[counts["situations"]].add(1) if world.situations else visits), happened), counts
 
     def chunk(now: RolloutState, key: Array) -> tuple[RolloutState, dict[str, Array]]:
         now, counts = rollout(world, random_policy(world), now, rounds * collects, observe=observe, key=key)
         return now, add_up(world, counts)
 
-    start = begin_rollout(world, config.train.envs, no_visits(world), key=begin_key)
+    start = begin_rollout(world, config.train.envs, key=begin_key)
+    start = start._replace(memory=(no_visits(world), nothing_happened(start.timestep)))
     end, counts = jax.lax.scan(chunk, start, jax.random.split(play_key, chunks))
-    return counts, end.memory
+    return counts, end.memory[0]

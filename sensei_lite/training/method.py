@@ -12,7 +12,7 @@ from typing import Any
 
 from sensei_lite.config import DistilConfig
 from sensei_lite.training import pipeline
-from sensei_lite.training.evaluate import MEANINGFUL, RATE
+from sensei_lite.training.evaluate import LATE_SHARE, MEANINGFUL
 from sensei_lite.training.plan import AnnotatePlan, CollectPlan, DistilPlan, ExplorePlan, RunPlan
 from sensei_lite.training.stages import timed_stage
 from sensei_lite.training.storage import RunError, folder_lock, read_manifest, write_or_verify_manifest
@@ -75,12 +75,14 @@ def teach_reward(folder: Path, plan: RunPlan) -> None:
 
 
 def _told(folder: Path, agent: str) -> str:
-    """How often an agent caused what counts while it explored; in a world of another kind, the last three events."""
-    figures = {row["figure"]: float(row["value"]) for row in pipeline.read_evaluation(folder) if row["agent"] == agent}
-    rates = {name.removesuffix(RATE): value for name, value in figures.items() if name.endswith(RATE)}
-    chosen = [name for name in rates if name in MEANINGFUL] or list(rates)[-3:]
-    told = ", ".join(f"{name.replace('_', ' ')} {rates[name]:.1f}" for name in chosen)
-    return f"{agent}, per 1,000 steps: {told}"
+    """In how many episodes an agent did what counts at the end; in a world of another kind, the last three events."""
+    measures = {
+        row["measure"]: float(row["value"]) for row in pipeline.read_evaluation(folder) if row["agent"] == agent
+    }
+    shares = {name.removesuffix(LATE_SHARE): value for name, value in measures.items() if name.endswith(LATE_SHARE)}
+    chosen = [name for name in shares if name in MEANINGFUL] or list(shares)[-3:]
+    told = ", ".join(f"{name.replace('_', ' ')} {shares[name]:.0%}" for name in chosen)
+    return f"{agent}, share of episodes in the last fifth of training: {told}"
 
 
 def curious_plan(plan: RunPlan) -> CollectPlan:

@@ -46,14 +46,15 @@ from sensei_lite.reward.metrics import (
 from sensei_lite.reward.model import rewards_of
 from sensei_lite.training.collect import play_observations, remembered
 from sensei_lite.training.evaluate import (
-    episode_figures,
+    episode_measures,
     perplexity,
     play_episodes,
     play_random_episodes,
     read_chunks,
-    switch_figures,
-    training_figures,
+    switch_measures,
+    training_measures,
 )
+from sensei_lite.training.health import open_loop_r2
 from sensei_lite.training.jax_loop import TrainState
 from sensei_lite.training.plan import AnnotatePlan, CollectPlan, DistilPlan, ExplorePlan, TaskPlan
 from sensei_lite.training.run import load_run, play_in, read_visits, train_in
@@ -66,6 +67,9 @@ EVALUATION, AFTER = "evaluation.csv", "task-after-"
 COLLECTOR = "plan2explore"
 """The agent whose pictures are D_init."""
 TEST_EPISODES = 200
+TEST_KEY, HEALTH_KEY = 0x7E57, 0x4EA17
+"""What makes the chance of tests another than that of training with the same seed, whose keys are
+split(key, n)[i], the same as fold_in(key, i): with a small number they would be tested in layouts of their training."""
 CHOICES = {"random": random_pairs, "spread": spread_pairs}
 
 
@@ -181,15 +185,15 @@ def load_explorer(folder: Path, agent: str) -> TrainState:
 
 
 def evaluate(folder: Path, agents: Sequence[str], *, seed: int) -> list[dict[str, object]]:
-    """Write and return what each agent caused while it explored, and what it does in test episodes, one row a figure.
+    """Write and return what each agent caused while it explored, and what it does in test episodes, one row a measure.
 
     In a host world only the first is told. Raises FileNotFoundError where an agent has not explored.
     """
     rows: list[dict[str, object]] = []
     with closing(world_of(folder)) as world:
         for agent in agents:
-            for name, value in figures_of(folder, agent, world, seed=seed).items():
-                rows.append({"agent": agent, "figure": name, "value": float(f"{value:.4g}")})
+            for name, value in measures_of(folder, agent, world, seed=seed).items():
+                rows.append({"agent": agent, "measure": name, "value": float(f"{value:.4g}")})
     write_rows(folder / EVALUATION, rows)
     return rows
 
@@ -200,25 +204,39 @@ def read_evaluation(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def figures_of(folder: Path, agent: str, world: World | HostWorld, *, seed: int) -> dict[str, float]:
-    """Measure all figures of one agent of this run folder. Raises FileNotFoundError where it has not been trained."""
+def measures_of(folder: Path, agent: str, world: World | HostWorld, *, seed: int) -> dict[str, float]:
+    """Measure all measures of one agent of this run folder. Raises FileNotFoundError where it has not been trained."""
     folder = folder / agent
-    figures = training_figures(read_chunks(folder), world.event_names)
+    measures = training_measures(read_chunks(folder), world.event_names)
     if learns(agent):
-        figures |= switch_figures(read_chunks(folder, "metrics.csv"))
+        measures |= switch_measures(read_chunks(folder, "metrics.csv"))
     if isinstance(world, HostWorld):
-        return figures
-    key = jax.random.fold_in(jax.random.key(seed), 1)
+        return measures
+    key = jax.random.fold_in(jax.random.key(seed), TEST_KEY)
     if learns(agent):
         state = load_run(folder, world)
         outcome, visits = play_episodes(state.agent, world, TEST_EPISODES, key=key), np.asarray(state.visits)
     else:
         outcome, visits = play_random_episodes(world, TEST_EPISODES, key=key), read_visits(folder)
-    coverage = {"situations visited evenly": perplexity(visits)} if world.situations else {}
-    return figures | coverage | episode_figures(outcome)
+    measures |= {"situations visited evenly": perplexity(visits)} if world.situations else {}
+    if learns(agent) and "semantic" in state.agent.config.streams:
+        measures |= {
+            f"R2 of r_sem {k} steps ahead": r2 for k, r2 in health_of(folder.parent, agent, world, seed=seed).items()
+        }
+    return measures | episode_measures(outcome)
 
 
-def reward_model_figures(folder: Path) -> dict[str, float]:
+def health_of(folder: Path, agent: str, world: World, *, seed: int) -> dict[int, float]:
+    """Compute how well an agent's dreams foretell R_psi in layouts of their own (see `health.open_loop_r2`).
+
+    Raises FileNotFoundError where the agent has not been trained, or knows no R_psi.
+    """
+    reward_model = load_reward(folder / agent / REWARD)
+    key = jax.random.fold_in(jax.random.key(seed), HEALTH_KEY)
+    return open_loop_r2(load_run(folder / agent, world).agent, world, reward_model, key=key)
+
+
+def reward_model_measures(folder: Path) -> dict[str, float]:
     """Measure what the folder's R_psi was taught by, and what it makes of the folder's pictures, if facts are known.
 
     Raises FileNotFoundError where there is no R_psi.

@@ -60,7 +60,7 @@ def _check_least(plan: Any, *names: str) -> None:
 class CollectPlan:
     """Pictures to ask about. Raises ValueError where a number makes no sense."""
 
-    world: str = "keyroom-lab"
+    world: str = "keyroom"
     """A name as in `worlds.world_names`; only a curious agent can play host worlds."""
     settings: Words = dataclasses.field(default_factory=dict)
     """Of the world, such as size=5 rooms=1."""
@@ -156,7 +156,7 @@ class TrainPlan:
 
     agent: Literal["rnd", "plan2explore", "task"] = "plan2explore"
     """plan2explore and rnd are curious and want to know the world; task wants the world's reward."""
-    world: str = "keyroom-lab"
+    world: str = "keyroom"
     """A name as in `worlds.world_names`, or gymnasium: and any Gymnasium id."""
     settings: Words = dataclasses.field(default_factory=dict)
     """Of the world, such as size=5 rooms=1."""
@@ -194,10 +194,10 @@ class TaskPlan:
 class StudyPlan:
     """Agents that are compared over seeds. Raises ValueError where there is only one seed."""
 
-    agents: tuple[str, ...] = ("random", "plan2explore", "sensei")
+    agents: tuple[str, ...] = ("random", "plan2explore", "vlm-motif", "sensei")
     """Names of `presets.AGENTS`; with another annotator than the bundled CLIP as in sensei:llava (see
     `study.ANNOTATIONS`); a task agent that goes on where an explorer stopped as in task-after-sensei."""
-    world: str = "keyroom-lab"
+    world: str = "keyroom"
     """A name as in `worlds.world_names`."""
     settings: Words = dataclasses.field(default_factory=dict)
     """Of the world, such as size=5."""
@@ -211,12 +211,14 @@ class StudyPlan:
     """How many seeds; 2 at least."""
     first_seed: int = 1
     """The first of them. Settings were chosen by looking at seed 0, so studies begin at 1."""
+    jobs: int = 1
+    """How many processes share this machine's cores; runs do not depend on each other."""
     side_by_side: bool = False
     """Train all seeds of an explorer in one program: fast on a GPU. Checkpoints come at the end only."""
 
     def __post_init__(self) -> None:
         _check("preset", self.preset, list(PRESETS))
-        _check_least(self, "updates")
+        _check_least(self, "updates", "jobs")
         if self.seeds < 2:
             raise ValueError(
                 f"there are {self.seeds} seeds; a study needs at least 2 to say anything about their spread"
@@ -227,7 +229,7 @@ class StudyPlan:
 class RunPlan:
     """What a run is. Raises ValueError where a number makes no sense."""
 
-    world: str = "keyroom-lab"
+    world: str = "keyroom"
     """A name as in `worlds.world_names`, or gymnasium:<id>."""
     settings: Words = dataclasses.field(default_factory=dict)
     """Changes to the world."""
@@ -252,7 +254,7 @@ class RunPlan:
     """Changes to `DistilConfig`."""
     updates: int = 5_000
     """Updates of each exploring agent, that which collects D_init too."""
-    agents: tuple[str, ...] = ("plan2explore", "sensei")
+    agents: tuple[str, ...] = ("random", "plan2explore", "vlm-motif", "sensei")
     """Who explores (see `presets.AGENTS`)."""
     first_generation: Annotated[str | None, tyro.conf.arg(name="from")] = None
     """A run folder whose SENSEI agent collected D_init: the second generation. None: a Plan2Explore agent does."""
@@ -278,13 +280,26 @@ _PAPER = RunPlan(
     both_orders=False,
     distil_settings={"encoder": "cnn", "hidden": 512, "learning_rate": 1e-5, "epochs": 50, "patience": 50},
     updates=250_000,
+    agents=("plan2explore", "sensei"),
 )
 
 PLANS = {
-    "smoke": RunPlan(preset="smoke", pictures=300, pairs=200, distil_settings={"epochs": 2}, updates=20),
+    "smoke": RunPlan(
+        world="keyroom-lab",
+        preset="smoke",
+        pictures=300,
+        pairs=200,
+        distil_settings={"epochs": 2},
+        updates=20,
+        agents=("plan2explore", "sensei"),
+    ),
     "lab": RunPlan(),
-    "lab-tabletop": RunPlan(world="tabletop-lab", preset="lab-tabletop", updates=8_000),
-    "lab-tabletop-numbers": RunPlan(world="tabletop-numbers", preset="lab-tabletop-numbers", updates=10_000),
+    "lab-tabletop": RunPlan(
+        world="tabletop-lab", preset="lab-tabletop", updates=8_000, agents=("plan2explore", "sensei")
+    ),
+    "lab-tabletop-numbers": RunPlan(
+        world="tabletop-numbers", preset="lab-tabletop-numbers", updates=10_000, agents=("plan2explore", "sensei")
+    ),
     # Plan2Explore and SENSEI see 500,000 environment steps each, as in the paper: 2 for each update.
     "paper": _PAPER,
     # 250,000 agent steps each, 2 for each update: the part of the paper's run whose interactions are published.

@@ -5,31 +5,42 @@ the same. Every seed is a run of the whole method, with a D_init, answers and an
 
     <folder>/seed-3/                 the run folder of seed 3 (see `pipeline`), with an agent in each <agent>/
     <folder>/seed-3/llava/           the same D_init, asked about in another way: see `ANNOTATIONS`
-    <folder>/table.csv               one row for each agent and figure: interquartile mean, 95% interval, every seed
+    <folder>/rows.csv                what was measured, as it comes: agent, seed, measure, value
+    <folder>/curves.csv              the share of episodes with an event over training: agent, seed, event, steps, share
+    <folder>/table.csv               one row for each agent and measure: interquartile mean, 95% interval, every seed
 
 An agent is named as in `presets.AGENTS`; ``sensei:llava`` learned from other answers than the bundled CLIP's;
 ``task-after-sensei`` is a task agent that goes on with SENSEI's world model and replay, ``task`` one from scratch.
-A study that was stopped goes on, and what is finished is not trained again. On a GPU all seeds of an agent can learn
+A study that was stopped goes on, and what is finished is not trained again; on another machine it goes on where
+``rows.csv`` and ``curves.csv`` end. On a GPU all seeds of an agent can learn
 side by side, in one program (see `side_by_side`).
 """
 
+import csv
 import dataclasses
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sensei_lite.config import Config
 from sensei_lite.presets import AGENTS, PRESETS, agent_config, learns, needs_reward_model
 from sensei_lite.training import pipeline
-from sensei_lite.training.evaluate import over_seeds
+from sensei_lite.training.evaluate import over_seeds, read_chunks, share_curve
+from sensei_lite.training.machine import keep_compiled_programs
 from sensei_lite.training.method import curious_plan, teach_reward
 from sensei_lite.training.pipeline import AFTER
 from sensei_lite.training.plan import PLANS, ExplorePlan, StudyPlan, TaskPlan
 from sensei_lite.training.side_by_side import train_side_by_side
 from sensei_lite.training.storage import load_reward, write_rows
 from sensei_lite.worlds.base import World
+
+ROWS, CURVES, TABLE = "rows.csv", "curves.csv", "table.csv"
+POINTS = 20
+"""Of a curve over training."""
 
 DOOR_LOVER = ("key_in_view", "key_picked_up", "door_opened", "exit_reached", "door_reached_with_key")
 """KeyRoom's facts from dull to interesting for somebody who finds a locked door the best thing in the world."""
@@ -53,32 +64,105 @@ about random pairs only; the truth by a taste that can be farmed, and by one for
 
 
 def run_study(folder: Path, plan: StudyPlan) -> list[dict[str, object]]:
-    """Train every agent with every seed, and write and return the table.
+    """Train every agent with every seed, write what was measured as it comes, and return the table.
 
-    With ``plan.side_by_side`` all seeds of an explorer train in one program; task agents learn one after the other in
-    any case.
+    What stands in ``rows.csv`` is not measured again, wherever its run folder is. With ``plan.jobs`` above 1 so many
+    processes share this machine's cores: first seeds are taught, each by one process, then every run is one's.
+    With ``plan.side_by_side`` all seeds of an explorer train in one program; task agents learn one after the other.
 
     Raises ValueError where there is no such agent, RunError where a folder holds another study.
     """
     seeds = range(plan.first_seed, plan.first_seed + plan.seeds)
     for agent in plan.agents:
         _check_name(agent)
+    pipeline.begin(folder, plan.world, plan.settings)
+    there = {(row["agent"], int(row["seed"])) for row in read_rows(folder / ROWS)}
+    missing = [(agent, seed) for seed in seeds for agent in plan.agents if (agent, seed) not in there]
     if plan.side_by_side:
         for agent in plan.agents:
             _train_together([folder / f"seed-{seed}" for seed in seeds], plan, agent, seeds)
-    figures: dict[str, list[dict[str, float]]] = {agent: [] for agent in plan.agents}
-    for seed in seeds:
-        for agent in plan.agents:
-            figures[agent].append(_train(folder / f"seed-{seed}", plan, agent, seed))
-    rows: list[dict[str, object]] = []
-    for agent, runs in figures.items():
-        for name in runs[0]:
-            values = [run[name] for run in runs]
-            numbers = over_seeds(values)._asdict()
-            numbers |= {f"seed_{seed}": value for seed, value in zip(seeds, values, strict=True)}
-            rows.append({"agent": agent, "figure": name, **{key: float(f"{x:.4g}") for key, x in numbers.items()}})
-    write_rows(folder / "table.csv", rows)
+    taught = dict.fromkeys(
+        (annotation, seed) for agent, seed in missing if (annotation := _annotation(agent)) is not None
+    )
+    with _workers(plan.jobs) as work:
+        # One seed's annotations share its D_init, so they are taught by one process.
+        by_seed = [(seed, [annotation for annotation, of in taught if of == seed]) for seed in seeds]
+        list(work(_teach_all, [(folder, plan, seed, annotations) for seed, annotations in by_seed if annotations]))
+        for agent, seed, measures, curves in work(_train, [(folder, plan, agent, seed) for agent, seed in missing]):
+            of_run = {"agent": agent, "seed": seed}
+            append_rows(folder / ROWS, [of_run | {"measure": name, "value": x} for name, x in measures.items()])
+            append_rows(folder / CURVES, [of_run | point for point in curves])
+            _write_table(folder, plan.agents)
+    return _write_table(folder, plan.agents)
+
+
+def _write_table(folder: Path, agents: Sequence[str]) -> list[dict[str, object]]:
+    if rows := table_of(read_rows(folder / ROWS), agents):
+        write_rows(folder / TABLE, rows)
     return rows
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a CSV file; none where it is not there."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def append_rows(path: Path, rows: Sequence[dict[str, object]]) -> None:
+    """Add rows to a CSV file, numbers to four digits: all of them, or none if this is stopped."""
+    short = [{k: float(f"{x:.4g}") if isinstance(x, float) else x for k, x in row.items()} for row in rows]
+    write_rows(path, [*read_rows(path), *short])
+
+
+def table_of(rows: Sequence[dict[str, str]], agents: Sequence[str]) -> list[dict[str, object]]:
+    """Make the table of a study: for each agent and measure the interquartile mean, its 95% interval, and every seed.
+
+    An agent with fewer than two seeds is left out: one says nothing about spread.
+    """
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for row in rows:
+        found.setdefault((row["agent"], row["measure"]), {})[int(row["seed"])] = float(row["value"])
+    table: list[dict[str, object]] = []
+    order = {agent: number for number, agent in enumerate(agents)}
+    for (agent, measure), values in sorted(found.items(), key=lambda item: order.get(item[0][0], len(order))):
+        if len(values) < 2:
+            continue
+        numbers = over_seeds([values[seed] for seed in sorted(values)])._asdict()
+        numbers |= {f"seed_{seed}": values[seed] for seed in sorted(values)}
+        table.append({"agent": agent, "measure": measure, **{key: float(f"{x:.4g}") for key, x in numbers.items()}})
+    return table
+
+
+@contextmanager
+def _workers(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """Yield a map over calls: in this process, or in ``jobs`` processes with a share of the cores each.
+
+    Results come as they are ready.
+    """
+    if jobs == 1:
+        yield lambda function, calls: (function(*call) for call in calls)
+        return
+    context = multiprocessing.get_context("spawn")
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    numbers = context.Value("i", 0)
+    with ProcessPoolExecutor(jobs, context, initializer=_take_cores, initargs=(numbers, jobs, cores)) as pool:
+
+        def work(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+            for future in as_completed([pool.submit(function, *call) for call in calls]):
+                yield future.result()
+
+        yield work
+
+
+def _take_cores(number: Any, jobs: int, cores: Sequence[int]) -> None:
+    """Keep this process to its share of the cores: JAX starts as many threads as it sees, and too many wait."""
+    with number.get_lock():
+        own, number.value = number.value, number.value + 1
+    if share := cores[own % jobs :: jobs]:
+        os.sched_setaffinity(0, share)
+    keep_compiled_programs()
 
 
 def _check_name(agent: str) -> None:
@@ -91,15 +175,28 @@ def _check_name(agent: str) -> None:
         raise ValueError(f"{agent}: {name} asks nobody what is interesting")
 
 
-def _train(base: Path, plan: StudyPlan, agent: str, seed: int) -> dict[str, float]:
-    """Measure all figures of one agent of one seed, trained if it is not yet."""
+def _annotation(agent: str) -> str | None:
+    """Return whose answers an agent learns from: "" for the bundled CLIP's, None where it asks nobody."""
+    name, _, annotation = agent.removeprefix(AFTER).partition(":")
+    return annotation if needs_reward_model(agent_config(Config(), name)) else None
+
+
+def _teach_all(folder: Path, plan: StudyPlan, seed: int, annotations: Sequence[str]) -> None:
+    base = folder / f"seed-{seed}"
+    pipeline.begin(base, plan.world, plan.settings)
+    for annotation in annotations:
+        _teach(base, plan, annotation, seed)
+
+
+def _train(
+    study: Path, plan: StudyPlan, agent: str, seed: int
+) -> tuple[str, int, dict[str, float], list[dict[str, object]]]:
+    """Take all measures of one agent of one seed, trained if it is not yet; and its curves over training."""
+    base = study / f"seed-{seed}"
     name, _, annotation = agent.removeprefix(AFTER).partition(":")
     folder = base / annotation
     pipeline.begin(base, plan.world, plan.settings)
     updates = (plan.task_updates or plan.updates) if agent.startswith("task") else plan.updates
-    needs_reward = needs_reward_model(agent_config(PRESETS[plan.preset](), name))
-    if needs_reward:
-        _teach(base, plan, annotation, seed)
     if agent.startswith(AFTER):
         pipeline.explore(folder, ExplorePlan(name, plan.preset, plan.updates, seed))
         pipeline.learn_task(folder, TaskPlan(name, plan.preset, updates, seed))
@@ -107,10 +204,17 @@ def _train(base: Path, plan: StudyPlan, agent: str, seed: int) -> dict[str, floa
     else:
         pipeline.explore(folder, ExplorePlan(name, plan.preset, updates, seed))
     with closing(pipeline.world_of(folder)) as made:
-        figures = pipeline.figures_of(folder, name, made, seed=seed)
-    if not agent.startswith(AFTER) and needs_reward:
-        figures |= pipeline.reward_model_figures(folder)
-    return figures
+        measures = pipeline.measures_of(folder, name, made, seed=seed)
+        events = made.event_names
+    if not agent.startswith(AFTER) and _annotation(agent) is not None:
+        measures |= pipeline.reward_model_measures(folder)
+    chunks = read_chunks(folder / name)
+    curves: list[dict[str, object]] = [
+        {"event": event, "steps": int(steps), "share": float(share)}
+        for event in events
+        for steps, share in zip(*share_curve(chunks, event, slices=POINTS), strict=True)
+    ]
+    return agent, seed, measures, curves
 
 
 def _teach(base: Path, plan: StudyPlan, annotation: str, seed: int) -> None:
@@ -151,8 +255,10 @@ def _train_together(bases: Sequence[Path], plan: StudyPlan, agent: str, seeds: S
 
 
 def print_table(rows: list[dict[str, object]]) -> None:
-    """Print one line for each agent and figure."""
-    width = max(len(str(row["figure"])) for row in rows)
+    """Print one line for each agent and measure."""
+    width = max(len(str(row["measure"])) for row in rows)
     first = max(len(str(row["agent"])) for row in rows) + 2
     for row in rows:
-        print(f"{row['agent']:{first}}{row['figure']:{width}}{row['iqm']:10.4g}  [{row['low']:.4g}, {row['high']:.4g}]")
+        print(
+            f"{row['agent']:{first}}{row['measure']:{width}}{row['iqm']:10.4g}  [{row['low']:.4g}, {row['high']:.4g}]"
+        )

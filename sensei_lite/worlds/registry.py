@@ -10,11 +10,13 @@ from sensei_lite.worlds.gym_adapter import HostWorld
 from sensei_lite.worlds.tabletop import Tabletop
 
 JAX_WORLDS: dict[str, World] = {
-    "keyroom": KeyRoom(),
+    "keyroom": KeyRoom(view=5, decorations=0, floor_textures=1, wall_shades=1),
+    "keyroom-whole": KeyRoom(),
     "keyroom-lab": KeyRoom(rooms=1),
     "keyroom-plain": KeyRoom(rooms=1, decorations=0, floor_textures=1, wall_shades=1),
     "keyroom-s15": KeyRoom(size=15, closet=5, view=5, moves=8, max_steps=600, tile_pixels=10, image_size=64),
-    "keychest": KeyChest(),
+    "keychest": KeyChest(view=5, decorations=0, floor_textures=1, wall_shades=1),
+    "keychest-whole": KeyChest(),
     "keychest-lab": KeyChest(houses=1),
     "keychest-s4r3": KeyChest(
         rows=3, room=2, corridor=2, view=5, moves=8, max_steps=800, tile_pixels=10, image_size=64
@@ -25,10 +27,13 @@ JAX_WORLDS: dict[str, World] = {
 }
 """Worlds of pure functions: small ones that a laptop can learn, and the paper's sizes and view.
 
-In ``keyroom-lab`` the closet, its door, the key and the exit are always at the same places, while floors, walls,
-decorations and the agent's start are drawn anew: harmless novelty around something to find. ``keyroom-plain`` has no
-such novelty. ``keychest-lab`` is one house in the same way. In ``tabletop-lab`` every episode begins alike;
-``tabletop-numbers`` is the same, and tells where everything is."""
+In ``keyroom`` and ``keychest`` every episode has a room or house that no one has seen, and the agent sees the 5 x 5
+cells around it, as in the paper. In ``keyroom-whole`` and ``keychest-whole`` it sees all of it, which is much harder to
+learn: every place has to be learned anew. In ``keyroom-lab`` the closet, its door, the key and the exit are always at
+the same places, while floors, walls, decorations and the agent's start are drawn anew: harmless novelty around
+something to find, and a room that can be learned by heart. ``keyroom-plain`` has no such novelty. ``keychest-lab`` is
+one house in the same way. In ``tabletop-lab`` every episode begins alike; ``tabletop-numbers`` is the same, and tells
+where everything is."""
 
 HOST_WORLDS: dict[str, str] = {
     "minihack-keyroom-s15": "SenseiLite/MiniHackKeyRoom-v0",

@@ -15,7 +15,7 @@ from sensei_lite.agent import update as learning
 from sensei_lite.agent.actor_critic import Actor, actor_loss
 from sensei_lite.agent.returns import PercentileNormaliser, RunningQuantile, discount_weights, lambda_return
 from sensei_lite.agent.streams import stream
-from sensei_lite.agent.switch import FixedWeights, ReturnSwitch, RewardSwitch, advantages
+from sensei_lite.agent.switch import FixedWeights, Imagined, ReturnSwitch, RewardSwitch, ValueSwitch, advantages
 from sensei_lite.config import BehaviourConfig, SwitchConfig
 from sensei_lite.models.distributions import symexp
 from sensei_lite.presets import smoke
@@ -62,6 +62,7 @@ def test_the_switch_by_returns_agrees_with_the_research_code(case):
     baseline = {name: time_first(numbers) for name, numbers in expected["values"].items()}
     settings = SwitchConfig(
         percentile=float(given["percentile"]),
+        decay=0.99,
         threshold="range",
         go=tuple(given["go"].items()),
         explore=tuple(given["explore"].items()),
@@ -172,7 +173,7 @@ def test_the_papers_form_has_one_critic_and_the_research_codes_has_two():
     assert smoke().streams == ("disagreement",)
 
 
-@pytest.mark.parametrize("compares", ["reward", "return"])
+@pytest.mark.parametrize("compares", ["reward", "return", "value"])
 def test_learning_moves_the_switch_and_says_which_share_explores(compares):
     agent = an_agent(sensei(rule=compares))
     starts = 64
@@ -181,6 +182,9 @@ def test_learning_moves_the_switch_and_says_which_share_explores(compares):
     # A head that has learned nothing says the same of all states; this one does not.
     where = lambda a: a.world_model.semantic.mlp.out.weight  # noqa: E731
     agent = eqx.tree_at(where, agent, jax.random.normal(KEY, where(agent).shape))
+    if compares == "value":
+        where = lambda a: a.critics["semantic"].mlp.out.weight  # noqa: E731
+        agent = eqx.tree_at(where, agent, jax.random.normal(KEY, where(agent).shape))
     learned, metrics = learning.learn_to_act(agent, state, jnp.zeros(starts), key=KEY)
     assert 0.0 < float(metrics["switch/exploring"]) < 0.6
     assert float(metrics["switch/threshold"]) == float(learned.rule.threshold) != 0.0
@@ -210,3 +214,86 @@ def test_an_end_is_worth_an_average_state_to_the_curious():
 
     nothing = dataclasses.replace(settings, semantic_end="nothing", curiosity_end="nothing")
     assert followed(nothing) == rewards
+
+    alone = stream("disagreement").bootstrap(settings, rewards["disagreement"], None, continues)
+    close(alone[1, 0], 0.1 + discount * 0.1 / (1.0 - discount), rtol=1e-4)
+
+
+def a_dream(semantic, disagreement, continues=None, experience=None):
+    """A dream with these rewards [time], in two copies, of a critic that knows nothing."""
+    rewards = {"semantic": jnp.asarray(semantic), "disagreement": jnp.asarray(disagreement)}
+    rewards = {name: jnp.stack([reward, reward], 1).astype(jnp.float32) for name, reward in rewards.items()}
+    shape = rewards["semantic"].shape
+    continues = jnp.ones(shape) if continues is None else jnp.stack([jnp.asarray(continues)] * 2, 1)
+    names = {"exploration": jnp.zeros(shape)}
+    return Imagined(rewards, names, continues, {name: stream(name).bootstrap for name in rewards}, experience)
+
+
+def judged(dream, **settings):
+    """The returns of one dream by the paper's rule, from the last reward alone: lam 0 and a critic of 0."""
+    switch = RewardSwitch.create(SwitchConfig(rule="reward", **settings))
+    behaviour = BehaviourConfig(lam=0.0)
+    judgement = switch.judge(dream, {"exploration": PercentileNormaliser.create()}, behaviour)
+    return np.asarray(judgement.returns["exploration"][:, 0]), judgement.rule
+
+
+WEIGHTS = {"go": (("semantic", 1.0), ("disagreement", 1.0)), "explore": (("semantic", 1.0), ("disagreement", 10.0))}
+
+
+def test_what_is_new_beyond_an_interesting_state_has_the_explore_weight():
+    """s_2 is interesting, and s_3, to which it leads, is new and dull: leaving s_2 is what is to be explored."""
+    semantic, new = [0.0, 0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0, 0.0]
+    returns, rule = judged(a_dream(semantic, new), percentile=80.0, **WEIGHTS)
+    deviation = np.std(new[1:])
+    close(rule.deviations["disagreement"].scale, deviation)
+    close(returns, [0.0, 1.0, 10.0 / deviation, 0.0])
+    # New on arrival in an interesting state, from a dull one, has the other.
+    returns, _ = judged(a_dream(semantic, [0.0, 0.0, 1.0, 0.0, 0.0]), percentile=80.0, **WEIGHTS)
+    close(returns, [0.0, 1.0 + 1.0 / deviation, 0.0, 0.0])
+
+
+def test_one_beta_means_the_same_however_disagreement_is_measured():
+    semantic, new = jax.random.normal(KEY, (12,)), jax.random.uniform(jax.random.key(1), (12,))
+    one, _ = judged(a_dream(semantic, new), **WEIGHTS)
+    for scale in (1e-3, 50.0):
+        close(judged(a_dream(semantic, scale * new), **WEIGHTS)[0], one, rtol=1e-3, atol=1e-4)
+    assert not np.allclose(judged(a_dream(semantic, new**2), **WEIGHTS)[0], one, atol=0.01)
+
+
+def test_the_curious_half_of_the_papers_rule_goes_on_after_an_end():
+    """Its one critic knows no curiosity of its own, so an average state's is what a dream has on average."""
+    semantic, new = [0.0, 1.0, 0.0, 1.0], [0.0, 0.2, 0.4, 0.6]
+    dream = a_dream(semantic, new, continues=[1.0, 1.0, 1.0, 0.0])
+    goes_on = a_dream(semantic, new)
+    settings = BehaviourConfig(lam=0.0, semantic_end="nothing")
+    switch = RewardSwitch.create(SwitchConfig(rule="reward", go=WEIGHTS["go"], explore=WEIGHTS["go"]))
+    normalisers = {"exploration": PercentileNormaliser.create()}
+    mended, still = (switch.judge(d, normalisers, settings).returns["exploration"][:, 0] for d in (dream, goes_on))
+    close(mended[:2], still[:2])
+    weighed = np.array(new[1:]) / np.std(new[1:])
+    close(mended[2] - still[2], settings.discount * weighed.mean() / (1.0 - settings.discount), rtol=1e-4)
+    nothing = dataclasses.replace(settings, curiosity_end="nothing")
+    close(switch.judge(dream, normalisers, nothing).returns["exploration"], jnp.stack([still, still], 1))
+
+
+def test_a_threshold_of_experience_is_of_what_was_replayed():
+    semantic, new = jnp.linspace(5.0, 6.0, 9), jnp.zeros(9)
+    experience = jnp.linspace(0.0, 1.0, 101)
+    _, rule = judged(a_dream(semantic, new, experience=experience), threshold="experience", percentile=75.0)
+    close(rule.threshold, 0.75)
+    _, rule = judged(a_dream(semantic, new, experience=experience), percentile=75.0)
+    close(rule.threshold, np.percentile(semantic[1:], 75.0))
+    with pytest.raises(ValueError, match="replayed"):
+        judged(a_dream(semantic, new), threshold="experience")
+    with pytest.raises(ValueError, match="experience"):
+        SwitchConfig(rule="return", threshold="experience")
+
+
+def test_by_value_no_action_decides_its_own_weights():
+    returns = {"semantic": jnp.array([[1.0, 9.0], [2.0, 8.0]]), "disagreement": jnp.zeros((2, 2))}
+    values = {"semantic": jnp.array([[3.0, 3.0], [5.0, 5.0], [0.0, 0.0]]), "disagreement": jnp.zeros((3, 2))}
+    settings = SwitchConfig(rule="value", percentile=60.0)
+    by_value = ValueSwitch.create(settings).weigh(returns, values).weights["semantic"]
+    close(by_value, [[1.0, 1.0], [0.3, 0.3]])
+    by_return = ReturnSwitch.create(settings).weigh(returns, values).weights["semantic"]
+    close(by_return, [[1.0, 0.3], [1.0, 0.3]])

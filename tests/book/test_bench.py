@@ -207,7 +207,7 @@ def test_the_papers_sizes_have_the_actions_and_pictures_of_its_worlds():
     assert (robodesk.image_shape, robodesk.actions.size, robodesk.config.world_model.deter) == ((64, 64, 3), 5, 1024)
     assert (minihack.image_shape, minihack.actions.size, minihack.config.world_model.deter) == ((64, 64, 3), 9, 512)
     assert robodesk.config.train.precision == "bfloat16"
-    assert all(size.config.switch.rule == "return" for size in (robodesk, minihack))
+    assert all(size.config.switch.rule == "reward" for size in (robodesk, minihack))
     # A train ratio of 512: each step of the world is followed by half an update of 16 sequences of 64 rows.
     train = minihack.config.train
     assert train.batch * train.length / train.env_steps_per_update == 512

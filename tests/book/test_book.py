@@ -142,7 +142,7 @@ def test_short_tables_are_made_from_the_long_ones():
     lines = table.splitlines()
     assert lines[0] == "| agent | door opened per 1000 steps | ties among the judgements |"
     with (ROOT / "book" / "data" / "study" / "keyroom_lab.csv").open() as file:
-        rows = {(row["agent"], row["figure"]): row for row in csv.DictReader(file)}
+        rows = {(row["agent"], row["measure"]): row for row in csv.DictReader(file)}
     agents = list(dict.fromkeys(agent for agent, _ in rows))
     assert [line.split("`")[1] for line in lines[2:]] == agents
     clip = lines[2 + agents.index("sensei")].split(" | ")

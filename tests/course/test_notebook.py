@@ -27,7 +27,7 @@ def test_figures_have_the_books_style_and_the_clock_runs(capsys):
 
 def test_tables_of_the_study_are_found_from_any_folder(tmp_path, monkeypatch):
     here = study_table("keyroom_lab.csv")
-    assert {"agent", "figure", "seed_1", "iqm", "low", "high"} <= set(here[0])
+    assert {"agent", "measure", "seed_1", "iqm", "low", "high"} <= set(here[0])
     monkeypatch.chdir(tmp_path)
     assert study_table("keyroom_lab.csv") == here
 
@@ -37,6 +37,6 @@ def test_a_clone_beside_the_notebook_serves_too_and_a_missing_table_is_said(tmp_
     folder = tmp_path / "clone" / "book" / "data" / "study"
     folder.mkdir(parents=True)
     (folder / "mine.csv").write_text("agent,figure\nsensei,doors\n")
-    assert study_table("mine.csv") == [{"agent": "sensei", "figure": "doors"}]
+    assert study_table("mine.csv") == [{"agent": "sensei", "measure": "doors"}]
     with pytest.raises(FileNotFoundError, match=r"other\.csv lies in book/data/study"):
         study_table("other.csv")

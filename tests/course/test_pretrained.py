@@ -66,7 +66,9 @@ def test_provenance_says_how_they_were_made():
     made = pretrained.provenance()
     assert made["commands"][0] == "sensei-lite run --preset lab"
     assert made["run"]["seed"] == 0  # not a seed of the study
-    rates = {row["agent"]: float(row["value"]) for row in made["scores"] if row["figure"].startswith("door_opened per")}
+    rates = {
+        row["agent"]: float(row["value"]) for row in made["scores"] if row["measure"].startswith("door_opened per")
+    }
     curves = {name: pretrained.learning_curves(name) for name in pretrained.NAMES}
     for name, rows in curves.items():
         counted = 1000 * sum(row["door_opened"] for row in rows) / sum(row["steps"] for row in rows)

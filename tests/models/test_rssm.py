@@ -11,7 +11,7 @@ import pytest
 
 from sensei_lite.config import WorldModelConfig
 from sensei_lite.models.distributions import mode_one_hot
-from sensei_lite.models.rssm import RSSM, State
+from sensei_lite.models.rssm import RSSM, State, clip_action
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "rssm_step.json").read_text())
 CONFIG = WorldModelConfig(deter=16, stoch=4, classes=5, hidden=12)
@@ -156,3 +156,23 @@ def test_the_initial_state_learns(sequence):
         return jnp.square(states.h[0] - 1.0).sum()
 
     assert (eqx.filter_jit(eqx.filter_grad(loss))(rssm).start != 0).any()
+
+
+def test_actions_are_clipped_as_the_world_clips_them_when_observing_and_when_dreaming():
+    """Research code: a * sg(1 / max(1, |a|)). So a dream never goes farther than any step of the world."""
+    action = jnp.array([-3.3, 0.5, 1.2, 0.0])
+    np.testing.assert_allclose(clip_action(action), [-1.0, 0.5, 1.0, 0.0], rtol=1e-6)
+    slope = jax.grad(lambda a: clip_action(a).sum())(action)
+    np.testing.assert_allclose(slope, [1 / 3.3, 1.0, 1 / 1.2, 1.0], rtol=1e-6)
+
+    rssm = RSSM(CONFIG, action_size=4, embedding_size=10, key=jax.random.key(0))
+    state, picture = rssm.initial(), jax.random.normal(jax.random.key(1), (10,))
+    carried_out, halved = jnp.clip(action, -1.0, 1.0), action / 2.0
+
+    def reached(a):
+        seen, _ = rssm.observe_step(state, a, picture, jnp.asarray(False), key=jax.random.key(2))
+        return rssm.imagine_step(state, a, key=jax.random.key(2)).h, seen.h
+
+    for ours, real, other in zip(reached(action), reached(carried_out), reached(halved), strict=True):
+        np.testing.assert_allclose(ours, real, rtol=1e-6)
+        assert (ours != other).any()

@@ -22,6 +22,7 @@ from sensei_lite.plots.exploration import (
     moments_of,
     rates,
     rounded,
+    shares,
     spans,
     state_figure,
     trace_figure,
@@ -41,7 +42,7 @@ TASTE = SemanticReward(DistilConfig(hidden=8, depth=4), WORLD.image_shape, key=j
 @functools.cache
 def untrained():
     """An agent that has learned nothing, but whose heads say different things of different states."""
-    config = agent_config(smoke(), "sensei")
+    config = agent_config(smoke(), "sensei-return")
     agent = eqx.filter_jit(agents.init)(config, WORLD.image_shape, WORLD.actions, key=KEY)
     heads = lambda a: [a.world_model.semantic.mlp.out.weight, *(c.mlp.out.weight for c in a.critics.values())]  # noqa: E731
     chance = np.random.default_rng(0)
@@ -62,7 +63,7 @@ def with_threshold(agent, threshold):
 @pytest.fixture(scope="module")
 def sensei():
     """An agent whose threshold lies in the middle of what it compares, and its episode."""
-    agent = explorer("sensei")
+    agent = explorer("sensei-return")
     values = play_trace(agent, WORLD, reward_model=TASTE, key=KEY).compared
     agent = with_threshold(agent, np.median(values))
     return agent, play_trace(agent, WORLD, reward_model=TASTE, key=KEY)
@@ -130,7 +131,7 @@ def test_disagreement_is_about_the_action_that_was_taken(sensei):
 
 def test_thoughts_belong_to_their_states():
     """Another last state changes what is thought of it and of the step into it, and nothing before."""
-    agent = explorer("sensei")
+    agent = explorer("sensei-return")
     model, time = agent.config.world_model, 5
     h = jax.random.normal(KEY, (time, model.deter))
     z = jax.nn.one_hot(jax.random.randint(KEY, (time, model.stoch), 0, model.classes), model.classes)
@@ -168,7 +169,7 @@ def test_the_switch_stands_as_what_it_compares_says(sensei):
 
 
 def test_the_papers_switch_compares_the_reward_itself():
-    trace = play_trace(with_threshold(explorer("sensei-paper"), 0.0), WORLD, key=KEY)
+    trace = play_trace(with_threshold(explorer("sensei"), 0.0), WORLD, key=KEY)
     assert (trace.compares, trace.threshold, trace.r_psi) == ("reward", 0.0, None)
     np.testing.assert_array_equal(trace.compared, trace.semantic)
     assert "semantic reward" in drawn(trace_figure(trace))
@@ -249,8 +250,8 @@ def write_events(folder, counts, steps=200):
     folder.mkdir()
     with (folder / "events.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["updates", "door_opened", "steps"])
-        writer.writerows([i + 1, count, steps] for i, count in enumerate(counts))
+        writer.writerow(["updates", "episodes with door_opened", "steps", "episodes"])
+        writer.writerows([i + 1, count, steps, 20] for i, count in enumerate(counts))
     return folder
 
 
@@ -264,14 +265,23 @@ def test_rates_are_those_of_whole_windows():
         rates(chunks, "a", 4)
 
 
+def test_shares_are_of_the_episodes_that_ended_in_a_window():
+    counts = [(100.0, 4.0, 1.0), (300.0, 0.0, 0.0), (100.0, 6.0, 4.0)]
+    chunks = [{"steps": s, "episodes": n, "episodes with a": k} for s, n, k in counts]
+    steps, share = shares(chunks, "a", 2)
+    np.testing.assert_allclose(share, [1 / 4, 4 / 6])
+    np.testing.assert_allclose(steps, [200, 300])
+    np.testing.assert_allclose(shares(chunks, "a", 1)[1], [0.25, np.nan, 4 / 6])
+
+
 def test_curves_have_a_panel_for_each_event_and_a_line_for_each_agent(tmp_path):
     """However many agents there are: five were drawn once, and the sixth was dropped."""
     counts = {"plan2explore": [0] * 10 + [4] * 10, "sensei": [1] * 20} | {f"agent-{n}": [n] * 20 for n in range(8)}
     runs = {name: write_events(tmp_path / name, each) for name, each in counts.items()}
     drawing = curves_figure(runs, ["door_opened", "exit_reached"])
     alt = drawn(drawing)
-    assert "opens the door, Plan2Explore: 0 at first, 20 at the end" in alt
-    assert "opens the door, SENSEI: 5 at first, 5 at the end" in alt
+    assert "opens the door, Plan2Explore: 0% at first, 20% at the end" in alt
+    assert "opens the door, SENSEI: 5% at first, 5% at the end" in alt
     assert "exit" not in alt, "nobody counted it"
     door = drawing.figure.axes[0]
     assert door.get_title() == "opens the door"

@@ -12,7 +12,15 @@ import pytest
 from sensei_lite.agent import state as agents
 from sensei_lite.presets import smoke
 from sensei_lite.training import evaluate, side_by_side
-from sensei_lite.training.evaluate import over_seeds, perplexity, play_episodes, play_random_episodes, steps_to_success
+from sensei_lite.training.evaluate import (
+    over_seeds,
+    perplexity,
+    play_episodes,
+    play_random_episodes,
+    share_curve,
+    steps_to_success,
+    training_measures,
+)
 from sensei_lite.training.jax_loop import add_up, random_chunks, start_training, train_chunk
 from sensei_lite.training.pipeline import load_explorer
 from sensei_lite.training.plan import StudyPlan
@@ -136,13 +144,13 @@ def test_a_study_compares_agents_over_seeds_and_goes_on(study, tmp_path, monkeyp
     rows = study(*names)
     with (tmp_path / "table.csv").open() as file:
         written = list(csv.DictReader(file))
-    assert [(row["agent"], row["figure"]) for row in written] == [(row["agent"], row["figure"]) for row in rows]
+    assert [(row["agent"], row["measure"]) for row in written] == [(row["agent"], row["measure"]) for row in rows]
     assert {row["agent"] for row in written} == set(names)
     for row in written:
         seeds = [float(row["seed_0"]), float(row["seed_1"])]
         assert float(row["iqm"]) == pytest.approx(np.mean(seeds), rel=2e-3, abs=1e-6)
         assert float(row["low"]) <= float(row["iqm"]) <= float(row["high"])
-    assert {row["figure"] for row in written} >= {"exit_reached in test episodes", "situations visited evenly"}
+    assert {row["measure"] for row in written} >= {"exit_reached in test episodes", "situations visited evenly"}
     # What is finished is not trained again.
     monkeypatch.setattr("sensei_lite.training.run.train_chunk", None)
     assert study(*names) == rows
@@ -150,7 +158,7 @@ def test_a_study_compares_agents_over_seeds_and_goes_on(study, tmp_path, monkeyp
 
 @pytest.mark.slow
 def test_a_study_distils_an_r_psi_for_every_seed_and_annotator(study, tmp_path):
-    told = {(row["agent"], row["figure"]): row for row in study("sensei:scripted", "task-after-sensei:scripted")}
+    told = {(row["agent"], row["measure"]): row for row in study("sensei:scripted", "task-after-sensei:scripted")}
     assert 0 <= told["sensei:scripted", "share of dreams explored at the end"]["low"] <= 1
     assert 0.5 < told["sensei:scripted", "R_psi orders situations"]["low"] <= 1
     assert 0 < told["sensei:scripted", "ties among the judgements"]["low"] < 1
@@ -173,11 +181,11 @@ def test_a_study_can_train_its_seeds_side_by_side(tmp_path, monkeypatch):
     monkeypatch.setattr(side_by_side, "train_seeds", lambda *a: (programs.append(a[2].steps.shape), train_seeds(*a))[1])
     together = study("together", side_by_side=True)
     assert programs == [(2,)] * 2 * (40 // smoke().train.chunk_updates), "two explorers, each with both seeds at once"
-    alone = {(row["agent"], row["figure"]): row for row in study("alone")}
-    assert {(row["agent"], row["figure"]) for row in together} == set(alone)
+    alone = {(row["agent"], row["measure"]): row for row in study("alone")}
+    assert {(row["agent"], row["measure"]) for row in together} == set(alone)
     for row in together:
-        if row["agent"] == "plan2explore" and row["figure"].endswith("per 1000 steps"):
-            other = alone["plan2explore", row["figure"]]
+        if row["agent"] == "plan2explore" and row["measure"].endswith("per 1000 steps"):
+            other = alone["plan2explore", row["measure"]]
             assert [row["seed_0"], row["seed_1"]] == pytest.approx([other["seed_0"], other["seed_1"]], abs=25)
     # Each folder is a run like any other: it can be loaded, and is not trained again.
     for seed in (0, 1):
@@ -221,11 +229,50 @@ def test_a_study_refuses_what_it_does_not_know(tmp_path):
 
 
 def test_steps_to_success_are_counted_from_the_first_good_window():
-    def chunk(steps, reward, episodes):
-        return {"steps": float(steps), "reward": float(reward), "episodes": float(episodes)}
+    def chunk(steps, rewarded, episodes):
+        # Three rewards in an episode are no three episodes.
+        counts = {"reward": 3.0 * rewarded, "episodes with rewarded": float(rewarded)}
+        return counts | {"steps": float(steps), "episodes": float(episodes)}
 
     chunks = [chunk(100, 0, 10), chunk(100, 5, 10), chunk(100, 9, 10), chunk(100, 10, 10), chunk(100, 2, 10)]
     assert steps_to_success(chunks, 0.8, window=1) == 300
     assert steps_to_success(chunks, 0.8, window=2) == 400
     assert steps_to_success(chunks, 0.96, window=2) == 500, "never: longer than the run"
     assert steps_to_success([chunk(100, 0, 0)], 0.8, window=1) == 100, "no episode ended"
+
+
+def test_an_event_is_measured_by_episodes_by_its_first_time_and_by_how_early_it_comes():
+    def chunk(episodes, with_door, doors):
+        counts = {"steps": 100.0, "episodes": float(episodes), "reward": 0.0, "episodes with rewarded": 0.0}
+        return counts | {"door_opened": float(doors), "episodes with door_opened": float(with_door)}
+
+    chunks = [chunk(2, 0, 0)] * 4 + [chunk(2, 0, 3)] + [chunk(0, 0, 0)] + [chunk(4, 1, 2)] * 2 + [chunk(10, 10, 10)] * 2
+    measures = training_measures(chunks, ["door_opened"])
+    assert measures["door_opened in training episodes"] == pytest.approx(22 / 38)
+    assert measures["door_opened in the last fifth of training"] == 1.0
+    assert measures["door_opened first step"] == 500
+    # Ten slices of a chunk each; where no episode ended the share is the one before.
+    assert measures["door_opened area under the curve"] == pytest.approx((0.25 + 0.25 + 1 + 1) / 10)
+    steps, shares = share_curve(chunks, "door_opened", slices=5)
+    assert steps.tolist() == [200, 400, 600, 800, 1000]
+    assert shares.tolist() == [0, 0, 0, 0.25, 1]
+    never = training_measures([chunk(2, 0, 0)] * 3, ["door_opened"])
+    assert never["door_opened first step"] == 300, "all steps of the run"
+    assert never["door_opened area under the curve"] == 0
+    # More doors in the same episodes are more per step, and no more episodes.
+    assert training_measures([chunk(2, 1, 9)], ["door_opened"])["door_opened per 1000 steps"] == 90
+
+
+def test_a_chunk_counts_the_episodes_in_which_an_event_happened_once():
+    """Events of an episode that goes over the seam of two chunks, or of two in a row, stay with their own."""
+    world = KeyRoom(size=4, decorations=0, max_steps=30)
+    config = smoke()
+    counts, _ = random_chunks(config, world, 400, key=KEY)
+    total = {name: float(values.sum()) for name, values in counts.items()}
+    assert total["episodes"] > 30
+    for name in world.event_names:
+        assert 0 < total[f"episodes with {name}"] <= min(total["episodes"], total[name] + config.train.envs), name
+    # The agent stands still on no event: a key is picked up at most once in an episode, and who has it keeps it.
+    running = config.train.envs
+    assert total["key_picked_up"] - running <= total["episodes with key_picked_up"] <= total["key_picked_up"]
+    assert total["episodes with rewarded"] == total["exit_reached"] == total["reward"]

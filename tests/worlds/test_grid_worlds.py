@@ -413,7 +413,7 @@ def test_the_same_key_gives_the_same_episode_and_another_key_another():
         (lambda: KeyChest(houses=0), "houses is 0; there must be at least 1"),
         (lambda: KeyChest(decorations=30), "no place for so many"),
         (lambda: KeyRoom().render(KeyRoom().reset(key=jax.random.key(0)), 0), "scale is 0"),
-        (lambda: make_world("keyrom"), "there are keyroom, keyroom-lab, keyroom-plain"),
+        (lambda: make_world("keyrom"), "there are keyroom, keyroom-whole, keyroom-lab"),
     ],
 )
 def test_settings_that_make_no_world_say_why(make, message):

@@ -37,7 +37,7 @@ PAIRS = 100_000
 
 def bench_store(path: Path, repeats: int = 7, pairs: int = PAIRS, episodes: int = 256) -> list[Row]:
     """Measure a store with ``pairs`` pairs of KeyRoom's pictures; write the table to ``path`` and return its rows."""
-    observations = play_observations(JAX_WORLDS["keyroom"], episodes, guided=True, seed=0)
+    observations = play_observations(JAX_WORLDS["keyroom-whole"], episodes, guided=True, seed=0)
     chosen = random_pairs(observations, pairs, seed=0)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -121,7 +121,7 @@ def bench_distil(path: Path, pairs: int = 5_000, episodes: int = 200, noise: flo
     Table and figure go to ``path`` (.csv, .png). Seconds are wall time; the first row's includes compilation, as a
     user's first call does.
     """
-    observations = play_observations(JAX_WORLDS["keyroom"], episodes, guided=True, seed=seed)
+    observations = play_observations(JAX_WORLDS["keyroom-whole"], episodes, guided=True, seed=seed)
     noise_model = NoiseModel(noise=noise)
     annotator = ScriptedAnnotator(observations, noise_model, seed=seed)
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "answers.sqlite") as store:
@@ -132,7 +132,7 @@ def bench_distil(path: Path, pairs: int = 5_000, episodes: int = 200, noise: flo
     equal = _share_equal(annotator, preferences, split.held_out)
     decided = int((preferences.target[split.held_out] != 0.5).sum())
     rows: list[Row] = []
-    fresh = play_observations(JAX_WORLDS["keyroom"], episodes, guided=True, seed=seed + 1)
+    fresh = play_observations(JAX_WORLDS["keyroom-whole"], episodes, guided=True, seed=seed + 1)
     levels = interest(fresh.facts)
     for number in (len(split.train), *(n for n in (3_000, 1_000, 300, 100) if n < len(split.train))):
         start = time.perf_counter()

@@ -40,7 +40,7 @@ def bench_worlds(path: Path, repeats: int = 7) -> list[Row]:
 
 def _ours() -> list[tuple[str, World]]:
     return [
-        ("KeyRoom", JAX_WORLDS["keyroom"]),
+        ("KeyRoom", JAX_WORLDS["keyroom-whole"]),
         ("KeyRoom, 5x5 crop", KeyRoom(view=5)),
         ("KeyRoom-S15, 5x5 crop", JAX_WORLDS["keyroom-s15"]),
         ("KeyChest", JAX_WORLDS["keychest"]),

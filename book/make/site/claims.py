@@ -43,7 +43,7 @@ def _rows(book: Path, name: str) -> list[dict[str, str]]:
 
 def _study(book: Path, name: str) -> Study:
     return {
-        (row.pop("agent"), row.pop("figure")): {key: float(value) for key, value in row.items()}
+        (row.pop("agent"), row.pop("measure")): {key: float(value) for key, value in row.items()}
         for row in _rows(book, f"study/{name}")
     }
 

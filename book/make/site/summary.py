@@ -24,7 +24,7 @@ def summary(name: str, figures: list[str]) -> str:
     """Write the Markdown table of one study; a field is empty where an agent has no such figure."""
     with (STUDY / f"{name}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    there = {(row["agent"], row["figure"]): row for row in rows}
+    there = {(row["agent"], row["measure"]): row for row in rows}
     if missing := sorted(set(figures) - {figure for _, figure in there}):
         raise KeyError(f"{name}.csv has no figure {missing[0]!r}")
     lines = ["| agent | " + " | ".join(figure.replace("_", " ") for figure in figures) + " |"]

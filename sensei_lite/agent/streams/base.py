@@ -49,15 +49,18 @@ def interest_lasts(settings: BehaviourConfig, reward: Rewards, value: Rewards | 
 
 
 def average_state(settings: BehaviourConfig, reward: Rewards, value: Rewards | None, continues: Rewards) -> Rewards:
-    """Compute the rewards with what curiosity finds after an end: the mean value of the states where dreams start.
+    """Compute the rewards with what curiosity finds after an end: what an average state is worth.
 
-    A new episode begins there. Where ``behaviour.curiosity_end`` is "nothing", nothing is added.
+    A new episode begins there. It is the mean value of the states where dreams start; where curiosity has no critic of
+    its own, the mean reward of the dreams, for ever: mean(r) / (1 - discount). Where ``behaviour.curiosity_end`` is
+    "nothing", nothing is added.
     """
     # Call-out A4 (ours): in paper and research code nothing follows, and the curious are afraid of ends, such as an
     # exit. Random network distillation's authors, too, let curiosity go on (arXiv 1810.12894).
-    if settings.curiosity_end == "nothing" or value is None:
+    if settings.curiosity_end == "nothing":
         return reward
-    return reward + (1.0 - continues) * settings.discount * value[0].mean()
+    average = reward[1:].mean() / (1.0 - settings.discount) if value is None else value[0].mean()
+    return reward + (1.0 - continues) * settings.discount * average
 
 
 class RewardStream(eqx.Module):

@@ -37,4 +37,6 @@ class Stream(RewardStream):
 
     def reward(self, world_model: WorldModel, states: State, actions: Actions) -> Rewards:
         """Compute the disagreement about every state that a dream arrives in."""
+        # Call-out E3 (ours): on arrival, as all rewards here. In the research code r_dis of leaving s_t by a_t stands
+        # at t, beside r_sem of s_t, and counts one step earlier.
         return jnp.pad(self.network.reward(states, actions), ((1, 0), (0, 0)))

@@ -28,8 +28,9 @@ class Stream(RewardStream):
     @classmethod
     def make_network(cls, config: Config, sizes: Sizes, *, key: Seed) -> RandomDistillation:
         """Initialise the random network and its learned copy."""
-        # The disagreement stream is given the same key: a constant of its own makes this one's chance another.
-        return RandomDistillation(config.novelty, sizes.features, key=jax.random.fold_in(key, 1))
+        # The disagreement stream is given the same key, and its split(key, n)[i] is fold_in(key, i): a large constant
+        # is none of these.
+        return RandomDistillation(config.novelty, sizes.features, key=jax.random.fold_in(key, 0x524E44))
 
     @staticmethod
     def loss(network: RandomDistillation, rollout: PosteriorRollout, batch: Transition) -> Float[Array, ""]:

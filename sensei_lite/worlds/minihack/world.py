@@ -179,6 +179,8 @@ class MiniHackLevel(gymnasium.Env[np.ndarray, int]):
 
         before, now = self._true, self._conditions()
         self._true = {name: now[name] or (before[name] and name not in self.passing) for name in self.event_names}
+        # Call-out M1 (ours): an interaction is a change. The research code adds up, over steps, that a door is in view
+        # and open, or stood before.
         events = {name: self._true[name] and not before[name] for name in self.event_names}
         reward, truncated = float(self._status == SOLVED), self._status == "ABORTED"
         terminated = self._status != "RUNNING" and not truncated
