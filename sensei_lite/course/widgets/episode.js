@@ -23,14 +23,15 @@ export function percentile(values, k) {
 
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 
-// The threshold, the branch of every state, and the reward for arriving in s_1 ... s_T, whole and by stream.
+// The threshold, the branch of every state, and the reward for arriving in s_1 ... s_T, whole and by stream. What there
+// was to learn on the way has the weight of the state that was left.
 export function weigh({ compared, semantic, disagreement }, settings) {
   const threshold = percentile(compared, settings.percentile);
   const exploring = compared.map((value) => value >= threshold);
   const weight = (stream, t) => settings[`${exploring[t] ? "explore" : "go"}_${stream}`];
   const parts = {
     semantic: semantic.slice(1).map((value, t) => weight("semantic", t + 1) * value),
-    disagreement: disagreement.map((value, t) => weight("disagreement", t + 1) * value),
+    disagreement: disagreement.map((value, t) => weight("disagreement", t) * value),
   };
   return { threshold, exploring, parts, reward: parts.semantic.map((value, t) => value + parts.disagreement[t]) };
 }

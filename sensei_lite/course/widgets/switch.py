@@ -80,14 +80,18 @@ def weigh(
     switch = RewardSwitch(RunningQuantile(jnp.asarray(threshold), jnp.ones((), bool)), settings)
     exploring = switch.is_exploring(jnp.asarray(c))
     weights = switch.weights(exploring)
-    # On arrival, as in a dream: index t belongs to s_t, and nothing was seen of how the agent came to s_0.
-    rewards = {"semantic": jnp.asarray(trace.semantic[1:]), "disagreement": jnp.asarray(trace.disagreement)}
+    # On arrival, as in a dream: index t belongs to s_t, and nothing was seen of how the agent came to s_0. Disagreement
+    # about the way to s_t has the weight of the state that was left.
+    weighed = {
+        "semantic": np.asarray(weights["semantic"][1:] * trace.semantic[1:]),
+        "disagreement": np.asarray(weights["disagreement"][:-1] * trace.disagreement),
+    }
     return Weighed(
         float(threshold),
         np.asarray(exploring),
         {name: np.asarray(weight) for name, weight in weights.items()},
-        {name: np.asarray(weights[name][1:] * rewards[name]) for name in weights},
-        np.asarray(switch.reward(rewards, exploring[1:])),
+        weighed,
+        weighed["semantic"] + weighed["disagreement"],
     )
 
 

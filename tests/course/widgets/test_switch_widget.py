@@ -52,8 +52,8 @@ def test_an_episode_is_weighed_as_by_hand(compares, k):
     np.testing.assert_allclose(found.threshold, threshold, rtol=1e-5)
     np.testing.assert_array_equal(found.exploring, c >= np.float32(threshold))
     for t in range(1, STEPS + 1):
-        w = EXPLORE if c[t] >= np.float32(threshold) else GO
-        arrived = w["semantic"] * trace.semantic[t] + w["disagreement"] * trace.disagreement[t - 1]
+        left, w = (EXPLORE if c[s] >= np.float32(threshold) else GO for s in (t - 1, t))
+        arrived = w["semantic"] * trace.semantic[t] + left["disagreement"] * trace.disagreement[t - 1]
         np.testing.assert_allclose(found.reward[t - 1], arrived, rtol=1e-5)
         assert all(found.weights[name][t] == np.float32(w[name]) for name in w)
     np.testing.assert_allclose(sum(found.parts.values()), found.reward, rtol=1e-5)
