@@ -1,8 +1,9 @@
 """The annotators by name, so that a command line, a run folder and a notebook mean the same one."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sensei_lite.annotators.base import Annotator
 from sensei_lite.annotators.chat import ChatAnnotator, Price
@@ -12,8 +13,14 @@ from sensei_lite.annotators.clip.bundled import BUNDLED, small_clip_called, smal
 from sensei_lite.annotators.data import Observations
 from sensei_lite.annotators.scripted import ScriptedAnnotator
 
-NAMES = ("clip", "chat", "human", "scripted")
-"""A human is no function of two pictures: see `human.panel`."""
+
+class Asked(NamedTuple):
+    """What an annotator will be asked about."""
+
+    observations: Observations
+    world: str
+    prompt_file: Path
+    """Where a chat model's own description is kept, and found again."""
 
 
 def make_annotator(
@@ -36,17 +43,14 @@ def make_annotator(
         TypeError: the annotator has no such setting.
         ImportError: a package is missing (the message names the extra).
     """
-    if name == "clip":
-        return _clip(world, **settings)
-    if name == "chat":
-        return _chat(observations, world, prompt_file, **settings)
-    if name == "scripted":
-        return ScriptedAnnotator(observations, **settings)
-    raise ValueError(f"there is no annotator called {name!r}; there are {', '.join(NAMES)}")
+    if name not in MAKERS:
+        raise ValueError(f"there is no annotator called {name!r}; there are {', '.join(NAMES)}")
+    return MAKERS[name](Asked(observations, world, prompt_file), **settings)
 
 
-def _clip(world: str, **settings: Any) -> ClipAnnotator:
+def _clip(asked: Asked, **settings: Any) -> ClipAnnotator:
     """Make the small CLIP for a world, or the model that the settings name with the prompts for that world."""
+    world = asked.world
     small = small_clip_for(world)
     model = settings.pop("model", small.name if small else BUNDLED)
     own_words = small_clip_called(model) is not None
@@ -63,7 +67,7 @@ def _clip(world: str, **settings: Any) -> ClipAnnotator:
     return ClipAnnotator(model, **settings)
 
 
-def _chat(observations: Observations, world: str, prompt_file: Path, **settings: Any) -> ChatAnnotator:
+def _chat(asked: Asked, **settings: Any) -> ChatAnnotator:
     kind = settings.pop("prompt", "specific")
     if kind not in KINDS:
         raise ValueError(f"prompt is {kind!r}; there are {', '.join(KINDS)}")
@@ -71,10 +75,20 @@ def _chat(observations: Observations, world: str, prompt_file: Path, **settings:
         raise ValueError("a chat annotator needs to know the model: --settings model=NAME")
     if "price" in settings:
         settings["price"] = Price(*settings["price"])
-    prompt = prompt_for(world, kind)
-    if kind == "general" and prompt_file.exists():
-        prompt = load_prompt(prompt_file)
+    prompt = prompt_for(asked.world, kind)
+    if kind == "general" and asked.prompt_file.exists():
+        prompt = load_prompt(asked.prompt_file)
     annotator = ChatAnnotator(prompt=prompt, **settings)
     if not prompt.is_complete:
-        save_prompt(prompt_file, annotator.describe(observations.images[0]))
+        save_prompt(asked.prompt_file, annotator.describe(asked.observations.images[0]))
     return annotator
+
+
+MAKERS: dict[str, Callable[..., Annotator]] = {
+    "clip": _clip,
+    "chat": _chat,
+    "scripted": lambda asked, **settings: ScriptedAnnotator(asked.observations, **settings),
+}
+"""``maker(asked, **settings)`` by name. A new annotator is a class (see `base.Annotator`) and a line here."""
+NAMES = (*MAKERS, "human")
+"""A human is no function of two pictures: see `human.panel`."""

@@ -31,7 +31,7 @@ from jaxtyping import Array, Float, Int, PyTree, UInt8
 from sensei_lite.annotators.data import Preferences
 from sensei_lite.config import DistilConfig
 from sensei_lite.reward.model import SemanticReward, scores_of
-from sensei_lite.reward.split import Split, check_preferences, once_each, split_by_episode
+from sensei_lite.reward.split import Split, check_preferences, deduplicate, split_by_episode
 from sensei_lite.types import Scalar, Seed
 
 
@@ -106,7 +106,7 @@ def distil(
     encoder, and FloatingPointError where the loss is no finite number.
     """
     check_preferences(preferences)
-    preferences = once_each(preferences)
+    preferences = deduplicate(preferences)
     split_key, init_key, order_key = jax.random.split(key, 3)
     reward = SemanticReward(config, preferences.images.shape[1:], key=init_key)
     split = split or split_by_episode(preferences, config.held_out, key=split_key)

@@ -124,7 +124,7 @@ def reward_hack_table(reward_hacks: Sequence[RewardHack]) -> str:
     """Write the results of `find_reward_hacks` as a Markdown table."""
     words = {True: "YES: standing still pays more", False: "no", None: "these episodes cannot tell"}
     lines = [
-        "| waiting | event | R waiting | R after | stay for ever | go on | finish | farmable? | avoids the end? |",
+        "| waiting | event | R waiting | R after | stay for ever | go on | finish | hackable? | avoids the end? |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for hack in reward_hacks:

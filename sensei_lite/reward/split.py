@@ -83,7 +83,7 @@ def check_preferences(preferences: Preferences) -> None:
             )
 
 
-def once_each(preferences: Preferences) -> Preferences:
+def deduplicate(preferences: Preferences) -> Preferences:
     """Deduplicate pictures: equal ones become one, the first, so that none is both held out and learned from."""
     seen: dict[bytes, int] = {}
     same = np.array(

@@ -22,8 +22,8 @@ JAX_WORLDS: dict[str, World] = {
         rows=3, room=2, corridor=2, view=5, moves=8, max_steps=800, tile_pixels=10, image_size=64
     ),
     "tabletop": Tabletop(),
-    "tabletop-lab": Tabletop(spread=0.0),
-    "tabletop-numbers": Tabletop(spread=0.0, numbers=True),
+    "tabletop-lab": Tabletop(layout_range=0.0),
+    "tabletop-numbers": Tabletop(layout_range=0.0, numbers=True),
 }
 """Worlds of pure functions: small ones that a laptop can learn, and the paper's sizes and view.
 

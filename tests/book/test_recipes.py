@@ -14,9 +14,14 @@ import pytest
 
 from sensei_lite import presets
 from sensei_lite.agent import streams, switch
+from sensei_lite.annotators import registry
+from sensei_lite.annotators.pairs import random_pairs
+from sensei_lite.annotators.query import ask
+from sensei_lite.annotators.store import Store
 from sensei_lite.config import DistilConfig, Rule, changed
 from sensei_lite.presets import agent_config, smoke
 from sensei_lite.reward.model import SemanticReward
+from sensei_lite.training.collect import play_observations
 from sensei_lite.training.jax_loop import start_training, train_chunk
 from sensei_lite.worlds import KeyRoom
 
@@ -56,7 +61,7 @@ def test_a_switch_is_a_class_and_a_name(monkeypatch):
     assert set(get_args(eval(names.split("=")[1], {"Literal": Literal}))) == set(get_args(Rule)) | {"soft"}
     # The tests check types when modules are imported: the new rule takes the place of one whose name is known.
     monkeypatch.setattr("sensei_lite.agent.state.RULES", {"return": switch.RULES["soft"]})
-    config = changed(agent_config(smoke(), "sensei"), {"switch.percentile": 80})
+    config = changed(agent_config(smoke(), "sensei-return"), {"switch.percentile": 80})
     reward_model = SemanticReward(DistilConfig(hidden=8, depth=4), WORLD.image_shape, key=KEY)
     state, metrics, _ = train_chunk(config, WORLD, start_training(config, WORLD, reward_model, key=KEY))
     assert type(state.agent.rule).__name__ == "SoftSwitch"
@@ -78,6 +83,26 @@ def test_a_world_is_a_dataclass_and_a_name():
     assert int(counts["steps"]) > 0
     assert np.isfinite(float(metrics["loss/image"]))
     sys.modules.pop("corridor")
+
+
+def test_an_annotator_is_a_class_and_a_line(monkeypatch, tmp_path):
+    code, line = recipe("Add an annotator")
+    module = types.ModuleType("bright")
+    exec(code, vars(module))
+    monkeypatch.setattr(registry, "MAKERS", registry.MAKERS | eval("{" + line + "}", vars(module)))
+    observations = play_observations(WORLD, 4, guided=False, seed=0)
+    annotator = registry.make_annotator(
+        "bright", observations, world="keyroom", prompt_file=tmp_path / "prompt.json", margin=0.5
+    )
+    with Store(tmp_path / "preferences.sqlite") as store:
+        stats = ask(store, annotator, observations, random_pairs(observations, 20, 0))
+        preferences = store.preferences(annotator.id)
+    assert (stats.left, annotator.version) == (0, "1 margin=0.5")
+    light = preferences.images.mean((1, 2, 3))
+    decided = preferences.target != 0.5
+    assert decided.any()
+    brighter = light[preferences.first] > light[preferences.second]
+    assert (brighter == (preferences.target == 1))[decided].all()
 
 
 def test_an_unknown_stream_is_named():

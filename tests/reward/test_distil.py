@@ -14,7 +14,7 @@ from sensei_lite.config import DistilConfig
 from sensei_lite.reward.distil import _minibatches, distil, pair_accuracy, preference_loss
 from sensei_lite.reward.metrics import accuracy_against_levels, mean_rewards, stages
 from sensei_lite.reward.model import SemanticReward, content_hash, rewards_of
-from sensei_lite.reward.split import check_preferences, once_each, split_by_episode
+from sensei_lite.reward.split import check_preferences, deduplicate, split_by_episode
 from sensei_lite.training.collect import play_observations
 from sensei_lite.training.storage import CheckpointError, load_reward, save_reward
 from sensei_lite.worlds import KeyRoom
@@ -124,7 +124,7 @@ def test_equal_pictures_count_as_one():
         episode=np.concatenate([given.episode, given.episode + 8]),
         second=given.second + 60,
     )
-    twice = once_each(twice)
+    twice = deduplicate(twice)
     split = split_by_episode(twice, 0.15, key=KEY)
     assert len(split.episodes) == 1
     bright = given.images[:, 0, 0, 0]

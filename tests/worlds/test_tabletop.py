@@ -119,8 +119,8 @@ def object_overlaps(objects: np.ndarray) -> np.ndarray:
 
 def test_the_catalogue_has_it_and_settings_reach_it():
     assert make_world("tabletop") == WORLD
-    assert make_world("tabletop-lab") == Tabletop(spread=0.0)
-    assert make_world("tabletop-numbers") == Tabletop(spread=0.0, numbers=True)
+    assert make_world("tabletop-lab") == Tabletop(layout_range=0.0)
+    assert make_world("tabletop-numbers") == Tabletop(layout_range=0.0, numbers=True)
     assert make_world("tabletop", max_steps=7, image_size=48) == Tabletop(max_steps=7, image_size=48)
     assert WORLD.actions == Box(("right", "away", "up", "close"), ("left", "near", "down", "open"))
     assert len(WORLD.event_names) == len(set(WORLD.event_names)) == 10
@@ -150,7 +150,7 @@ def test_the_same_key_gives_the_same_episode_and_another_key_another_one():
     for a, b in zip(one, same, strict=True):
         jax.tree.map(np.testing.assert_array_equal, a, b)
     assert (start(4).objects != start(5).objects).any()
-    still = dataclasses.replace(WORLD, spread=0.0)
+    still = dataclasses.replace(WORLD, layout_range=0.0)
     jax.tree.map(np.testing.assert_array_equal, still.reset(key=KEY), still.reset(key=jax.random.key(1)))
 
 

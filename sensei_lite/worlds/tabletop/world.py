@@ -79,7 +79,7 @@ class Tabletop(World):
     """Decimetres that the gripper goes in a step of full strength."""
     substeps: int = 4
     """Equal parts into which a step is cut: more are more exact, and slower."""
-    spread: float = 1.0
+    layout_range: float = 1.0
     """How much the starts of the gripper and of the objects differ between episodes: 1, all over the desk; 0, not at
     all."""
     numbers: bool = False
@@ -110,8 +110,8 @@ class Tabletop(World):
                 f"substeps is {self.substeps}; at speed {self.speed} there must be at least "
                 f"{max(1, int(np.ceil(self.speed / 0.2 - 1e-9)))}, so that nothing passes through anything"
             )
-        if not 0 <= self.spread <= 1:
-            raise ValueError(f"spread is {self.spread}; it must be from 0 to 1")
+        if not 0 <= self.layout_range <= 1:
+            raise ValueError(f"layout_range is {self.layout_range}; it must be from 0 to 1")
 
     @property
     def actions(self) -> Box:
@@ -135,14 +135,14 @@ class Tabletop(World):
     def reset(self, *, key: Seed) -> TabletopState:
         """Start an episode: drawer and door closed, lamp off, and the objects apart on the desk in any order.
 
-        With ``spread`` 0 each is in its own place.
+        With ``layout_range`` 0 each is in its own place.
         """
         u = jax.random.uniform(key, (3, 4))
-        home = jnp.asarray(HOME)[jnp.argsort(u[:, 3])] if self.spread > 0 else jnp.asarray(HOME)
+        home = jnp.asarray(HOME)[jnp.argsort(u[:, 3])] if self.layout_range > 0 else jnp.asarray(HOME)
         free = np.stack([THIRD / 2 - HALF[:, 0] - 0.1, (LEDGE - RIM) / 2 - HALF[:, 1] - 0.2], 1)
-        places = home + self.spread * free * (2 * u[:, :2] - 1)
+        places = home + self.layout_range * free * (2 * u[:, :2] - 1)
         middle, reach = np.array([6.4, 3.0]), np.array([4.0, 2.0])
-        at = middle + self.spread * reach * (2 * u[:2, 2] - 1)
+        at = middle + self.layout_range * reach * (2 * u[:2, 2] - 1)
         no = jnp.zeros((), bool)
         return TabletopState(
             gripper=jnp.concatenate([at, jnp.full(1, START_HEIGHT)]),
