@@ -223,7 +223,7 @@ class TrainConfig:
     """Sequences in an update. Paper: 16."""
     length: int = 16
     """Rows in a sequence. Paper: 64."""
-    env_steps_per_update: float = 8.0
+    env_steps_per_update: float = 16.0
     """Environment steps (all worlds together) for each update. Paper: 2, which it calls a train ratio of 512."""
     capacity: int = 49_152
     """Rows that the replay holds, all worlds together. Paper: 1e6."""

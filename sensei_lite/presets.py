@@ -142,7 +142,7 @@ def lab_tabletop() -> Config:
         behaviour=change(base.behaviour, entropy=3e-4, starts=None),
         switch=change(base.switch, percentile=75.0, go=_ROBODESK_GO, explore=_ROBODESK_EXPLORE),
         # All that happens: a drawer is opened a few times in a run, and what is forgotten nobody can be asked about.
-        train=change(base.train, batch=8, length=8, capacity=86_016),
+        train=change(base.train, batch=8, length=8, env_steps_per_update=8.0, capacity=86_016),
     )
 
 

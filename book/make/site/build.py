@@ -21,8 +21,10 @@ from pathlib import Path
 import tyro
 
 from make.site.claims import false_claims
+from make.site.curves import draw_curves
 from make.site.dream import write_dream
 from make.site.film import write_film
+from make.site.house import draw_house
 from make.site.mend import mend, without_badges
 from make.site.recorded import write_recorded
 from make.site.reference import write_reference
@@ -80,7 +82,9 @@ def stage(book: Book) -> Path:
     widgets = ROOT / "sensei_lite" / "course" / "widgets"
     wanted |= {Path("_vendor/live") / name: widgets / name for name in ("common.js", "episode.js")}
     wanted |= {Path("notebooks") / path.name: path for path in (ROOT / "notebooks").glob("*.ipynb")}
-    kept = {source / to for to in wanted} | set((source / "_vendor").rglob("*")) | set((source / "api").rglob("*"))
+    draw_house(source / "images" / "house.svg")
+    kept = {source / to for to in wanted} | {source / "images" / "house.svg", *draw_curves(source / "images")}
+    kept |= {*(source / "_vendor").rglob("*"), *(source / "api").rglob("*")}
     for old in source.rglob("*"):
         if old.is_file() and old not in kept and "_build" not in old.parts:
             old.unlink()

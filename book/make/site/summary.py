@@ -22,7 +22,8 @@ def with_summaries(text: str) -> str:
 
 def summary(name: str, figures: list[str]) -> str:
     """Write the Markdown table of one study; a field is empty where an agent has no such figure."""
-    with (STUDY / f"{name}.csv").open(newline="") as file:
+    path = STUDY / name / "table.csv"
+    with (path if path.exists() else STUDY / f"{name}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     there = {(row["agent"], row["measure"]): row for row in rows}
     if missing := sorted(set(figures) - {figure for _, figure in there}):
