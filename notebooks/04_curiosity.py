@@ -391,7 +391,7 @@ check.information_in_nats(information_in_nats)
 
 # %%
 WORLD = sl.trained_world()
-CONFIG = sl.agent_config(sl.PRESETS["lab"](), "plan2explore")
+CONFIG = sl.trained_agent("plan2explore").config
 if notebook.smoke:  # few updates, but a memory in which episodes end
     train = sl.config.TrainConfig(envs=4, batch=4, capacity=2048, prefill_steps=1024, chunk_updates=2)
     CONFIG = dataclasses.replace(CONFIG, train=train)

@@ -432,7 +432,7 @@ axes.grid(axis="y", color="0.92")
 # The measure is a *first* time: what is forgotten later costs nothing. And it has a **floor**: ten chunks must pass.
 
 # %%
-train = sl.PRESETS["lab"]().train
+train = sl.trained_agent("sensei").config.train
 floor = 10 * train.chunk_updates * train.env_steps_per_update  # a little less: an episode's first row is no step
 learners = [agent for agent in agents if agent.startswith("task")]
 needed = {agent: over_seeds(study[agent, SUCCESS]) for agent in learners}

@@ -314,7 +314,7 @@ print(f"{rows.reward.size} actions of {len(keys)} steps, the same in both loops"
 # ### Where does the time go?
 #
 # **Predict first.** A game in C, called from slow Python, against a learner in compiled code. For one update of the
-# `lab` agent the world is stepped eight times. Which of the four parts takes most of the time?
+# `lab` agent the world is stepped sixteen times. Which of the four parts takes most of the time?
 
 # %%
 lab = sl.agent_config(sl.PRESETS["lab"](), "plan2explore")

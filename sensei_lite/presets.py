@@ -121,7 +121,9 @@ def smoke() -> Config:
         ensemble=EnsembleConfig(heads=2, hidden=16),
         novelty=NoveltyConfig(hidden=16, features=8),
         behaviour=BehaviourConfig(horizon=3, starts=8, hidden=16),
-        train=TrainConfig(envs=4, batch=4, length=6, capacity=512, prefill_steps=64, chunk_updates=2),
+        train=TrainConfig(
+            envs=4, batch=4, length=6, env_steps_per_update=8.0, capacity=512, prefill_steps=64, chunk_updates=2
+        ),
     )
 
 
