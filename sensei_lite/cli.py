@@ -182,9 +182,13 @@ def health(agents: tuple[str, ...] = ("vlm-motif", "sensei"), seed: int = 0, fol
         if not isinstance(world, World):
             raise ValueError(f"{folder} is of a host world, whose layouts cannot be played anew from here")
         found = {agent: pipeline.health_of(folder, agent, world, seed=seed) for agent in agents}
-    for agent, r2 in found.items():
-        print(f"{agent:18}" + "  ".join(f"{k} steps ahead {value:.2f}" for k, value in r2.items()))
-    save_figure(health_figure(found).figure, folder / "figures" / "health.png")
+    for agent, one in found.items():
+        print(f"{agent:18}R2 " + ", ".join(f"{value:.2f} at {k}" for k, value in one.r2.items()) + " steps ahead")
+        for event, jump in one.jumps.items():
+            if jump.number:
+                print(f"  {event:24}{jump.number:5} times, jump of R_psi {jump.real:5.2f}, dreamt {jump.dreamt:5.2f}")
+    r2 = {agent: one.r2 for agent, one in found.items()}
+    save_figure(health_figure(r2).figure, folder / "figures" / "health.png")
     print(folder / "figures" / "health.png")
 
 

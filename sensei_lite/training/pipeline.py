@@ -46,6 +46,7 @@ from sensei_lite.reward.metrics import (
 from sensei_lite.reward.model import rewards_of
 from sensei_lite.training.collect import play_observations, remembered
 from sensei_lite.training.evaluate import (
+    MEANINGFUL,
     episode_measures,
     perplexity,
     play_episodes,
@@ -54,7 +55,7 @@ from sensei_lite.training.evaluate import (
     switch_measures,
     training_measures,
 )
-from sensei_lite.training.health import open_loop_r2
+from sensei_lite.training.health import Health, world_model_health
 from sensei_lite.training.jax_loop import TrainState
 from sensei_lite.training.plan import AnnotatePlan, CollectPlan, DistilPlan, ExplorePlan, TaskPlan
 from sensei_lite.training.run import load_run, play_in, read_visits, train_in
@@ -220,20 +221,24 @@ def measures_of(folder: Path, agent: str, world: World | HostWorld, *, seed: int
         outcome, visits = play_random_episodes(world, TEST_EPISODES, key=key), read_visits(folder)
     measures |= {"situations visited evenly": perplexity(visits)} if world.situations else {}
     if learns(agent) and "semantic" in state.agent.config.streams:
+        health = health_of(folder.parent, agent, world, seed=seed)
+        measures |= {f"R2 of r_sem {k} steps ahead": r2 for k, r2 in health.r2.items()}
         measures |= {
-            f"R2 of r_sem {k} steps ahead": r2 for k, r2 in health_of(folder.parent, agent, world, seed=seed).items()
+            f"{name} jump, dreamt over real": jump.dreamt / jump.real
+            for name, jump in health.jumps.items()
+            if jump.number and name in (*MEANINGFUL, "key_picked_up")
         }
     return measures | episode_measures(outcome)
 
 
-def health_of(folder: Path, agent: str, world: World, *, seed: int) -> dict[int, float]:
-    """Compute how well an agent's dreams foretell R_psi in layouts of their own (see `health.open_loop_r2`).
+def health_of(folder: Path, agent: str, world: World, *, seed: int) -> Health:
+    """Measure how well an agent's dreams foretell R_psi in layouts of their own (see `training.health`).
 
     Raises FileNotFoundError where the agent has not been trained, or knows no R_psi.
     """
     reward_model = load_reward(folder / agent / REWARD)
     key = jax.random.fold_in(jax.random.key(seed), HEALTH_KEY)
-    return open_loop_r2(load_run(folder / agent, world).agent, world, reward_model, key=key)
+    return world_model_health(load_run(folder / agent, world).agent, world, reward_model, key=key)
 
 
 def reward_model_measures(folder: Path) -> dict[str, float]:

@@ -9,10 +9,10 @@ the same. Every seed is a run of the whole method, with a D_init, answers and an
     <folder>/curves.csv              the share of episodes with an event over training: agent, seed, event, steps, share
     <folder>/table.csv               one row for each agent and measure: interquartile mean, 95% interval, every seed
 
-An agent is named as in `presets.AGENTS`; ``sensei:llava`` learned from other answers than the bundled CLIP's;
-``task-after-sensei`` is a task agent that goes on with SENSEI's world model and replay, ``task`` one from scratch.
-A study that was stopped goes on, and what is finished is not trained again; on another machine it goes on where
-``rows.csv`` and ``curves.csv`` end. On a GPU all seeds of an agent can learn
+An agent is named as in `presets.AGENTS`; ``sensei+experience`` has other settings (`VARIANTS`); ``sensei:llava``
+learned from other answers than the bundled CLIP's; ``task-after-sensei`` is a task agent that goes on with SENSEI's
+world model and replay, ``task`` one from scratch. A study that was stopped goes on, and what is finished is not trained
+again; on another machine it goes on where ``rows.csv`` and ``curves.csv`` end. On a GPU all seeds of an agent can learn
 side by side, in one program (see `side_by_side`).
 """
 
@@ -24,9 +24,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sensei_lite.config import Config
+from sensei_lite.config import Config, changed
 from sensei_lite.presets import AGENTS, PRESETS, agent_config, learns, needs_reward_model
 from sensei_lite.training import pipeline
 from sensei_lite.training.evaluate import over_seeds, read_chunks, share_curve
@@ -61,6 +61,17 @@ ANNOTATIONS: dict[str, dict[str, Any]] = {
 """Other answers than the bundled CLIP's, as changes to the plan: the truth (an upper bound); a quarter of it wrong;
 biased by position as LLaVA's answers were, asked once or in both orders; CLIP's about a twentieth of the pairs; CLIP's
 about random pairs only; the truth by a taste that can be farmed, and by one for hands at work."""
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "experience": {"switch.threshold": "experience"},
+    "value": {"switch.rule": "value"},
+    "no-ends": {"behaviour.semantic_end": "nothing", "behaviour.curiosity_end": "nothing"},
+    "semantic-end": {"behaviour.semantic_end": "lasts", "behaviour.curiosity_end": "nothing"},
+    "curiosity-end": {"behaviour.semantic_end": "nothing", "behaviour.curiosity_end": "average"},
+}
+"""Agents with other settings: a threshold of what was replayed; a switch on values, for `sensei-return`; what follows
+an episode's end mended for neither reward, as in the paper, or for one of them alone (`lab` mends both)."""
 
 
 def run_study(folder: Path, plan: StudyPlan) -> list[dict[str, object]]:
@@ -125,13 +136,15 @@ def table_of(rows: Sequence[dict[str, str]], agents: Sequence[str]) -> list[dict
     for row in rows:
         found.setdefault((row["agent"], row["measure"]), {})[int(row["seed"])] = float(row["value"])
     table: list[dict[str, object]] = []
+    seeds = sorted({seed for values in found.values() for seed in values})
     order = {agent: number for number, agent in enumerate(agents)}
     for (agent, measure), values in sorted(found.items(), key=lambda item: order.get(item[0][0], len(order))):
         if len(values) < 2:
             continue
         numbers = over_seeds([values[seed] for seed in sorted(values)])._asdict()
-        numbers |= {f"seed_{seed}": values[seed] for seed in sorted(values)}
-        table.append({"agent": agent, "measure": measure, **{key: float(f"{x:.4g}") for key, x in numbers.items()}})
+        short = {key: float(f"{x:.4g}") for key, x in numbers.items()}
+        each = {f"seed_{seed}": float(f"{values[seed]:.4g}") if seed in values else "" for seed in seeds}
+        table.append({"agent": agent, "measure": measure, **short, **each})
     return table
 
 
@@ -165,10 +178,37 @@ def _take_cores(number: Any, jobs: int, cores: Sequence[int]) -> None:
     keep_compiled_programs()
 
 
+class _Named(NamedTuple):
+    """What the name of an agent in a study says."""
+
+    agent: str
+    variant: str
+    annotation: str
+
+    @staticmethod
+    def read(name: str) -> "_Named":
+        """Read ``task-after-agent+variant:annotation``, of which only the agent must be there."""
+        rest, _, annotation = name.removeprefix(AFTER).partition(":")
+        agent, _, variant = rest.partition("+")
+        return _Named(agent, variant, annotation)
+
+    @property
+    def folder(self) -> str:
+        """The agent's folder in a run folder."""
+        return f"{self.agent}+{self.variant}" if self.variant else self.agent
+
+    def plan(self, preset: str, updates: int, seed: int) -> ExplorePlan:
+        """How it explores."""
+        changes = VARIANTS[self.variant] if self.variant else {}
+        return ExplorePlan(self.agent, preset, updates, seed, changes=changes, name=self.folder if changes else None)
+
+
 def _check_name(agent: str) -> None:
-    name, _, annotation = agent.removeprefix(AFTER).partition(":")
+    name, variant, annotation = _Named.read(agent)
     if name not in AGENTS:
         raise ValueError(f"there is no agent called {name!r}; there are {', '.join(AGENTS)}")
+    if variant and variant not in VARIANTS:
+        raise ValueError(f"{agent}: there is no variant called {variant!r}; there are {', '.join(VARIANTS)}")
     if annotation and annotation not in ANNOTATIONS:
         raise ValueError(f"{agent}: there is no annotation called {annotation!r}; there are {', '.join(ANNOTATIONS)}")
     if annotation and not needs_reward_model(agent_config(Config(), name)):
@@ -177,7 +217,7 @@ def _check_name(agent: str) -> None:
 
 def _annotation(agent: str) -> str | None:
     """Return whose answers an agent learns from: "" for the bundled CLIP's, None where it asks nobody."""
-    name, _, annotation = agent.removeprefix(AFTER).partition(":")
+    name, _, annotation = _Named.read(agent)
     return annotation if needs_reward_model(agent_config(Config(), name)) else None
 
 
@@ -192,17 +232,16 @@ def _train(
     study: Path, plan: StudyPlan, agent: str, seed: int
 ) -> tuple[str, int, dict[str, float], list[dict[str, object]]]:
     """Take all measures of one agent of one seed, trained if it is not yet; and its curves over training."""
-    base = study / f"seed-{seed}"
-    name, _, annotation = agent.removeprefix(AFTER).partition(":")
-    folder = base / annotation
+    base, named = study / f"seed-{seed}", _Named.read(agent)
+    folder, name = base / named.annotation, named.folder
     pipeline.begin(base, plan.world, plan.settings)
     updates = (plan.task_updates or plan.updates) if agent.startswith("task") else plan.updates
     if agent.startswith(AFTER):
-        pipeline.explore(folder, ExplorePlan(name, plan.preset, plan.updates, seed))
+        pipeline.explore(folder, named.plan(plan.preset, plan.updates, seed))
         pipeline.learn_task(folder, TaskPlan(name, plan.preset, updates, seed))
         name = f"{AFTER}{name}"
     else:
-        pipeline.explore(folder, ExplorePlan(name, plan.preset, updates, seed))
+        pipeline.explore(folder, named.plan(plan.preset, updates, seed))
     with closing(pipeline.world_of(folder)) as made:
         measures = pipeline.measures_of(folder, name, made, seed=seed)
         events = made.event_names
@@ -235,22 +274,23 @@ def _train_together(bases: Sequence[Path], plan: StudyPlan, agent: str, seeds: S
 
     Raises ValueError for a host world.
     """
-    name, _, annotation = agent.partition(":")
-    config = agent_config(PRESETS[plan.preset](), name.removeprefix(AFTER))
-    if name.startswith((AFTER, "task")) or not learns(name):
+    named = _Named.read(agent)
+    config = agent_config(PRESETS[plan.preset](), named.agent)
+    if agent.startswith((AFTER, "task")) or not learns(named.agent):
         return
+    config = changed(config, VARIANTS[named.variant] if named.variant else {})
     for base in bases:
         pipeline.begin(base, plan.world, plan.settings)
     reward_models = None
     if needs_reward_model(config):
         _train_together(bases, plan, pipeline.COLLECTOR, seeds)
         with ThreadPoolExecutor(len(seeds)) as pool:
-            list(pool.map(lambda base, seed: _teach(base, plan, annotation, seed), bases, seeds))
-        reward_models = [load_reward(base / annotation / pipeline.REWARD) for base in bases]
+            list(pool.map(lambda base, seed: _teach(base, plan, named.annotation, seed), bases, seeds))
+        reward_models = [load_reward(base / named.annotation / pipeline.REWARD) for base in bases]
     with closing(pipeline.world_of(bases[0])) as made:
         if not isinstance(made, World):
             raise ValueError(f"{plan.world} is a host world: its seeds cannot learn side by side")
-        folders = [base / annotation / name for base in bases]
+        folders = [base / named.annotation / named.folder for base in bases]
         train_side_by_side(folders, config, made, updates=plan.updates, seeds=seeds, reward_models=reward_models)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import shutil
 
 import jax
@@ -151,9 +152,31 @@ def test_a_study_compares_agents_over_seeds_and_goes_on(study, tmp_path, monkeyp
         assert float(row["iqm"]) == pytest.approx(np.mean(seeds), rel=2e-3, abs=1e-6)
         assert float(row["low"]) <= float(row["iqm"]) <= float(row["high"])
     assert {row["measure"] for row in written} >= {"exit_reached in test episodes", "situations visited evenly"}
-    # What is finished is not trained again.
+    # What is finished is not trained again, wherever its run folder is.
     monkeypatch.setattr("sensei_lite.training.run.train_chunk", None)
+    for seed in (0, 1):
+        shutil.rmtree(tmp_path / f"seed-{seed}")
     assert study(*names) == rows
+    with (tmp_path / "curves.csv").open() as file:
+        curves = list(csv.DictReader(file))
+    assert {(row["agent"], row["seed"]) for row in curves} == {(name, seed) for name in names for seed in "01"}
+    assert {row["event"] for row in curves} == set(WORLD.event_names)
+    assert all(0 <= float(row["share"]) <= 1 for row in curves)
+
+
+@pytest.mark.slow
+def test_a_study_of_several_processes_measures_the_same(tmp_path):
+    settings = {"size": 4, "decorations": 0, "max_steps": 12}
+    names = ("random", "plan2explore", "sensei+experience:scripted")
+    order = StudyPlan(names, "keyroom", settings, "smoke", updates=40, seeds=2, first_seed=0)
+    alone = run_study(tmp_path / "alone", order)
+    together = run_study(tmp_path / "together", dataclasses.replace(order, jobs=2))
+    assert together == alone
+    assert "sensei+experience:scripted" in {row["agent"] for row in alone}
+    settings = json.loads(
+        (tmp_path / "alone" / "seed-0" / "scripted" / "sensei+experience" / "config.json").read_text()
+    )
+    assert settings["agent"]["switch"]["threshold"] == "experience"
 
 
 @pytest.mark.slow
@@ -223,6 +246,8 @@ def test_a_study_refuses_what_it_does_not_know(tmp_path):
         study(agents=("bored",))
     with pytest.raises(ValueError, match="no annotation called 'rude'"):
         study(agents=("sensei:rude",))
+    with pytest.raises(ValueError, match="no variant called 'loud'; there are experience"):
+        study(agents=("sensei+loud",))
     with pytest.raises(ValueError, match="plan2explore asks nobody"):
         study(agents=("plan2explore:llava",))
     assert not list(tmp_path.iterdir())

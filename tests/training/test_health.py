@@ -12,7 +12,7 @@ from sensei_lite.config import DistilConfig
 from sensei_lite.models.world_model import WorldModel
 from sensei_lite.presets import agent_config, smoke
 from sensei_lite.reward.model import SemanticReward
-from sensei_lite.training.health import open_loop_r2
+from sensei_lite.training.health import world_model_health
 from sensei_lite.worlds import KeyRoom
 
 WORLD = KeyRoom(size=4, decorations=0, max_steps=12)
@@ -32,11 +32,16 @@ def agent():
 
 def test_a_model_that_says_always_the_same_explains_nothing():
     reward_model = SemanticReward(DistilConfig(hidden=8, depth=4), WORLD.image_shape, key=KEY)
-    found = open_loop_r2(agent(), WORLD, reward_model, worlds=8, steps=14, ahead=(0, 1, 3), key=KEY)
-    assert set(found) == {0, 1, 3}
-    assert all(value <= 1e-3 for value in found.values())
+    found = world_model_health(agent(), WORLD, reward_model, worlds=32, steps=14, ahead=(0, 1, 3), key=KEY)
+    assert set(found.r2) == {0, 1, 3}
+    assert all(value <= 1e-3 for value in found.r2.values())
+    taken = found.jumps["key_picked_up"]
+    assert taken.number > 3
+    assert abs(taken.real) > 0.01
+    assert taken.dreamt == 0, "whoever says always the same dreams of no event"
+    assert set(found.jumps) == set(WORLD.event_names)
     with pytest.raises(ValueError, match="to dream 10 steps ahead it must be more"):
-        open_loop_r2(agent(), WORLD, reward_model, steps=10, key=KEY)
+        world_model_health(agent(), WORLD, reward_model, steps=10, key=KEY)
 
 
 def test_every_dream_is_held_against_the_picture_that_its_actions_led_to(monkeypatch):
@@ -69,11 +74,12 @@ def test_every_dream_is_held_against_the_picture_that_its_actions_led_to(monkeyp
             return jnp.full(super().render(state, scale).shape, state.t, jnp.uint8)
 
     world = Ticking(size=4, decorations=0, max_steps=7)
-    found = open_loop_r2(counting, world, Clock(), worlds=8, steps=40, ahead=(0, 1, 5), key=KEY)
-    assert found == pytest.approx({0: 1.0, 1: 1.0, 5: 1.0})
+    found = world_model_health(counting, world, Clock(), worlds=32, steps=40, ahead=(0, 1, 5), key=KEY)
+    assert found.r2 == pytest.approx({0: 1.0, 1: 1.0, 5: 1.0})
+    taken = found.jumps["key_picked_up"]
+    assert taken.number > 3
+    assert (taken.real, taken.dreamt) == pytest.approx((1.0, 1.0)), "one tick of the clock"
     late = eqx.tree_at(lambda m: m.semantic, world_model, lambda features: features[0] - 1.0)
-    found = open_loop_r2(
-        dataclasses.replace(original, world_model=late), world, Clock(), worlds=8, steps=40, ahead=(0, 1), key=KEY
-    )
-    assert max(found.values()) < 0.9
+    shifted = dataclasses.replace(original, world_model=late)
+    assert max(world_model_health(shifted, world, Clock(), worlds=8, steps=40, ahead=(0, 1), key=KEY).r2.values()) < 0.9
     assert isinstance(real, WorldModel)
