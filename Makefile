@@ -38,13 +38,13 @@ $(READY): pyproject.toml constraints.txt
 	@$(INSTALL) --torch-backend=$(TORCH_BACKEND) 2>/dev/null || $(INSTALL)
 	@rm -f .venv/ready-* && touch $@
 
-run: setup  ## the whole method on KeyRoom: annotate, distil, explore, compare; ends with a report (under 20 minutes)
+run: setup  ## the whole method on KeyRoom: annotate, distil, explore, compare; ends with a report (under half an hour)
 	@$(BIN)/sensei-lite run --preset lab
 
-test: lint  ## check style and types, then run the tests (under 10 minutes)
+test: lint  ## check style and types, then run the tests (under 15 minutes)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-all: lint  ## the same with the tests that need minutes each (under 20 minutes)
+test-all: lint  ## the same with the tests that need minutes each (half an hour)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m ""
 
 lab: setup  ## open JupyterLab on the first notebook

@@ -419,7 +419,7 @@ axes.plot(time_axis[some], 100 * solved[some] / finished[some], "o", color="0.65
 axes.plot(time_axis[9:], 100 * of_ten[0] / np.maximum(of_ten[1], 1), color=LOOKS["sensei"]["color"], linestyle="-")
 axes.axhline(80, color="black", linestyle=":")
 for window, side in {1: "right", 10: "left"}.items():
-    crossed = steps_to_success(curve, 0.8, window)
+    crossed = steps_to_success(curve, 0.8, window, "reward")
     axes.axvline(crossed / 1000, color="black", linestyle="--", linewidth=1)
     axes.text(crossed / 1000, 108, f"window of {window}: {crossed:,.0f} steps", ha=side, va="bottom")
 axes.set(xlabel="environment steps, thousands", ylabel="episodes that end at the exit, %", ylim=(-4, 107))

@@ -222,15 +222,19 @@ def switch_measures(chunks: list[dict[str, float]]) -> dict[str, float]:
     )
 
 
-def steps_to_success(chunks: list[dict[str, float]], share: float, window: int = 10) -> float:
+def steps_to_success(
+    chunks: list[dict[str, float]], share: float, window: int = 10, earned: str = f"{EPISODES_WITH}{REWARDED}"
+) -> float:
     """Count the steps after which at least ``share`` of the episodes of ``window`` chunks in a row had earned a reward.
 
     The end of the first such window; where there was none, all steps of the run: it would have taken longer than that.
-    An episode counts once, however often its world pays.
+    An episode counts once, however often its world pays: ``earned`` is the column that says how many did. Where a world
+    pays 1 at an episode's end and nothing else, that is also ``reward``.
     """
     for end in range(window, len(chunks) + 1):
         seen = chunks[end - window : end]
-        if share_of_episodes(seen, REWARDED) >= share:
+        episodes = sum(chunk["episodes"] for chunk in seen)
+        if episodes and sum(chunk[earned] for chunk in seen) >= share * episodes:
             return sum(chunk["steps"] for chunk in chunks[:end])
     return sum(chunk["steps"] for chunk in chunks)
 

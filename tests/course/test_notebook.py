@@ -36,7 +36,7 @@ def test_a_clone_beside_the_notebook_serves_too_and_a_missing_table_is_said(tmp_
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "clone" / "book" / "data" / "study"
     folder.mkdir(parents=True)
-    (folder / "mine.csv").write_text("agent,figure\nsensei,doors\n")
+    (folder / "mine.csv").write_text("agent,measure\nsensei,doors\n")
     assert study_table("mine.csv") == [{"agent": "sensei", "measure": "doors"}]
     with pytest.raises(FileNotFoundError, match=r"other\.csv lies in book/data/study"):
         study_table("other.csv")

@@ -112,7 +112,7 @@ def test_a_missing_stage_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("annotator", "settings", "message"),
     [
-        ("oracle", {}, "there are clip, chat, human, scripted"),
+        ("oracle", {}, "there are clip, chat, scripted, human"),
         ("scripted", {"noise_model": "rude"}, "noise_model is 'rude'; there are faithful, gpt4"),
         ("chat", {}, "model=NAME"),
         ("chat", {"model": "m", "prompt": "short"}, "there are specific, general"),

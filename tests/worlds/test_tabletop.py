@@ -136,7 +136,7 @@ def test_the_catalogue_has_it_and_settings_reach_it():
         ({"speed": 0.0}, r"speed is 0.0; it must be over 0 and at most 1"),
         ({"speed": 1.1}, r"speed is 1.1; it must be over 0 and at most 1"),
         ({"substeps": 3}, "substeps is 3; at speed 0.8 there must be at least 4"),
-        ({"spread": 1.5}, "spread is 1.5; it must be from 0 to 1"),
+        ({"layout_range": 1.5}, "layout_range is 1.5; it must be from 0 to 1"),
     ],
 )
 def test_settings_that_make_no_world(settings, message):

@@ -65,12 +65,12 @@ def steps_until(attempt: Callable[..., Any]) -> str:
         "a run that never succeeds": (early[:3], 0.8, 2),
     }
     for name, (chunks, share, window) in cases.items():
-        wanted = steps_to_success(chunks, share, window)
+        wanted = steps_to_success(chunks, share, window, "reward")
         mistakes = {
             "The first window is full after as many chunks as it holds. Did it end earlier?": _too_short(
                 chunks, share, window
             ),
-            "That is the first single chunk that is good enough.": steps_to_success(chunks, share, 1),
+            "That is the first single chunk that is good enough.": steps_to_success(chunks, share, 1, "reward"),
             "Only the chunks of the window count, not all from the beginning.": _since_the_beginning(chunks, share),
             "Is a chunk with one episode worth as much as one with ten? Add before you divide.": _mean_of_shares(
                 chunks, share, window
