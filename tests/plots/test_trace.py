@@ -19,12 +19,14 @@ from sensei_lite.models.ensemble import Ensemble
 from sensei_lite.models.rssm import State
 from sensei_lite.plots.exploration import (
     curves_figure,
+    health_figure,
     moments_of,
     rates,
     rounded,
     shares,
     spans,
     state_figure,
+    study_figure,
     trace_figure,
 )
 from sensei_lite.plots.style import words_for
@@ -239,6 +241,28 @@ def test_a_state_is_drawn_with_both_rewards_threshold_branch_and_weights(sensei)
     assert "none, for no action follows" in drawn(state_figure(trace, trace.steps))
     with pytest.raises(IndexError, match=f"t is {trace.steps + 1}"):
         state_figure(trace, trace.steps + 1)
+
+
+def test_a_studys_curves_have_a_band_where_there_are_seeds():
+    curves = [
+        {"agent": agent, "seed": str(seed), "event": event, "steps": str(100 * t), "share": str(t * share)}
+        for agent, seeds in {"random": (1,), "sensei": (1, 2, 3)}.items()
+        for seed in seeds
+        for event, share in {"door_opened": 0.1 * seed, "exit_reached": 0.05}.items()
+        for t in range(5)
+    ]
+    alt = drawn(study_figure(curves, ["door_opened", "exit_reached"], ["random", "sensei"], columns=2))
+    assert "opens the door, SENSEI: 80% at the end, 3 seeds" in alt
+    assert "opens the door, random: 40% at the end, 1 seeds" in alt
+    drawing = study_figure(curves, ["door_opened"], ["random", "sensei"])
+    assert [len(axes.collections) for axes in drawing.figure.axes if axes.lines] == [1], "a band for three seeds only"
+    with pytest.raises(ValueError, match="nobody measured door_opened of rnd"):
+        study_figure(curves, ["door_opened"], ["rnd"])
+
+
+def test_health_is_drawn_by_agent():
+    alt = drawn(health_figure({"sensei": {0: 0.95, 5: 0.5}, "vlm-motif": {0: 0.9, 5: -0.2}}))
+    assert "SENSEI: 0.95 at 0, 0.50 at 5" in alt
 
 
 def test_spans_are_half_open():

@@ -62,7 +62,7 @@ def read_house(package: Path = PACKAGE) -> tuple[dict[str, int], dict[tuple[str,
     return dict(lines), dict(arrows)
 
 
-def draw_house(path: Path) -> None:
+def draw_house(path: Path, /) -> None:
     """Draw folders as boxes on their floors, and an arrow for every pair of which one imports the other."""
     lines, arrows = read_house()
     places = {
