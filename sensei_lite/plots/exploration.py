@@ -365,7 +365,7 @@ def study_figure(
             style = agent_style(agent)
             middle = shares[0]
             if len(seeds) > 1:
-                summaries = [over_seeds(column) for column in shares.T]
+                summaries = [over_seeds(column.tolist()) for column in shares.T]
                 middle = np.array([one.iqm for one in summaries])
                 low, high = [one.low for one in summaries], [one.high for one in summaries]
                 axes.fill_between(steps, low, high, color=style.line["color"], alpha=0.15, linewidth=0)
