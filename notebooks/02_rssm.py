@@ -524,7 +524,7 @@ plt.show()
 # $$L = L_\mathrm{image} + L_\mathrm{reward} + L_\mathrm{continue} + L_\mathrm{semantic} + L_\mathrm{KL}.$$
 
 # %%
-settings = sl.PRESETS["lab"]().world_model
+settings = sl.trained_agent("sensei").config.world_model  # the shipped model's sizes
 few = jax.tree.map(lambda leaf: leaf[:8, :8], rows)
 total, (terms, _) = eqx.filter_jit(lambda model: model.loss(few, key=SEED))(sensei)
 weights = dict.fromkeys(terms, 1.0) | {"dynamics": settings.dynamics_scale, "kl": 0.0}

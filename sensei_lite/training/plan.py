@@ -71,7 +71,7 @@ class CollectPlan:
     """How many are played to their ends (random and guided)."""
     preset: str = "lab"
     """Sizes and ratios of the curious agent."""
-    updates: int = 5_000
+    updates: int = 4_000
     """How often the curious agent learns."""
     pictures: int = 10_000
     """How many of those that the curious agent remembers are kept."""
@@ -135,7 +135,7 @@ class ExplorePlan:
     """A name of `presets.AGENTS`; it goes to a folder of its own inside the run folder."""
     preset: str = "lab"
     """Sizes and ratios (see `presets`)."""
-    updates: int = 5_000
+    updates: int = 4_000
     """How often the agent learns."""
     seed: int = 0
     """Chooses weights and chance."""
@@ -162,7 +162,7 @@ class TrainPlan:
     """Of the world, such as size=5 rooms=1."""
     preset: str = "lab"
     """Sizes and ratios (see `presets`)."""
-    updates: int = 5_000
+    updates: int = 4_000
     """How often the agent learns in all."""
     seed: int = 0
     """Chooses weights, layouts and chance."""
@@ -203,7 +203,7 @@ class StudyPlan:
     """Of the world, such as size=5."""
     preset: str = "lab"
     """Sizes and ratios."""
-    updates: int = 5_000
+    updates: int = 4_000
     """How often each agent learns."""
     task_updates: int = 0
     """How often each task agent learns; 0: as often as the others."""
@@ -252,7 +252,7 @@ class RunPlan:
     """Ask about every pair twice, with the pictures exchanged. Paper: once."""
     distil_settings: Words = dataclasses.field(default_factory=dict)
     """Changes to `DistilConfig`."""
-    updates: int = 5_000
+    updates: int = 4_000
     """Updates of each exploring agent, that which collects D_init too."""
     agents: tuple[str, ...] = ("random", "plan2explore", "vlm-motif", "sensei")
     """Who explores (see `presets.AGENTS`)."""
