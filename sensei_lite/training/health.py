@@ -101,6 +101,8 @@ def _changes(dream: _Dreamt, where: np.ndarray) -> tuple[float, float]:
 
 def _r2(dream: _Dreamt) -> float:
     real, said = dream.after[dream.within], dream.said_after[dream.within]
+    if not real.size or not real.var():
+        return float("nan")  # episodes are shorter than the dream, or nothing was more interesting than anything else
     return float(1.0 - np.square(real - said).sum() / np.square(real - real.mean()).sum())
 
 

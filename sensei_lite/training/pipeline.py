@@ -12,6 +12,7 @@ order for the same folder is refused.
 
 import csv
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from sensei_lite.agent.state import AgentState
 from sensei_lite.annotators.agreement import agreement_report, report_lines
 from sensei_lite.annotators.base import AnnotatorId
 from sensei_lite.annotators.chat.annotator import ChatAnnotator
@@ -221,12 +223,12 @@ def measures_of(folder: Path, agent: str, world: World | HostWorld, *, seed: int
         outcome, visits = play_random_episodes(world, TEST_EPISODES, key=key), read_visits(folder)
     measures |= {"situations visited evenly": perplexity(visits)} if world.situations else {}
     if learns(agent) and "semantic" in state.agent.config.streams:
-        health = health_of(folder.parent, agent, world, seed=seed)
-        measures |= {f"R2 of r_sem {k} steps ahead": r2 for k, r2 in health.r2.items()}
+        health = _health(state.agent, world, folder, seed)
+        measures |= {f"R2 of r_sem {k} steps ahead": r2 for k, r2 in health.r2.items() if math.isfinite(r2)}
         measures |= {
             f"{name} jump, dreamt over real": jump.dreamt / jump.real
             for name, jump in health.jumps.items()
-            if jump.number and name in (*MEANINGFUL, "key_picked_up")
+            if jump.number and abs(jump.real) > 1e-6 and name in (*MEANINGFUL, "key_picked_up")
         }
     return measures | episode_measures(outcome)
 
@@ -236,9 +238,12 @@ def health_of(folder: Path, agent: str, world: World, *, seed: int) -> Health:
 
     Raises FileNotFoundError where the agent has not been trained, or knows no R_psi.
     """
-    reward_model = load_reward(folder / agent / REWARD)
+    return _health(load_run(folder / agent, world).agent, world, folder / agent, seed)
+
+
+def _health(agent: AgentState, world: World, folder: Path, seed: int) -> Health:
     key = jax.random.fold_in(jax.random.key(seed), HEALTH_KEY)
-    return world_model_health(load_run(folder / agent, world).agent, world, reward_model, key=key)
+    return world_model_health(agent, world, load_reward(folder / REWARD), key=key)
 
 
 def reward_model_measures(folder: Path) -> dict[str, float]:

@@ -35,7 +35,7 @@ from sensei_lite.training.method import curious_plan, teach_reward
 from sensei_lite.training.pipeline import AFTER
 from sensei_lite.training.plan import PLANS, ExplorePlan, StudyPlan, TaskPlan
 from sensei_lite.training.side_by_side import train_side_by_side
-from sensei_lite.training.storage import load_reward, write_rows
+from sensei_lite.training.storage import load_reward, write_or_verify_manifest, write_rows
 from sensei_lite.worlds.base import World
 
 ROWS, CURVES, TABLE = "rows.csv", "curves.csv", "table.csv"
@@ -86,7 +86,9 @@ def run_study(folder: Path, plan: StudyPlan) -> list[dict[str, object]]:
     seeds = range(plan.first_seed, plan.first_seed + plan.seeds)
     for agent in plan.agents:
         _check_name(agent)
-    pipeline.begin(folder, plan.world, plan.settings)
+    # Rows of runs that were longer, or of another world, are no rows of this study.
+    same = ("world", "settings", "preset", "updates", "task_updates")
+    write_or_verify_manifest(folder / "study.json", {name: getattr(plan, name) for name in same})
     there = {(row["agent"], int(row["seed"])) for row in read_rows(folder / ROWS)}
     missing = [(agent, seed) for seed in seeds for agent in plan.agents if (agent, seed) not in there]
     if plan.side_by_side:
@@ -101,8 +103,10 @@ def run_study(folder: Path, plan: StudyPlan) -> list[dict[str, object]]:
         list(work(_teach_all, [(folder, plan, seed, annotations) for seed, annotations in by_seed if annotations]))
         for agent, seed, measures, curves in work(_train, [(folder, plan, agent, seed) for agent, seed in missing]):
             of_run = {"agent": agent, "seed": seed}
+            # The rows come last: who has them is finished, and has its curves.
+            if (agent, str(seed)) not in {(row["agent"], row["seed"]) for row in read_rows(folder / CURVES)}:
+                append_rows(folder / CURVES, [of_run | point for point in curves])
             append_rows(folder / ROWS, [of_run | {"measure": name, "value": x} for name, x in measures.items()])
-            append_rows(folder / CURVES, [of_run | point for point in curves])
             _write_table(folder, plan.agents)
     return _write_table(folder, plan.agents)
 

@@ -276,6 +276,16 @@ def test_the_curious_half_of_the_papers_rule_goes_on_after_an_end():
     close(switch.judge(dream, normalisers, nothing).returns["exploration"], jnp.stack([still, still], 1))
 
 
+def test_a_dream_that_may_end_counts_as_much_as_it_is_likely_to_go_on():
+    """Call-out A6: by the probability, where the research code takes the mode, and 0.4 would be an end."""
+    dream = a_dream([0.0, 1.0, 1.0], [0.0, 0.0, 0.0], continues=[1.0, 0.4, 0.6])
+    dream = dream._replace(values={"exploration": jnp.full((3, 2), 5.0)})
+    settings = BehaviourConfig(lam=0.0, semantic_end="nothing", curiosity_end="nothing")
+    switch = RewardSwitch.create(SwitchConfig(rule="reward", **WEIGHTS))
+    returns = switch.judge(dream, {"exploration": PercentileNormaliser.create()}, settings).returns["exploration"]
+    close(returns[:, 0], [1.0 + settings.discount * c * 5.0 for c in (0.4, 0.6)])
+
+
 def test_a_threshold_of_experience_is_of_what_was_replayed():
     semantic, new = jnp.linspace(5.0, 6.0, 9), jnp.zeros(9)
     experience = jnp.linspace(0.0, 1.0, 101)

@@ -25,6 +25,7 @@ from sensei_lite.training.evaluate import (
 from sensei_lite.training.jax_loop import add_up, random_chunks, start_training, train_chunk
 from sensei_lite.training.pipeline import load_explorer
 from sensei_lite.training.plan import StudyPlan
+from sensei_lite.training.storage import RunError
 from sensei_lite.training.study import ANNOTATIONS, run_study
 from sensei_lite.worlds import KeyRoom, make_world, reset_batch
 from sensei_lite.worlds.grid.oracle import shortest_plan
@@ -161,6 +162,10 @@ def test_a_study_compares_agents_over_seeds_and_goes_on(study, tmp_path, monkeyp
         curves = list(csv.DictReader(file))
     assert {(row["agent"], row["seed"]) for row in curves} == {(name, seed) for name in names for seed in "01"}
     assert {row["event"] for row in curves} == set(WORLD.event_names)
+    # Rows of longer runs are not mixed with these.
+    longer = StudyPlan(names, "keyroom", {"size": 4, "decorations": 0, "max_steps": 12}, "smoke", updates=80, seeds=2)
+    with pytest.raises(RunError, match="updates was 40 and is 80"):
+        run_study(tmp_path, longer)
     assert all(0 <= float(row["share"]) <= 1 for row in curves)
 
 
